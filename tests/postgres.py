@@ -7,8 +7,11 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from tests.database_server import START_SECONDS, DatabaseServer, running
 
@@ -62,6 +65,14 @@ class PostgresServer(DatabaseServer):
 
     def _control(self, *arguments: str) -> None:
         self.run(self._programs / "pg_ctl", "-D", self._data, *arguments)
+
+
+def create_database(server_url: str, name: str) -> str:
+    """Creates a database on the server; its URL."""
+    parts = urlsplit(server_url)
+    with psycopg.connect(urlunsplit(("postgresql", *parts[1:])), autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    return urlunsplit(parts._replace(path=f"/{name}"))
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote
 
-import psycopg
 from cryptography.fernet import Fernet
 from upath import UPath
 
@@ -31,6 +30,7 @@ from tests.celery.parts import (
     wait_until_ready,
     worker,
 )
+from tests.postgres import create_database
 
 HOSTS = ("five", "six")
 # Seconds between two refreshes, less what a request takes: a token is replaced a tenth of its life before its end.
@@ -170,13 +170,6 @@ class Output:
         return sort_by_code(records)
 
 
-def _create_database(postgres_url: str, name: str) -> str:
-    parts = urlsplit(postgres_url)
-    with psycopg.connect(urlunsplit(("postgresql", *parts[1:])), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    return urlunsplit(parts._replace(path=f"/{name}"))
-
-
 @contextlib.contextmanager
 def _store(folder: Path) -> Iterator[str]:
     """The address of an S3 with the bucket ``lake``."""
@@ -259,10 +252,10 @@ def deployed(
         server = stack.enter_context(OAuthTestServer(token_lifetime=TOKEN_LIFETIME))
         server.policy = replace(server.policy, tolerance=600.0)
         store = stack.enter_context(_store(folder))
-        metadata = _create_database(postgres_url, f"metadata_{name}")
+        metadata = create_database(postgres_url, f"metadata_{name}")
         environment = {
             **(_use_pods(folder) if pods else stack.enter_context(redis(folder))),
-            **_settings(metadata, _create_database(postgres_url, f"tokens_{name}")),
+            **_settings(metadata, create_database(postgres_url, f"tokens_{name}")),
             **(_BROKER if brokered else {}),
         }
         airflow = AirflowDeployment(

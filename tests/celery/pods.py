@@ -65,11 +65,12 @@ class PodExecutor(BaseExecutor):
 def _start(host: str, workload: Any) -> subprocess.Popen[bytes]:
     folder = Path(os.environ[PODS])
     place, disk = folder / "home", folder / host
-    for path in (place, disk):
+    for path in (place, disk / "temporary"):
         path.mkdir(parents=True, exist_ok=True)
     environment = {name: os.environ[name] for name in _GIVEN} | {
         "AIRFLOW_HOME": str(place),
         "HOME": str(place),
+        "TMPDIR": str(place / "temporary"),
         "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{place}/nothing.db",
     }

@@ -24,6 +24,7 @@ from tests.end_to_end.asking import spend_at_once, write_asking
 from tests.end_to_end.growing import read_ids, run_while_it_grows, write_growing
 from tests.end_to_end.leak_dags import LOADING
 from tests.end_to_end.limited import run_at_once, write_limited
+from tests.postgres import create_database
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 
@@ -113,10 +114,7 @@ def server() -> Iterator[OAuthTestServer]:
 @pytest.fixture(scope="module")
 def database(postgres_url: str) -> str:
     """A separate database on the test server."""
-    parts = urlsplit(postgres_url)
-    with psycopg.connect(urlunsplit(("postgresql", *parts[1:])), autocommit=True) as connection:
-        connection.execute("CREATE DATABASE broker")
-    return urlunsplit(parts._replace(path="/broker"))
+    return create_database(postgres_url, "broker")
 
 
 @pytest.fixture(scope="module")
