@@ -5,7 +5,7 @@ A schema is observed in records, declared in a spec or read from a file. Parquet
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from msgspec import Struct
@@ -49,6 +49,8 @@ class FieldType(Struct, frozen=True, omit_defaults=True):
 
 NULL = FieldType("null", nullable=True)
 JSON = FieldType("json", nullable=True)
+BOOLEAN, TEXT = FieldType("boolean"), FieldType("text")
+NUMBER, DECIMAL = FieldType("number"), FieldType("decimal")
 
 
 class RecordSchema(Struct, frozen=True):
@@ -62,6 +64,14 @@ def integer_type(lowest: int, highest: int) -> FieldType:
     if lowest < -_LONGEST_INTEGER or highest >= _LONGEST_INTEGER:
         return FieldType("decimal")
     return FieldType("integer", wide=lowest < -_SAFE_INTEGER or highest > _SAFE_INTEGER)
+
+
+def unite_all(types: Iterable[FieldType], level: int) -> FieldType | None:
+    """Returns the union of ``types``, which lie ``level`` objects and lists below a field of the record; None without types."""
+    united: FieldType | None = None
+    for each in types:
+        united = each if united is None else unite_types(united, each, level=level)
+    return united
 
 
 def unite_types(first: FieldType, second: FieldType, *, level: int = 0) -> FieldType:

@@ -15,21 +15,23 @@ import msgspec
 
 from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.record_schema.model import (
+    BOOLEAN,
+    DECIMAL,
     JSON,
     MOST_LEVELS,
     MOST_NESTED_FIELDS,
     NULL,
+    NUMBER,
+    TEXT,
     FieldType,
     integer_type,
-    unite_types,
+    unite_all,
 )
 
 _open_mapping: Any = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _open_list: Any = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
-_BOOLEAN, _TEXT = FieldType("boolean"), FieldType("text")
-_NUMBER, _DECIMAL = FieldType("number"), FieldType("decimal")
-_SCALARS = {ord("t"): _BOOLEAN, ord("f"): _BOOLEAN, ord("n"): NULL, ord('"'): _TEXT}
+_SCALARS = {ord("t"): BOOLEAN, ord("f"): BOOLEAN, ord("n"): NULL, ord('"'): TEXT}
 # A double keeps 15 digits of every decimal number; with the point they are 16 characters.
 SURELY_EXACT = 16
 _LONGEST_INTEGER = 20
@@ -138,26 +140,19 @@ def observe_value(value: Any, level: int = 0) -> FieldType:
         return JSON
     if first == ord("["):
         types = (observe_value(item, level + 1) for item in open_list(value))
-        return FieldType("list", item=_unite_all(types, level + 1))
+        return FieldType("list", item=unite_all(types, level + 1))
     fields = open_object(value) or {}
     if len(fields) > MOST_NESTED_FIELDS:
         return JSON
     return FieldType("object", fields=observe_fields(fields, level + 1))
 
 
-def _unite_all(types: Iterable[FieldType], level: int) -> FieldType | None:
-    united: FieldType | None = None
-    for each in types:
-        united = each if united is None else unite_types(united, each, level=level)
-    return united
-
-
 def observe_number(literal: bytes) -> FieldType:
     """Returns the type of a number by its literal."""
     if not literal.isdigit() and set(literal) & set(b".eE"):
-        return _NUMBER if is_exact(literal) else _DECIMAL
+        return NUMBER if is_exact(literal) else DECIMAL
     if len(literal) > _LONGEST_INTEGER:
-        return _DECIMAL
+        return DECIMAL
     number = int(literal)
     return integer_type(number, number)
 

@@ -12,12 +12,17 @@ import pyarrow as pa
 from oauth_taskflow.api.decoders.numbers import ExactFloat, encode
 from oauth_taskflow.destinations.arrow.dates import to_dates, to_timestamps
 from oauth_taskflow.record_schema.model import (
+    BOOLEAN,
+    DECIMAL,
     JSON,
     MOST_LEVELS,
     MOST_NESTED_FIELDS,
     NULL,
+    NUMBER,
+    TEXT,
     FieldType,
     integer_type,
+    unite_all,
     unite_fields,
     unite_types,
 )
@@ -25,12 +30,6 @@ from oauth_taskflow.record_schema.observe import is_exact
 
 _LONGEST_PLAIN = 64  # digits of a decimal that is written without an exponent
 _CONTEXT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
-_BOOLEAN, _TEXT, _NUMBER, _DECIMAL = (
-    FieldType("boolean"),
-    FieldType("text"),
-    FieldType("number"),
-    FieldType("decimal"),
-)
 
 
 class Misfit(ValueError):
@@ -68,21 +67,18 @@ def _observe_scalar(value: Any, declared: FieldType | None) -> FieldType:
     if value is None:
         return NULL
     if isinstance(value, bool):
-        return _BOOLEAN
+        return BOOLEAN
     if isinstance(value, int):
         return integer_type(value, value)
-    return _NUMBER if is_double(value) else _DECIMAL
+    return NUMBER if is_double(value) else DECIMAL
 
 
 def _observe_nested(value: Any, declared: FieldType | None, level: int) -> FieldType:
     if isinstance(value, dict):
         return _observe_object(value, declared, level)
     below = None if declared is None else declared.item
-    item: FieldType | None = None
-    for one in value:
-        seen = observe_value(one, below, level + 1)
-        item = seen if item is None else unite_types(item, seen, level=level + 1)
-    return FieldType("list", item=item)
+    types = (observe_value(one, below, level + 1) for one in value)
+    return FieldType("list", item=unite_all(types, level + 1))
 
 
 def _observe_object(value: Mapping[str, Any], declared: FieldType | None, level: int) -> FieldType:
@@ -96,7 +92,7 @@ def _observe_object(value: Mapping[str, Any], declared: FieldType | None, level:
 def _observe_text(value: str, declared: FieldType | None) -> FieldType:
     if declared is not None and declared.kind in _READERS and _READERS[declared.kind](value):
         return FieldType(declared.kind)
-    return _TEXT
+    return TEXT
 
 
 @lru_cache(maxsize=4096)
