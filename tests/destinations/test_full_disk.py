@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from oauth_taskflow.errors import DestinationError
 from tests.destinations.arrow.wider_run import IDS, TABLES, pull_pages, shrink_groups
 from tests.destinations.arrow.wider_run import read_committed as read_table
 from tests.destinations.attempts import RUN, list_ours
+from tests.support.file_modes import without_overrides
 
 ROWS = [{"k": str(n % 3), "n": n, "text": f"{n * 7919:x}" * 40} for n in range(600)]
 
@@ -67,10 +67,12 @@ def test_a_full_disk_shows_the_output_before(tmp_path: Path, name: str, kind: st
         assert list_ours(tmp_path) == sorted(["_manifest.json", *names])
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_without_permission_is_one_clear_error(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    with pytest.raises(DestinationError, match="PermissionError: Permission denied"):
+    with (
+        without_overrides(),
+        pytest.raises(DestinationError, match="PermissionError: Permission denied"),
+    ):
         write(tmp_path / "out", "jsonl", "one")
 
 
