@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from oauth_taskflow.schema.types import Options, Text, doc
+from oauth_taskflow.schema.types import DottedPath, Options, Text, doc
 
 Mode = Annotated[
     Literal["evolve", "freeze", "discard_row", "discard_value"],
@@ -55,6 +55,14 @@ class Contract(Options, frozen=True, kw_only=True):
     schema: Annotated[
         GivenSchema | None,
         doc("The schema; absent: it is observed.", {"file": "schemas/contacts.json"}),
+    ] = None
+    notifier: Annotated[
+        DottedPath | None,
+        doc(
+            "Dotted path of a notifier or function that is called when the schema changed, instead of [oauth_taskflow] "
+            "schema_notifier; imported when a task runs.",
+            "my_company.alerts.SchemaNotifier",
+        ),
     ] = None
 
 

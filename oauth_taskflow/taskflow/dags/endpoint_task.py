@@ -31,7 +31,8 @@ from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.template_names import RUN_NAMES
 from oauth_taskflow.specs.windows import Interval
 from oauth_taskflow.taskflow.config import hash_key
-from oauth_taskflow.taskflow.dags.last_runs import announce_drift, build_finder
+from oauth_taskflow.taskflow.dags.drift import announce_drift
+from oauth_taskflow.taskflow.dags.last_runs import build_finder
 from oauth_taskflow.taskflow.dags.run_log import Logger, PageLog
 from oauth_taskflow.taskflow.dags.storage import own_disk_warning, store_access
 from oauth_taskflow.taskflow.dags.stored_watermarks import (
@@ -93,7 +94,7 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
     ):
         summary = run_endpoint(run, session, on_page=progress, on_sequence=progress.begin)
     _log_summary(operator.log, name, summary)
-    announce_drift(name, summary.drift, context, operator.log)
+    announce_drift(name, endpoint, summary.drift, context, operator.log)
     if from_watermark is not None and operator.outlets:
         mirror(scope, operator.outlets[0], context, operator.log)
     return {**summary.as_dict(), "token_refreshes": refreshes(operator.conn_id) - before}
@@ -180,7 +181,7 @@ def finish_in_task(operator: EndpointDoneOperator, context: Mapping[str, Any]) -
     )
     if len(summaries) == count:
         figures = compare_total(figures, endpoint, build_finder(operator, context))
-        announce_drift(figures.endpoint, figures.drift or (), context, operator.log)
+        announce_drift(figures.endpoint, endpoint, figures.drift or (), context, operator.log)
         for warning in figures.warnings:
             operator.log.warning("%s: %s", figures.endpoint, warning)
         finish_watermarks(operator, endpoint, figures.watermark, context)

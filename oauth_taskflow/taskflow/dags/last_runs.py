@@ -1,13 +1,12 @@
-"""Finds the run before, in the events of an endpoint's asset or in a manifest, and announces drift of schemas.
+"""Finds the run before, in the events of an endpoint's asset or in a manifest.
 
 The events are Airflow's own record of committed runs: every executor and broker mode can read them, and they outlive the files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
-from importlib import import_module
 from typing import Any
 
 from oauth_taskflow.contracts.last_run import LastRun, LastRunFinder, find_no_run
@@ -72,26 +71,3 @@ def find_in_manifest(destination: Destination, run: Run) -> LastRun | None:
     if manifest is None or not isinstance(manifest.get("rows"), int):
         return None
     return LastRun(str(manifest.get("run_id", "")), manifest["rows"], manifest.get("schema"))
-
-
-def announce_drift(
-    endpoint: str, drift: Sequence[str], context: Mapping[str, Any], log: Any
-) -> None:
-    """Notifies ``[oauth_taskflow] schema_notifier`` of drift; a notifier that fails is a warning."""
-    from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - loads configuration
-
-    path = conf.get("oauth_taskflow", "schema_notifier", fallback="") if drift else ""
-    if not path:
-        return
-    try:
-        module, _, name = path.rpartition(".")
-        notify = getattr(import_module(module), name)
-        if isinstance(notify, type):
-            notify = notify()
-        notify({**context, "endpoint": endpoint, "schema_drift": list(drift)})
-    # The notifier is the deployment's own code.
-    except Exception as error:  # noqa: BLE001
-        log.warning(
-            "%s: the schema notifier %s failed (%s: %s)",
-            *(endpoint, path, type(error).__name__, str(error)[:200]),
-        )

@@ -80,6 +80,29 @@ def test_a_run_is_compared_with_the_run_before(
     assert third.task_state("notes__done") == "failed"
 
 
+def hear(context: Any) -> None:
+    """The notifier of one contract, which reads what templates may name."""
+    notice = context["notice"]
+    heard.append((notice.kind, notice.title, notice.details, notice.link.partition("/dags/")[2]))
+
+
+def test_the_notifier_of_a_contract_replaces_that_of_the_deployment(
+    records: list[Any], tmp_path: Path, run_dag: RunDag
+) -> None:
+    spec = tmp_path / "drifting.yaml"
+    own = f"contract: {{notifier: {__name__}.hear}}"
+    spec.write_text(spec.read_text().replace("contract: evolve", own))
+    assert run_dag(build_dag(spec)).state == "success"
+    records[:] = [{"id": 1, "<b>": "x"}, {"id": 2}]
+    second = run_dag(build_dag(spec))
+    title = "The schema of drifting.{} changed since the run before"
+    assert [one[:3] for one in heard] == [
+        ("schema_drift", title.format(name), ("new field '<b>' (text)",))
+        for name in ("contacts", "notes")
+    ]
+    assert heard[0][3].startswith(f"drifting/runs/{second.run_id.split('+')[0].split(':')[0]}"[:14])
+
+
 def test_a_notifier_that_fails_fails_no_task(
     records: list[Any],
     tmp_path: Path,
