@@ -9,7 +9,7 @@ import pytest
 
 from oauth_taskflow.destinations.base import EndpointFacts
 from oauth_taskflow.errors import DestinationError
-from tests.tables.kinds import Kind, put, read_rows
+from tests.tables.kinds import Kind, connect, put, read_rows
 
 FACTS = EndpointFacts(("id",), "u")
 
@@ -77,6 +77,18 @@ def test_keys_of_two_types_are_compared_as_json(kind: Kind, tmp_path: Path) -> N
     for run_id, value in (("r1", 1), ("r2", 2)):
         merge(kind, tmp_path, run_id, [{"id": 1, "v": value}, {"id": "1", "v": -value}])
     assert read_rows(kind, tmp_path, "id", "v") == [('"1"', -2), ("1", 2)]
+
+
+def test_rows_that_merges_wrote_are_read_back_and_counted(kind: Kind, tmp_path: Path) -> None:
+    merge(kind, tmp_path, "r1", [{"id": n, "u": 1, "v": "a"} for n in range(5)])
+    more = {"facts": FACTS, "mode": "merge", "map_index": 0}
+    part = put(kind, tmp_path, [{"id": n, "u": 2, "v": "b"} for n in (1, 7)], "r2", **more).parts[0]
+    destination = connect(kind, tmp_path, "r2", FACTS, mode="merge")
+    found = list(destination.read(part.path, 0, 2, selector=part.selector))
+    assert sorted((row["id"], row["v"]) for row in found) == [(1, "b"), (7, "b")]
+    assert list(destination.read(part.path, 1, 5, selector=part.selector)) == found[1:]
+    assert destination.remove_stale({0: None}) == 0
+    assert destination.remove_stale({}) == 1
 
 
 def test_many_rows_over_several_batches(kind: Kind, tmp_path: Path) -> None:

@@ -143,10 +143,10 @@ class DeltaLakeTable:
         if table is None:
             return ()
         columns = self._columns
-        rows = table.to_pyarrow_dataset().scanner(
-            columns=[columns.map_index], filter=self._filter(place, columns.names[:3])
-        )
-        return {number for batch in rows.to_batches() for number in batch.column(0).to_pylist()}
+        found = self._filter(place, columns.names[:3])
+        batches = _scan(table.to_pyarrow_dataset(), found, columns.names)
+        rows = (pa.Table.from_batches([batch]).filter(found) for batch in batches)
+        return {number for part in rows for number in part[columns.map_index].to_pylist()}
 
     def remove(self, place: RowsPlace) -> None:
         """Removes the rows of one task instance, in a transaction that says so."""
@@ -168,10 +168,9 @@ class DeltaLakeTable:
         try:
             dataset = self._open(version).to_pyarrow_dataset()
             found = self._filter(place, self._columns.names)
-            fragments = sorted(dataset.get_fragments(found), key=lambda one: str(one.path))
-            how = {"filter": found, "batch_size": BATCH_ROWS, "use_threads": False}
-            scans = (one.scanner(schema=dataset.schema, **how).to_batches() for one in fragments)
-            for rows in take_rows(itertools.chain.from_iterable(scans), skip, take):
+            parts = (pa.Table.from_batches([one]).filter(found) for one in _scan(dataset, found))
+            own = itertools.chain.from_iterable(part.to_batches() for part in parts)
+            for rows in take_rows(own, skip, take):
                 yield from self._read_rows(rows, dataset.schema)
         except (TableNotFoundError, DeltaError, FileNotFoundError) as error:
             raise _gone_error(self.uri, place.version) from error
@@ -324,6 +323,20 @@ def _describe(place: RowsPlace, manifest: Mapping[str, Any] | None) -> CommitPro
     return CommitProperties(custom_metadata={_ENTRY: entry})
 
 
+def _scan(
+    dataset: Any, may_match: pc.Expression | None, columns: Sequence[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Yields all rows of the files that may have some of ``may_match``, in the order of the files' names.
+
+    Arrow gets no filter of rows: it cannot compare texts with the figures of files that a merge wrote (``string_view``).
+    """
+    names = None if columns is None else list(columns)
+    for fragment in sorted(dataset.get_fragments(may_match), key=lambda one: str(one.path)):
+        yield from fragment.scanner(
+            schema=dataset.schema, columns=names, batch_size=BATCH_ROWS, use_threads=False
+        ).to_batches()
+
+
 def _leave_out_older(
     table: DeltaTable, index: pa.Table, keys: Sequence[str], order: RowOrder
 ) -> pa.Table:
@@ -334,10 +347,7 @@ def _leave_out_older(
     if found is not None:
         name, low, high = found
         may_match = (pc.field(name) >= low) & (pc.field(name) <= high)
-    scanner = table.to_pyarrow_dataset().scanner(
-        columns=rows.columns, filter=may_match, batch_size=BATCH_ROWS, use_threads=False
-    )
-    for batch in scanner.to_batches():
+    for batch in _scan(table.to_pyarrow_dataset(), may_match, rows.columns):
         rows.choose(batch)
     return rows.newer()
 
