@@ -25,7 +25,8 @@ def _open(path: str, _conn_id: str | None) -> Any:
     return open_folder(path) if "://" in path else open_local(path, None)
 
 
-def _find_catalog(uri: str) -> Any:
+def find_catalog(uri: str) -> Any:
+    """The connection of the catalog in the SQLite file ``uri``, which is its id."""
     extra = {"type": "sql", "uri": uri}
     return SimpleNamespace(host="", login="", password="", extra_dejson=extra)
 
@@ -72,7 +73,7 @@ def _read_iceberg(folder: Path) -> list[dict[str, Any]]:
 
 
 def _kind(name: str, options: Callable[..., Any], read: Callable[[Path], Any]) -> Kind:
-    return Kind(name, options, read, access=StoreAccess(_open, _find_catalog))
+    return Kind(name, options, read, access=StoreAccess(_open, find_catalog))
 
 
 KINDS = {

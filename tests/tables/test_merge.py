@@ -81,7 +81,7 @@ def test_keys_of_two_types_are_compared_as_json(kind: Kind, tmp_path: Path) -> N
 
 def test_rows_that_merges_wrote_are_read_back_and_counted(kind: Kind, tmp_path: Path) -> None:
     merge(kind, tmp_path, "r1", [{"id": n, "u": 1, "v": "a"} for n in range(5)])
-    more = {"facts": FACTS, "mode": "merge", "map_index": 0}
+    more: dict[str, Any] = {"facts": FACTS, "mode": "merge", "map_index": 0}
     part = put(kind, tmp_path, [{"id": n, "u": 2, "v": "b"} for n in (1, 7)], "r2", **more).parts[0]
     destination = connect(kind, tmp_path, "r2", FACTS, mode="merge")
     found = list(destination.read(part.path, 0, 2, selector=part.selector))
