@@ -132,7 +132,7 @@ def ask_once(
     outcome = endpoint.exchange(DeviceCode(device_code, options))
     if isinstance(outcome, Granted | Unusable):
         return outcome
-    return _next_interval(endpoint, outcome, interval)
+    return float(_next_interval(endpoint, outcome, interval))
 
 
 def _next_interval(endpoint: TokenEndpoint, outcome: Outcome, interval: float) -> float:
