@@ -178,6 +178,7 @@ def test_what_no_cell_can_hold_is_one_clear_error(tmp_path: Path, record: Any, s
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_record_of_ten_megabytes(tmp_path: Path) -> None:
     text = 'line "one"\n' * 1_000_000
     record = {"id": 1, "text": text, "deep": json.loads("[" * 200 + "]" * 200)}

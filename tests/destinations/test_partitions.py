@@ -239,6 +239,7 @@ def test_the_options_of_a_spec_say_the_levels(tmp_path: Path) -> None:
     assert output.files == ("country=de/at_month=2026-03/part-00000.jsonl",)
 
 
+@pytest.mark.slow
 def test_a_thousand_partitions_need_few_open_files(tmp_path: Path) -> None:
     code = (
         "import resource, sys\nfrom pathlib import Path\n"

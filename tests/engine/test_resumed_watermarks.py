@@ -175,6 +175,7 @@ def play(
     return results
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=40)
 @given(
     kind=st.tuples(st.sampled_from(NAMED), st.sampled_from([*MODES])),

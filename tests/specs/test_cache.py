@@ -233,6 +233,7 @@ def test_a_full_disk_leaves_no_file_behind(
     assert "No space left on device" in caplog.text
 
 
+@pytest.mark.slow
 def test_processes_at_once_leave_a_whole_cache(root: Path, parsed: list[str]) -> None:
     for number in range(40):
         write(root, f"s{number}")

@@ -54,6 +54,7 @@ def test_a_rule_cannot_be_about_a_key_that_does_not_exist() -> None:
         endpoint_rule("never-registered", about="paginat")
 
 
+@pytest.mark.slow
 def test_leaving_rules_out_changes_no_finding() -> None:
     views = [checked.view for checked in map(check_file, FILES) if checked.view is not None]
     for endpoint in (each for view in views for each in view.endpoints):

@@ -51,6 +51,7 @@ def warned(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_it_needs_neither_airflow_nor_network(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(GUARD, encoding="utf-8")
     env = {"PYTHONPATH": str(tmp_path)}

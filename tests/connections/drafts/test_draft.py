@@ -113,6 +113,7 @@ def test_all_problems_are_named_at_once_and_near_names_are_offered() -> None:
     assert "scope" in unknown.hint
 
 
+@pytest.mark.slow
 @given(
     st.dictionaries(
         st.sampled_from([*KEYS, "host", "login", "password", "subdomain", "x"]),

@@ -67,6 +67,7 @@ def test_the_schema_at_the_end_does_not_depend_on_the_size_of_blocks(
         assert unordered(kind) == unordered(many.fields[name]), name
 
 
+@pytest.mark.slow
 @given(RECORDS, st.integers(1, 8))
 def test_parquet_takes_every_table_and_gives_it_back(lines: list[str], rows: int) -> None:
     schema, tables = convert(lines, rows)

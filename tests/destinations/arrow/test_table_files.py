@@ -91,6 +91,7 @@ def test_parts_that_were_narrower_get_the_schema_of_the_run(tmp_path: Path, name
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_groups")
 @pytest.mark.parametrize("name", TABLES)
 @given(pages=st.lists(RECORDS, min_size=1, max_size=3))
