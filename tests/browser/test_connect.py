@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from oauth_taskflow.testing import OAuthTestServer
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import OpenPage, TakePicture
 from tests.browser.server import ApiServer, Deployment
 
 if TYPE_CHECKING:
@@ -73,13 +73,18 @@ def read_callbacks(page: Page) -> list[str]:
 
 
 def test_connect_in_the_same_tab(
-    airflow: ApiServer, open_page: OpenPage, add: Add, provider: OAuthTestServer
+    airflow: ApiServer,
+    open_page: OpenPage,
+    add: Add,
+    provider: OAuthTestServer,
+    take_picture: TakePicture,
 ) -> None:
     conn_id, page = add(), open_page()
     callbacks = read_callbacks(page)
     page.goto(f"{airflow.url}/plugin/oauth/connect/{conn_id}?return_to=/dags")
     page.get_by_text(f"{airflow.url}/oauth/callback", exact=True).wait_for()
     assert provider.requests == []
+    take_picture(page, "connect")
     page.get_by_role("button", name="Connect in this tab").click()
     page.get_by_role("heading", name=f"{conn_id} is connected").wait_for()
     assert page.url == f"{airflow.url}/oauth/consent"
@@ -184,21 +189,40 @@ def test_an_answer_to_no_consent_is_a_page_that_says_what_to_do(
     assert "stolen" not in airflow.log.read_text()
 
 
+@pytest.mark.parametrize("place", ["/plugin/oauth/connect/", "/oauth/connect/"])
 def test_connect_with_a_code_on_another_device(
-    airflow: ApiServer, open_page: OpenPage, add: Add, provider: OAuthTestServer
+    open_page: OpenPage,
+    add: Add,
+    provider: OAuthTestServer,
+    take_picture: TakePicture,
+    place: str,
 ) -> None:
+    """In Airflow's page and in the plain one."""
     conn_id, page = add(), open_page()
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.goto(f"{airflow.url}/plugin/oauth/connect/{conn_id}")
+    page.goto(f"{place}{conn_id}")
     page.get_by_role("button", name="Use a code on another device").click()
     page.get_by_role("button", name="Copy code").click()
     code = page.evaluate("navigator.clipboard.readText()")
     page.reload()
     page.get_by_text("Waiting for the consent.").wait_for()
+    if place.startswith("/plugin"):
+        take_picture(page, "connect-device")
     requests.get(f"{provider.base_url}/device?user_code={code}", timeout=5).raise_for_status()
-    page.get_by_role("heading", name=f"{conn_id} is connected").wait_for()
+    page.get_by_text(f"{conn_id} is connected").wait_for()
     secret = next(iter(provider.desk.devices))
     assert secret not in page.content()
+
+
+def test_connect_on_the_plain_page(
+    airflow: ApiServer, open_page: OpenPage, add: Add, provider: OAuthTestServer
+) -> None:
+    conn_id, page = add(), open_page()
+    page.goto(f"{airflow.url}/oauth/")
+    page.get_by_role("row", name=conn_id).get_by_role("link", name="Connect").click()
+    page.get_by_text(f"{airflow.url}/oauth/callback", exact=True).wait_for()
+    page.get_by_role("button", name="Connect in this tab").click()
+    page.get_by_role("heading", name=f"{conn_id} is connected").wait_for()
 
 
 def test_two_api_servers_share_a_consent(

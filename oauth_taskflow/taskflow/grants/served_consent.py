@@ -28,6 +28,7 @@ from oauth_taskflow.consents.sql import SqlConsentStore, open_consent_store
 from oauth_taskflow.errors import AuthorizationFailed, OAuthTaskflowError
 from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse
 from oauth_taskflow.oauth.login.device import ask_once, authorize_device
+from oauth_taskflow.presets.model import STANDARD
 from oauth_taskflow.taskflow.config import fernet_keys, store_url
 from oauth_taskflow.taskflow.grants.consent_flow import (
     ConsentResult,
@@ -127,7 +128,7 @@ def describe_offer(conn_id: str) -> ConsentOffer:
         address = "" if no_browser else grant.server.authorize_url
         return ConsentOffer(
             conn_id=conn_id,
-            provider=grant.auth.preset.title,
+            provider="" if grant.auth.preset is STANDARD else grant.auth.preset.title,
             place=urlsplit(address).hostname or "",
             scope=grant.options.scope,
             redirect_uri=grant.consent.redirect_uri,

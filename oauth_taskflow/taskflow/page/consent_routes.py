@@ -148,6 +148,12 @@ async def park_form(request: Request) -> Response:
     return await run_in_threadpool(_park, body.decode("utf-8", "replace"))
 
 
+@pages.get("/connect/{connection_id}")
+def show_connect(connection_id: str) -> HTMLResponse:
+    """The page that begins a consent, for releases of Airflow whose globals are other ones."""
+    return render_page("connect.html", conn_id=connection_id)
+
+
 @pages.get("/consent")
 def show_finish() -> HTMLResponse:
     """The page that finishes a consent. Its ticket is in the fragment of its address, which no server sees."""

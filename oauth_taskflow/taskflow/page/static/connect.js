@@ -1,21 +1,7 @@
 // Connect and Reconnect: what to register first, then a consent in this tab or with a code on another device.
-import {chakra, el, ErrorBox, PAGE, react, router, sendJson} from "./parts.js";
+import {chakra, el, ErrorBox, InnerLink, PAGE, react, router} from "./parts.js";
 import {describeConnected} from "./connected.js";
-
-const path = (conn, step = "") => `api/connections/${encodeURIComponent(conn)}/consent${step}`;
-const stored = (conn) => `oauth-device-${conn}`;
-const isWeb = (address) => /^https?:\/\//i.test(address);
-
-export async function copyText(text) {
-  if (navigator.clipboard) return navigator.clipboard.writeText(text);
-  // Without https there is no clipboard: copy what is selected.
-  const field = document.createElement("textarea");
-  field.value = text;
-  document.body.append(field);
-  field.select();
-  document.execCommand("copy");
-  field.remove();
-}
+import {beginDevice, cancelDevice, connectHere, copyText, entryAddress, followDevice, forgetPrompt, readOffer, readPrompt, timeLeft} from "./consent_steps.js";
 
 function Copied({text, what}) {
   const C = chakra();
@@ -46,66 +32,33 @@ function Connected({result}) {
     C.Box, {role: "status", borderWidth: "1px", borderRadius: "md", p: 4},
     el(C.Heading, {size: "md", as: "h2"}, `${result.conn_id} is connected`),
     ...describeConnected(result).map((line) => el(C.Text, {key: line, mt: 2}, line)),
-    back ? el(C.Link, {href: back, mt: 2}, "Back to where you came from") : null,
+    back ? el(C.Link, {href: back, mt: 2, color: "fg.info", textDecoration: "underline"}, "Back to where you came from") : null,
   );
-}
-
-// Asks the API server whether the person has agreed; the server asks the token endpoint at most once per its interval.
-function useAnswer(conn, prompt, end) {
-  react().useEffect(() => {
-    if (!prompt) return undefined;
-    let timer;
-    let live = true;
-    const again = (seconds) => { timer = setTimeout(askOnce, 1000 * Math.min(Math.max(seconds, 1), 60)); };
-    async function askOnce() {
-      try {
-        const answer = await sendJson(path(conn, "/ask"), {ticket: prompt.ticket});
-        if (!live) return;
-        if (answer.wait === undefined) end({result: answer});
-        else again(answer.wait + 0.1);
-      } catch (error) {
-        if (!live) return;
-        if (error.status === 0 || error.status >= 502) again(prompt.interval);
-        else end({error});
-      }
-    }
-    again(prompt.interval);
-    return () => { live = false; clearTimeout(timer); };
-  }, [conn, prompt && prompt.ticket]);
 }
 
 function Device({conn, prompt, end}) {
   const C = chakra();
-  const [now, setNow] = react().useState(Date.now());
-  useAnswer(conn, prompt, end);
-  react().useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), 1000);
+  const {useEffect, useState} = react();
+  const [, setTick] = useState(0);
+  useEffect(() => followDevice(conn, prompt, end), [conn, prompt.ticket]);
+  useEffect(() => {
+    const timer = setInterval(() => setTick((tick) => tick + 1), 1000);
     return () => clearInterval(timer);
   }, []);
-  const left = Math.max(0, Math.round((prompt.until - now) / 1000));
-  const cancel = () => sendJson(path(conn, "/cancel"), {ticket: prompt.ticket}).then(() => end({}), (error) => end({error}));
-  const address = prompt.complete_uri || prompt.verification_uri;
+  const cancel = () => cancelDevice(conn, prompt).then(() => end({}), (error) => end({error}));
+  const address = entryAddress(prompt);
   return el(
     C.Stack, {gap: 3, borderWidth: "1px", borderRadius: "md", p: 4},
     el(C.Text, null, "On any device, open"),
-    isWeb(prompt.verification_uri)
-      ? el(C.Link, {href: isWeb(address) ? address : prompt.verification_uri, target: "_blank", rel: "noopener noreferrer"}, prompt.verification_uri)
+    address
+      ? el(C.Link, {href: address, color: "fg.info", textDecoration: "underline", target: "_blank", rel: "noopener noreferrer"}, prompt.verification_uri)
       : el(C.Code, null, prompt.verification_uri),
     el(C.Text, null, "and enter this code:"),
     el(Copied, {text: prompt.user_code, what: "code"}),
     el(C.Text, {role: "status", "aria-live": "polite"}, "Waiting for the consent. This page follows by itself."),
-    el(C.Text, {color: "fg.muted"}, `The code is valid for ${Math.floor(left / 60)} min ${left % 60} s.`),
+    el(C.Text, {color: "fg.muted"}, timeLeft(prompt)),
     el(C.Box, null, el(C.Button, {variant: "outline", onClick: cancel}, "Cancel")),
   );
-}
-
-function readStored(conn) {
-  try {
-    const prompt = JSON.parse(sessionStorage.getItem(stored(conn)));
-    return prompt && prompt.until > Date.now() ? prompt : null;
-  } catch {
-    return null;
-  }
 }
 
 function Ways({conn, offer, begin, busy}) {
@@ -132,27 +85,21 @@ export function Page({rest}) {
   const conn = rest;
   const {useEffect, useState} = react();
   const [offer, setOffer] = useState(null);
-  const [state, setState] = useState({prompt: readStored(conn)});
+  const [state, setState] = useState({prompt: readPrompt(conn)});
   const asked = new URLSearchParams(router().useLocation().search).get("return_to") ?? "";
   useEffect(() => {
-    sendJson(path(conn, "/offer")).then(setOffer, (error) => setState({error}));
+    readOffer(conn).then(setOffer, (error) => setState({error}));
   }, [conn]);
   const end = (next) => {
-    sessionStorage.removeItem(stored(conn));
+    forgetPrompt(conn);
     setState(next);
   };
   const begin = async (way, revoke_old) => {
     setState({busy: true});
     try {
-      const begun = await sendJson(path(conn), {way, revoke_old, return_to: asked});
-      if (way === "browser") {
-        // Airflow's frames may not open other sites: this is the whole tab.
-        location.assign(begun.authorization_url);
-        return;
-      }
-      const prompt = {...begun, until: Date.now() + 1000 * begun.expires_in};
-      sessionStorage.setItem(stored(conn), JSON.stringify(prompt));
-      setState({prompt});
+      const wish = {revoke_old, return_to: asked};
+      if (way === "browser") await connectHere(conn, wish);
+      else setState({prompt: await beginDevice(conn, wish)});
     } catch (error) {
       setState({error});
     }
@@ -165,6 +112,6 @@ export function Page({rest}) {
     offer && !state.prompt && !state.result ? el(Facts, {offer}) : null,
     offer && !state.prompt && !state.result ? el(Ways, {conn, offer, begin, busy: Boolean(state.busy)}) : null,
     state.prompt ? el(Device, {conn, prompt: state.prompt, end}) : null,
-    el(router().Link, {to: PAGE}, "To the OAuth connections"),
+    el(C.Box, null, el(InnerLink, {to: PAGE}, "To the OAuth connections")),
   );
 }
