@@ -214,6 +214,30 @@ def test_connect_with_a_code_on_another_device(
     assert secret not in page.content()
 
 
+@pytest.mark.parametrize("place", ["/plugin/oauth/connect/", "/oauth/connect/"])
+def test_what_a_hostile_server_says_is_only_text(
+    open_page: OpenPage, add: Add, provider: OAuthTestServer, place: str
+) -> None:
+    conn_id, page = add(), open_page()
+    evil = {
+        "device_code": "d",
+        "user_code": "<img src=x onerror=alert(1)>",
+        "verification_uri": "javascript:alert(1)",
+        "verification_uri_complete": "data:text/html,x",
+    }
+    provider.fault("/oauth/device", status=200, body=json.dumps(evil))
+    shown: list[str] = []
+    page.on("dialog", lambda dialog: shown.append(dialog.message))
+    page.goto(f"{place}{conn_id}")
+    page.get_by_role("button", name="Use a code on another device").click()
+    page.get_by_text("<img src=x onerror=alert(1)>").wait_for()
+    links = page.locator("a").evaluate_all("all => all.map((one) => one.href)")
+    assert not [link for link in links if link.startswith(("javascript:", "data:"))]
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Use a code on another device").wait_for()
+    assert shown == []
+
+
 def test_connect_on_the_plain_page(
     airflow: ApiServer, open_page: OpenPage, add: Add, provider: OAuthTestServer
 ) -> None:

@@ -130,13 +130,16 @@ def cancel(connection_id: str, claim: Claim, user: GetUserDep) -> Response:
     return _answer({})
 
 
+# With a slash at the end too: Starlette would redirect, and the log would show the query.
 @parking.get(CALLBACK)
+@parking.get(f"{CALLBACK}/")
 def park_query(request: Request) -> Response:
     """Parks the answer in the query (RFC 6749 §4.1.2)."""
     return _park(_empty_query(request))
 
 
 @parking.post(CALLBACK)
+@parking.post(f"{CALLBACK}/")
 async def park_form(request: Request) -> Response:
     """Parks the answer in the body (OAuth 2.0 Form Post Response Mode)."""
     _empty_query(request)
@@ -146,6 +149,13 @@ async def park_form(request: Request) -> Response:
         if len(body) > _LONGEST_ANSWER:
             return _show_problem("malformed")
     return await run_in_threadpool(_park, body.decode("utf-8", "replace"))
+
+
+@parking.head(CALLBACK)
+def look(request: Request) -> Response:
+    """Scanners of links ask in this way; nothing is parked."""
+    _empty_query(request)
+    return Response(status_code=405)
 
 
 @pages.get("/connect/{connection_id}")

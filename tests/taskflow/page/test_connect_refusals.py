@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.conftest import Connect
-from tests.taskflow.page.conftest import Browse
+from tests.taskflow.page.conftest import SAME_ORIGIN, Browse
 from tests.taskflow.page.consents import (
     agree,
     begin,
@@ -217,3 +218,73 @@ def test_a_wrong_ticket_is_refused(connect: Connect, admin: TestClient, ticket: 
     answer = post(admin, "/finish", ticket=ticket)
     assert answer.status_code in {409, 422}
     assert str(ticket or secrets.token_hex()) not in answer.text
+
+
+@pytest.mark.parametrize("size", [20_000, 2_000_000])
+def test_a_posted_answer_without_end_is_not_read_to_its_end(browse: Browse, size: int) -> None:
+    answer = browse().post(
+        "/oauth/callback",
+        content=(b"x" * 1000 for _ in range(size // 1000)),
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+        follow_redirects=False,
+    )
+    assert answer.headers["location"] == "/oauth/consent/malformed"
+
+
+def test_the_host_header_of_a_callback_leads_nowhere_else(browse: Browse) -> None:
+    answer = browse().get(
+        "/oauth/callback?state=x", headers={"Host": "evil.example"}, follow_redirects=False
+    )
+    assert answer.headers["location"] == "/oauth/consent/unknown"
+
+
+def test_an_unknown_problem_is_no_page(admin: TestClient) -> None:
+    assert admin.get("/oauth/consent/<script>").status_code == 422
+    assert "<script>" not in admin.get("/oauth/consent/<script>").text
+
+
+def test_a_hostile_name_of_a_connection_is_shown_as_text(admin: TestClient) -> None:
+    page = admin.get("/oauth/connect/%22%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E")
+    assert "<script>alert" not in page.text
+
+
+@pytest.mark.parametrize(
+    "body", ["", "[]", "null", '{"way": "other"}', '{"way": "browser", "more": 1}', '{"way": 1']
+)
+def test_a_wrong_wish_begins_nothing(connect: Connect, admin: TestClient, body: str) -> None:
+    connect()
+    address = "/oauth/api/connections/crm/consent"
+    answer = admin.post(address, content=body, headers=SAME_ORIGIN)
+    assert answer.status_code == 422
+
+
+def test_a_begin_from_another_site_is_refused(connect: Connect, admin: TestClient) -> None:
+    connect()
+    address = "/oauth/api/connections/crm/consent"
+    for headers in ({**SAME_ORIGIN, "Sec-Fetch-Site": "cross-site"}, {"Origin": "https://a.test"}):
+        answer = admin.post(address, json={"way": "browser"}, headers=headers)
+        assert answer.status_code == 403
+
+
+def test_a_connection_with_a_strange_name_is_connected(
+    admin: TestClient, oauth_server: OAuthTestServer
+) -> None:
+    from airflow.models import Connection  # noqa: PLC0415 - Airflow needs its home first
+    from airflow.utils.session import create_session  # noqa: PLC0415 - as above
+    from sqlalchemy import delete  # noqa: PLC0415 - as above
+
+    name = "team-a#crm(1):x.y"
+    known = oauth_server.connection(
+        grant_type="authorization_code", authorize_url=f"{oauth_server.base_url}/oauth/authorize"
+    )
+    fields = {**known, "extra": json.dumps(known["extra"])}
+    with create_session() as session:
+        session.add(Connection(conn_id=name, **fields))  # noqa: AIR311 - the stored row
+    coded = quote(name, safe="")
+    url = post(admin, conn_id=coded, way="browser").json()["authorization_url"]
+    place = come_back(admin, agree(url))
+    assert place.startswith(f"/oauth/consent#{coded}/")
+    answer = post(admin, "/finish", conn_id=coded, ticket=place.rpartition("/")[2])
+    with create_session() as session:
+        session.execute(delete(Connection).where(Connection.conn_id == name))  # noqa: AIR311 - as above
+    assert answer.json()["conn_id"] == name

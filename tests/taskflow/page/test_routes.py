@@ -15,7 +15,7 @@ from tests.taskflow.page.conftest import SAME_ORIGIN, Browse
 
 ROOT = Path(__file__).resolve().parents[3]
 # The parking of a consent's answer: some providers post it, and then no cookie comes along.
-ANONYMOUS = frozenset({"/callback"})
+ANONYMOUS = frozenset({"/callback", "/callback/"})
 
 
 def routes(root_app: Any) -> Iterator[Any]:
