@@ -74,7 +74,8 @@ def watch_over(
         except TokenStoreError:
             raise
         except OAuthTaskflowError as error:
-            _log.warning("%s", error)  # the next look says what it means for people
+            # The next look says what it means for people; a warning at each run would be a notice at each run.
+            _log.info("The grant of connection %s gave no token: %s", conn_id, error)
         look = watch.look(rules.limits)
     sent: list[tuple[str, str]] = []
     unsent: list[str] = []

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 
 from oauth_taskflow import load_maintenance
 from oauth_taskflow.errors import ConsentRequired, InvalidClient, OAuthTaskflowError
@@ -221,6 +222,41 @@ def test_all_stored_grants_are_looked_after_and_one_that_fails_hides_no_other(
     assert run.result("list_grants") == ["bad", "gone", "good"]
     states = [run.task_state("keep_alive", number) for number in range(3)]
     assert states == ["failed", "skipped", "success"]
+
+
+def test_a_grant_that_no_key_opens_fails_its_own_task_alone(
+    oauth_server: OAuthTestServer,
+    set_connection: SetConnection,
+    run_dag: RunDag,
+    airflow_home: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _consent(oauth_server, set_connection, "crm")
+    monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", Fernet.generate_key().decode())
+    _consent(oauth_server, set_connection, "good")
+    run = run_dag(load_maintenance({}, default_args={"retries": 0}))
+    assert [run.task_state("keep_alive", number) for number in range(2)] == ["failed", "success"]
+
+
+HOSTILE = (
+    "<script>x</script> {{ 7*7 }} https://id.example.com/authorize?client_id=x&state=NOT-TO-BE-SEEN \r\nBcc: all@example.com "
+    "refresh_token=NOT-TO-BE-SEEN"
+)
+
+
+def test_the_text_of_a_hostile_server_does_no_harm_in_a_mail(
+    crm: str, dag: Any, mail: MailServer, run_dag: RunDag, oauth_server: OAuthTestServer
+) -> None:
+    answer = {"error": "invalid_scope", "error_description": HOSTILE}
+    oauth_server.fault("/oauth/token", status=400, body=json.dumps(answer))
+    fail_to_use("crm")
+    run_dag(dag)
+    (told,) = mail.mails
+    assert "NOT-TO-BE-SEEN" not in told.as_string() + body_of(told)
+    assert "&lt;script&gt;x&lt;/script&gt; {{ 7*7 }} https://id.example.com/authorize" in body_of(
+        told
+    )
+    assert told["Bcc"] is None
 
 
 def test_without_notifiers_the_task_of_a_grant_in_trouble_fails(
