@@ -73,6 +73,7 @@ def test_several_challenges_are_separated(
     assert [(one.scheme, dict(one.params)) for one in parse_challenges(header)] == found
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(TOKEN, st.dictionaries(TOKEN.map(str.lower), st.text('aä\\", =é')))))
 def test_written_challenges_are_read_back(challenges: list[tuple[str, dict[str, str]]]) -> None:
     def quoted(text: str) -> str:

@@ -299,6 +299,7 @@ def test_a_folder_that_cannot_be_listed_is_a_problem(tmp_path: Path) -> None:
     assert [problem.rule for problem in checked.problems] == ["unreadable-file"]
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_any_cut_and_joined_text_gives_problems_or_a_model(data: st.DataObject) -> None:
     text = data.draw(st.sampled_from(TEXTS))

@@ -54,6 +54,7 @@ INPUTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", INPUTS)
 def test_large_inputs_are_checked_in_seconds(name: str) -> None:
     begun = time.process_time()

@@ -158,6 +158,7 @@ ENDPOINT_PARTS = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(part=PARTS, endpoint=ENDPOINT_PARTS)
 def test_the_model_and_the_schema_accept_the_same_documents(

@@ -63,6 +63,7 @@ def test_overlapping_pages_and_two_repeats_are_fine() -> None:
     assert len(read(twice, CURSOR)) == 60
 
 
+@pytest.mark.slow
 def test_long_runs_of_empty_pages_end_at_the_limit() -> None:
     full = [{"id": 1}]
     assert read(fresh(lambda page: full if page == 900 else [], last=900), CURSOR) == full
