@@ -6,32 +6,16 @@ Every ``airflow`` process loads this at its start: it is data, built from tables
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from oauth_taskflow.connections.fields.form import FORM
 from oauth_taskflow.connections.fields.table import BY_NAME
 from oauth_taskflow.presets.titles import read_titles
 from oauth_taskflow.taskflow.processes.worker_forks import preload_before_fork
 
 _INTEGRATION = "OAuth 2.0"
 _HOOK = "oauth_taskflow.taskflow.http.hook"
-# The keys that Airflow's form shows, in groups: a first connection needs no others. The form's extra JSON takes the rest.
-FORM: Mapping[str, tuple[str, ...]] = {
-    "Provider": ("provider", "auth_type"),
-    "OAuth 2.0": (
-        "token_url",
-        "issuer",
-        "grant_type",
-        "client_auth",
-        "scope",
-        "audience",
-        "private_key",
-    ),
-    "Consent of a person": ("authorize_url", "refresh_token"),
-    "API key or login request": ("api_key_name", "login_url"),
-    "Requests": ("api_headers",),
-}
 
 # The options of ``[oauth_taskflow]`` in Airflow's configuration.
 _OPTIONS: dict[str, dict[str, Any]] = {

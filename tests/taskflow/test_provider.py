@@ -16,11 +16,12 @@ from airflow.providers_manager import ProvidersManager
 from airflow.sdk import task
 from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 
+from oauth_taskflow.connections.fields.form import FORM
 from oauth_taskflow.connections.fields.table import FIELDS, PLANNED
 from oauth_taskflow.presets.load import load_preset, preset_names
 from oauth_taskflow.taskflow.decorator import oauth_task
 from oauth_taskflow.taskflow.http.hook import OAuth2Hook
-from oauth_taskflow.taskflow.provider_info import FORM, get_provider_info
+from oauth_taskflow.taskflow.provider_info import get_provider_info
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +176,7 @@ def test_the_token_store_option_is_known_to_airflow(monkeypatch: pytest.MonkeyPa
 
 def test_provider_metadata_loads_neither_airflow_nor_requests() -> None:
     code = (
-        "import sys; from oauth_taskflow.taskflow.provider_info import FORM, get_provider_info as g; g();"
+        "import sys; from oauth_taskflow.taskflow.provider_info import get_provider_info as g; g();"
         "print(sorted({'airflow', 'requests', 'sqlalchemy'} & set(sys.modules)))"
     )
     result = subprocess.run(

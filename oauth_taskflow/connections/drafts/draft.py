@@ -17,6 +17,7 @@ from oauth_taskflow.connections.drafts.preset_form import find_preset
 from oauth_taskflow.connections.drafts.ways import Way, list_ways
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.presets.model import Preset
+from oauth_taskflow.presets.page import variable_text
 from oauth_taskflow.secret_values import Hidden, SecretValue
 from oauth_taskflow.suggestions import did_you_mean
 
@@ -33,6 +34,8 @@ _LONGEST: Mapping[str, int] = {
     "extra": 60_000,
 }
 _DECIDED = frozenset({"provider", "auth_type"})
+# What Airflow shows instead of a secret, and takes for the stored one.
+_MASKED = "***"
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
@@ -72,7 +75,9 @@ class FieldProblem(Struct, frozen=True):
 
 
 class WrongDraft(Exception):
-    """A draft cannot become a connection; ``problems`` names every reason that was found."""
+    """A draft cannot become a connection; ``problems`` names every reason that was found, ``status`` is HTTP's."""
+
+    status = 422
 
     def __init__(self, *problems: FieldProblem) -> None:
         super().__init__("; ".join(problem.what for problem in problems))
@@ -95,7 +100,10 @@ def write_connection(draft: Draft, own: Path | None = None) -> DraftedConnection
     if problems:
         raise WrongDraft(*problems)
     connection = _put_together(draft, way, values)
-    check_connection(connection, own)
+    try:
+        check_connection(connection, own)
+    except WrongDraft as wrong:
+        raise WrongDraft(*(_name_missing(one, preset, values) for one in wrong.problems)) from None
     return connection
 
 
@@ -131,6 +139,14 @@ def choose_way(draft: Draft, own: Path | None = None) -> tuple[Preset, Way]:
     return preset, ways[draft.way] if draft.way else next(iter(ways.values()))
 
 
+def _name_missing(problem: FieldProblem, preset: Preset, values: Mapping[str, Any]) -> FieldProblem:
+    """The problem as a form says it: a key of the preset that is missing is a field, and no key of extra."""
+    variable = preset.variables.get(problem.field)
+    if variable is None or problem.field in values:
+        return problem
+    return FieldProblem(problem.field, "This is missing", variable_text(variable))
+
+
 def _strip_values(values: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the values that were given, without blanks around texts; the text of a JSON object becomes the object."""
     stripped = {
@@ -158,19 +174,31 @@ def _is_default(preset: Preset, name: str, value: Any) -> bool:
 
 
 def _put_together(draft: Draft, way: Way, values: Mapping[str, Any]) -> DraftedConnection:
+    """Returns the connection that holds ``values``.
+
+    Raises:
+        WrongDraft: JSON has no form for one of them.
+    """
     provider = draft.provider.strip().lower()
+    # A refresh token says by itself that a person consented.
+    implied = way.by_person and "refresh_token" in values
     extra = {
         **({"provider": provider} if provider else {}),
-        **way.writes,
+        **({} if implied else way.writes),
         **{name: value for name, value in values.items() if name not in FIELDS},
     }
+    try:
+        text = json.dumps(extra, allow_nan=False)
+    except (ValueError, RecursionError):
+        what = "A value is nested too deeply, or a number is not finite"
+        raise WrongDraft(FieldProblem("extra", what, "Write it as plain JSON.")) from None
     return DraftedConnection(
         conn_id=draft.conn_id,
         description=draft.description.strip() or None,
         host=values.get("host"),
         login=values.get("login"),
         password=values.get("password"),
-        extra=json.dumps(extra),
+        extra=text,
     )
 
 
@@ -183,7 +211,9 @@ def _find_flaws(draft: Draft, values: Mapping[str, Any]) -> Iterator[FieldProble
         yield FieldProblem(name, "The provider and the way decide this", "Choose them instead.")
     typed = {**values, "description": draft.description}
     for name, value in typed.items():
-        if name in (*FIELDS, "description") and not isinstance(value, str):
+        if value == _MASKED:
+            yield FieldProblem(name, "*** stands for a secret that is hidden", "Type the value.")
+        elif name in (*FIELDS, "description") and not isinstance(value, str):
             yield FieldProblem(name, "The value must be text")
         elif _CONTROL.search(value if isinstance(value, str) else ""):
             yield FieldProblem(name, "The value holds a control character", "Type it again.")

@@ -12,10 +12,12 @@ from oauth_taskflow.taskflow.page import (
     consent_routes,
     endpoint_routes,
     plain_routes,
+    preset_routes,
 )
 from oauth_taskflow.taskflow.page.access import refuse_foreign_writes
 from oauth_taskflow.taskflow.page.border import Border
 from oauth_taskflow.taskflow.page.failures import HANDLERS
+from oauth_taskflow.taskflow.page.form_nulls import keep_nulls_out
 
 # One router per subject. Each route has a permission of ``access.PERMISSIONS``.
 ROUTERS: tuple[APIRouter, ...] = (
@@ -23,6 +25,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     consent_routes.router,
     consent_routes.pages,
     endpoint_routes.router,
+    preset_routes.router,
     plain_routes.router,
 )
 _STATIC = Path(__file__).parent / "static"
@@ -30,6 +33,7 @@ _STATIC = Path(__file__).parent / "static"
 
 def build_app() -> FastAPI:
     """A new app with all routers. It publishes no OpenAPI document and no documentation pages: those would need no login."""
+    keep_nulls_out()
     app = FastAPI(
         title="OAuth connections",
         docs_url=None,

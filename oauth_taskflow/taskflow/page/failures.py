@@ -11,7 +11,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from oauth_taskflow.errors import OAuthTaskflowError, TokenStoreError
+from oauth_taskflow.connections.drafts.draft import WrongDraft
+from oauth_taskflow.errors import OAuthTaskflowError, TokenStoreError, printable
 from oauth_taskflow.taskflow.page.places import base_path
 
 
@@ -53,10 +54,23 @@ def answer_wrong_request(_: Request, error: Exception) -> Response:
     problems = [
         f"{place}: {each['msg']}" for place, each in zip(places, error.errors(), strict=True)
     ]
-    return problem_answer(422, "; ".join(problems))
+    return problem_answer(422, printable("; ".join(problems)))
+
+
+def answer_wrong_draft(_: Request, error: Exception) -> Response:
+    """422, or 409 for a draft that does not fit what is stored; ``problems`` names each key with what to do."""
+    assert isinstance(error, WrongDraft)
+    problems = [
+        {"field": printable(one.field), "what": printable(one.what), "hint": printable(one.hint)}
+        for one in error.problems
+    ]
+    what = " ".join(f"{one['what']}." for one in problems if not one["field"])
+    body = {"detail": what or "Some values are not right", "where": "", "hint": ""}
+    return JSONResponse({**body, "problems": problems}, error.status)
 
 
 HANDLERS: dict[Any, Any] = {
+    WrongDraft: answer_wrong_draft,
     OAuthTaskflowError: answer_error,
     HTTPException: answer_http_error,
     StarletteHTTPException: answer_http_error,

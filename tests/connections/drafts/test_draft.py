@@ -80,7 +80,7 @@ def test_json_that_was_typed_is_stored_as_json() -> None:
         (zendesk(way="conset"), "way", "no such way"),
         (zendesk({"subdomain": "acme/evil"}), "subdomain", "another form"),
         (zendesk({"subdomain": ["acme"]}), "subdomain", "another form"),
-        (zendesk({"subdomain": ""}), "subdomain", "needs key"),
+        (zendesk({"subdomain": ""}), "subdomain", "is missing"),
         (zendesk({"login": ""}), "login", "client id is missing"),
         (zendesk({"login": {"a": 1}}), "login", "must be text"),
         (zendesk({"password": 12345678}), "password", "must be text"),

@@ -1,18 +1,8 @@
 // Connect and Reconnect: what to register first, then a consent in this tab or with a code on another device.
 import {chakra, el, ErrorBox, InnerLink, PAGE, react, router} from "./parts.js";
+import {Copied} from "./copy.js";
 import {describeConnected} from "./connected.js";
-import {beginDevice, cancelDevice, connectHere, copyText, entryAddress, followDevice, forgetPrompt, readOffer, readPrompt, timeLeft} from "./consent_steps.js";
-
-function Copied({text, what}) {
-  const C = chakra();
-  const [done, setDone] = react().useState(false);
-  const copy = () => copyText(text).then(() => setDone(true), () => setDone(false));
-  return el(
-    C.Flex, {gap: 2, align: "center", wrap: "wrap"},
-    el(C.Code, {fontSize: "md", p: 2, "data-copied": what}, text),
-    el(C.Button, {size: "sm", variant: "outline", onClick: copy, "aria-label": `Copy ${what}`}, done ? "Copied" : "Copy"),
-  );
-}
+import {beginDevice, cancelDevice, connectHere, entryAddress, followDevice, forgetPrompt, readOffer, readPrompt, timeLeft} from "./consent_steps.js";
 
 function Facts({offer}) {
   const C = chakra();

@@ -167,7 +167,9 @@ export function Page() {
   return el(
     C.Box,
     null,
-    el(C.Heading, {as: "h1", size: "xl"}, "OAuth connections"),
+    el(C.Flex, {justify: "space-between", wrap: "wrap", gap: 2},
+      el(C.Heading, {as: "h1", size: "xl"}, "OAuth connections"),
+      data?.may_add ? el(C.Button, {size: "sm", asChild: true}, el(InnerLink, {to: `${PAGE}/new`, color: undefined}, "New connection")) : null),
     el(StatusLine, said),
     error ? el(ErrorBox, {error}) : null,
     data ? el(List, {listing: data, act}) : error ? null : el(C.Spinner, {mt: 4, "aria-label": "Loading"}),

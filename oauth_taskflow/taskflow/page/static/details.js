@@ -56,6 +56,9 @@ function Actions({row, action}) {
         key: name, size: "xs", variant: "outline", loading: action.running === name, disabled: action.running !== "",
         colorPalette: ACTIONS[name].title ? "red" : undefined, onClick: () => action.start(name),
       }, ACTIONS[name].label)),
+    row.source === "database"
+      ? el(C.Button, {size: "xs", variant: "outline", asChild: true}, el(InnerLink, {to: `${PAGE}/edit/${encodeURIComponent(row.conn_id)}`, color: undefined}, "Edit"))
+      : null,
   );
 }
 

@@ -5,6 +5,8 @@ import {chakra, el, ErrorBox, hasGlobals, PlainLink, react, router} from "./part
 const PAGES = {
   "": () => import("./connections.js"),
   connect: () => import("./connect.js"),
+  new: () => import("./new_connection.js"),
+  edit: () => import("./edit_connection.js"),
 };
 
 function Loaded({load, rest}) {

@@ -13,7 +13,8 @@ export const APP = new URL("../../", import.meta.url).pathname;
 export const PAGE = "/plugin/oauth";
 const PERIOD = 5000;
 
-// The answer's JSON; null for 304. An error is thrown as {status, what, where, hint}.
+// The answer's JSON; null for 304. An error is thrown as {status, what, where, hint, problems}; problems are
+// those of single keys.
 export async function fetchJson(path, options = {}) {
   return (await fetchAnswer(path, options)).body;
 }
@@ -37,6 +38,7 @@ function readError(answer, body) {
     status: answer.status,
     what: isText ? body.detail : `The API server answered ${answer.status}`,
     where: body.where ?? "",
+    problems: Array.isArray(body.problems) ? body.problems : [],
     hint: body.hint || (answer.status === 401 ? "Reload this page to log in again." : ""),
   };
 }

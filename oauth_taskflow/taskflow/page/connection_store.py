@@ -1,0 +1,134 @@
+"""Reads and writes connections in Airflow's metadata database, as the API server may, for the form of the page."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from collections.abc import Callable
+
+from airflow.configuration import conf
+from airflow.models.connection import Connection
+from airflow.utils.session import create_session
+from fastapi import HTTPException
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from oauth_taskflow.connections.drafts.draft import DraftedConnection, FieldProblem, WrongDraft
+
+
+class Conflict(WrongDraft):
+    """A draft is right, and does not fit what is stored."""
+
+    status = 409
+
+
+_WRITTEN = ("conn_type", "description", "host", "schema", "login", "port")
+_CHANGED = "Somebody else changed this connection in the meantime"
+_RELOAD = "Reload the page, and make your change again."
+
+
+def add_connection(drafted: DraftedConnection, team: str | None) -> None:
+    """Stores a new connection, for ``team`` in a deployment with teams.
+
+    Raises:
+        Conflict: a connection of that name exists.
+        WrongDraft: the deployment has no teams.
+    """
+    if team and not conf.getboolean("core", "multi_team", fallback=False):
+        raise WrongDraft(FieldProblem("team_name", "This Airflow has no teams", "Leave it out."))
+    row = Connection(conn_id=drafted.conn_id, team_name=team)
+    _fill(row, drafted)
+    try:
+        with create_session() as session:
+            if _find(session, drafted.conn_id) is not None:
+                raise _taken()
+            session.add(row)
+            session.flush()
+    except IntegrityError:  # another request was first, or removed the team
+        raise _taken() from None
+
+
+def read_connection(conn_id: str) -> tuple[DraftedConnection, str, str | None]:
+    """Returns the stored connection, its revision, and its team.
+
+    Raises:
+        HTTPException: 404, if the metadata database does not hold it.
+    """
+    with create_session() as session:
+        row = _find_or_refuse(session, conn_id)
+        return _as_drafted(row), _revision(row), row.team_name
+
+
+def replace_connection(
+    conn_id: str, revision: str, rewrite: Callable[[DraftedConnection], DraftedConnection]
+) -> None:
+    """Stores what ``rewrite`` makes of the connection, unless it is not the one of ``revision`` any more.
+
+    The row is locked meanwhile: a secret that is kept must not meet the new address of another request.
+
+    Raises:
+        HTTPException: 404, if the metadata database does not hold it.
+        Conflict: it was changed in the meantime.
+        WrongDraft: ``rewrite`` refused.
+    """
+    with create_session() as session:
+        row = _find_or_refuse(session, conn_id, lock=True)
+        if not hmac.compare_digest(_revision(row).encode(), revision.encode()):
+            raise Conflict(FieldProblem("", _CHANGED, _RELOAD))
+        _fill(row, rewrite(_as_drafted(row)))
+
+
+def find_shadows(conn_id: str) -> list[str]:
+    """Returns warnings about what wins over the stored connection."""
+    variable = f"AIRFLOW_CONN_{conn_id.upper()}"
+    if variable not in os.environ:
+        return []
+    return [f"{variable} is set on the API server, and Airflow prefers it to this connection."]
+
+
+def _fill(row: Connection, drafted: DraftedConnection) -> None:
+    for name in _WRITTEN:
+        setattr(row, name, getattr(drafted, name))
+    row.set_password(drafted.password)
+    row.set_extra(drafted.extra)
+
+
+def _find(session: Session, conn_id: str, *, lock: bool = False) -> Connection | None:
+    query = select(Connection).where(Connection.conn_id == conn_id)
+    return session.scalar(query.with_for_update() if lock else query)
+
+
+def _find_or_refuse(session: Session, conn_id: str, *, lock: bool = False) -> Connection:
+    row = _find(session, conn_id, lock=lock)
+    if row is None:
+        what = "This connection is not in Airflow's metadata database. Change it where it comes from: a variable or a secrets backend."
+        raise HTTPException(404, what)
+    return row
+
+
+def _as_drafted(row: Connection) -> DraftedConnection:
+    return DraftedConnection(
+        conn_id=row.conn_id,
+        conn_type=row.conn_type,
+        description=row.description,
+        host=row.host,
+        schema=row.schema,
+        login=row.login,
+        password=row.password,
+        port=row.port,
+        extra=row.extra or "{}",
+    )
+
+
+def _revision(row: Connection) -> str:
+    """A keyed hash of the row as it is stored: it changes with each write, and says nothing about the secrets."""
+    key = conf.get_mandatory_value("api", "secret_key").encode()
+    parts = [row._password, row._extra, *(getattr(row, name) for name in _WRITTEN)]  # noqa: SLF001
+    return hmac.new(key, repr(parts).encode(errors="replace"), hashlib.sha256).hexdigest()
+
+
+def _taken() -> Conflict:
+    hint = "Choose another name, or edit that one."
+    return Conflict(FieldProblem("conn_id", "A connection of this name exists already", hint))

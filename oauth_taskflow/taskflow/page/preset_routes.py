@@ -1,0 +1,191 @@
+"""New connections, provider first, and edits of stored ones. No answer holds a secret, stored or typed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.resource_details import ConnectionDetails
+from airflow.configuration import conf
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from oauth_taskflow.connections.drafts.draft import (
+    Draft,
+    DraftedConnection,
+    FieldProblem,
+    choose_way,
+    write_connection,
+)
+from oauth_taskflow.connections.drafts.lines import write_decorator_lines, write_spec_lines
+from oauth_taskflow.connections.drafts.preset_form import describe_preset, list_choices
+from oauth_taskflow.connections.drafts.stored import (
+    describe_stored,
+    find_changed_addresses,
+    rewrite_connection,
+)
+from oauth_taskflow.taskflow.config import fernet_keys, presets_folder, store_url
+from oauth_taskflow.taskflow.grants.actions import forget_grants
+from oauth_taskflow.taskflow.page.access import (
+    GetUserDep,
+    may_add_connections,
+    may_change_connection,
+    may_read_connections,
+)
+from oauth_taskflow.taskflow.page.audit import audited
+from oauth_taskflow.taskflow.page.connection_store import (
+    Conflict,
+    add_connection,
+    find_shadows,
+    read_connection,
+    replace_connection,
+)
+from oauth_taskflow.taskflow.page.return_address import find_redirect_uri, find_weaknesses
+from oauth_taskflow.tokens.registry import open_store
+
+router = APIRouter(prefix="/api")
+_CONNECTION = "/connections/{connection_id:path}"
+_ASK_FIRST = "{} changed: the grants that are stored for this connection will be forgotten"
+_CONFIRM = "Confirm that, and connect again afterwards."
+
+
+class _Typed(BaseModel):
+    """What was typed. Airflow's permission looks at ``team_name``."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    provider: Annotated[str, Field(max_length=100)] = ""
+    way: Annotated[str, Field(max_length=100)] = ""
+    description: str = ""
+    values: dict[str, Any] = {}
+    team_name: Annotated[str | None, Field(max_length=50)] = None
+
+
+class NewConnection(_Typed):
+    """A connection to store under a new name."""
+
+    conn_id: Annotated[str, Field(max_length=250)]
+
+
+class EditedConnection(_Typed):
+    """A connection to replace, if it is still the one of ``revision``; the keys ``unchanged`` keep their stored values.
+
+    Without ``forget_grants`` an address changes only while no grant is stored: its tokens would go there.
+    """
+
+    revision: Annotated[str, Field(max_length=100)]
+    unchanged: Annotated[list[str], Field(max_length=200)] = []
+    forget_grants: bool = False
+
+
+@router.get("/presets", dependencies=[Depends(may_read_connections)])
+def list_presets(user: GetUserDep) -> Response:
+    """The providers to choose from, and whether the user may add a connection: ``teams`` are those to add it for."""
+    teams = _list_teams(user)
+    manager = get_auth_manager()
+    allowed = [
+        team
+        for team in teams
+        if manager.is_authorized_connection(
+            method="POST", details=ConnectionDetails(team_name=team), user=user
+        )
+    ]
+    body = {"presets": list_choices(presets_folder()), "may_add": bool(allowed), "teams": allowed}
+    return _answer(body)
+
+
+@router.get("/presets/form", dependencies=[Depends(may_read_connections)])
+def show_preset(request: Request, name: Annotated[str, Field(max_length=100)] = "") -> Response:
+    """What the form shows for one provider, and the redirect URI to register there."""
+    form = describe_preset(name, presets_folder())
+    redirect_uri = find_redirect_uri("", request)
+    weak = find_weaknesses(redirect_uri)
+    return _answer({"form": form, "redirect_uri": redirect_uri, "redirect_warnings": weak})
+
+
+@router.post("/connections", status_code=201, dependencies=[Depends(may_add_connections)])
+def add(body: NewConnection, user: GetUserDep) -> Response:
+    """Stores a new connection in Airflow's metadata database."""
+    draft = _read_draft(body.conn_id, body)
+    drafted = write_connection(draft, presets_folder())
+    with audited(user, "connection_added", drafted.conn_id, provider=draft.provider):
+        add_connection(drafted, body.team_name or None)
+    return _answer(_describe_saved(draft), 201)
+
+
+@router.post(f"{_CONNECTION}/form", dependencies=[Depends(may_change_connection)])
+def show_stored(connection_id: str) -> Response:
+    """A stored connection without its secrets, for the form."""
+    stored, revision, team = read_connection(connection_id)
+    form = describe_stored(stored, presets_folder())
+    return _answer({"stored": form, "revision": revision, "team_name": team})
+
+
+@router.put(_CONNECTION, dependencies=[Depends(may_change_connection)])
+def edit(connection_id: str, body: EditedConnection, user: GetUserDep) -> Response:
+    """Replaces a stored connection."""
+    own = presets_folder()
+    draft = _read_draft(connection_id, body)
+    preset, _ = choose_way(draft, own)
+    changed: list[str] = []
+
+    def rewrite(stored: DraftedConnection) -> DraftedConnection:
+        drafted = rewrite_connection(stored, draft, body.unchanged, own)
+        changed.extend(find_changed_addresses(stored, drafted, preset))
+        if changed:
+            _forget_grants(connection_id, changed, confirmed=body.forget_grants)
+        return drafted
+
+    facts = {"provider": draft.provider, "changed_addresses": changed}
+    with audited(user, "connection_edited", connection_id, **facts):
+        replace_connection(connection_id, body.revision, rewrite)
+    return _answer(_describe_saved(draft))
+
+
+def _forget_grants(conn_id: str, changed: list[str], *, confirmed: bool) -> None:
+    """Deletes the stored grants: their tokens would go to the new address.
+
+    Raises:
+        Conflict: there are some, and the user has not confirmed it.
+    """
+    store = open_store(store_url(), fernet_keys())
+    if conn_id not in {owner for owner, _ in store.list_grants()}:
+        return
+    if not confirmed:
+        what = _ASK_FIRST.format(" and ".join(changed))
+        raise Conflict(FieldProblem("forget_grants", what, _CONFIRM))
+    forget_grants(conn_id)
+
+
+def _read_draft(conn_id: str, body: _Typed) -> Draft:
+    return Draft(
+        conn_id=conn_id,
+        provider=body.provider.strip().lower(),
+        way=body.way,
+        description=body.description,
+        values=body.values,
+    )
+
+
+def _describe_saved(draft: Draft) -> dict[str, Any]:
+    """What comes next: whether a person must connect, and lines to paste."""
+    _, way = choose_way(draft, presets_folder())
+    return {
+        "conn_id": draft.conn_id,
+        "by_person": way.by_person,
+        "warnings": find_shadows(draft.conn_id),
+        "decorator": write_decorator_lines(draft.conn_id),
+        "spec": write_spec_lines(draft.conn_id),
+    }
+
+
+def _list_teams(user: Any) -> list[str | None]:
+    """The teams of the user; None alone in a deployment without teams."""
+    if not conf.getboolean("core", "multi_team", fallback=False):
+        return [None]
+    return [None, *sorted(get_auth_manager().get_authorized_teams(user=user))]
+
+
+def _answer(body: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(body), status, media_type="application/json")
