@@ -9,182 +9,37 @@ Usage: .venv/bin/python benchmarks/page.py [--connections 500] [--grants 2000] [
 from __future__ import annotations
 
 import os
-import statistics
+import subprocess
 import sys
 import tempfile
-import time
-import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from cryptography.fernet import Fernet
-from measure import command_line, environment_line, table, verdict
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-_GOAL_MS = 300.0
+_CHILD = Path(__file__).with_name("page_child.py")
 
 
-def configure(home: Path) -> None:
-    """An Airflow of its own in ``home``."""
-    os.environ |= {
-        "AIRFLOW_HOME": str(home),
+def configure(home: str) -> dict[str, str]:
+    """The variables of an Airflow of its own in ``home``."""
+    return {
+        **os.environ,
+        "AIRFLOW_HOME": home,
         "AIRFLOW__API_AUTH__JWT_SECRET": "benchmark " * 8,
         "AIRFLOW__CORE__FERNET_KEY": Fernet.generate_key().decode(),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
-        "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
         "AIRFLOW__OAUTH_TASKFLOW__TOKEN_STORE": f"sqlite:///{home}/tokens.db",
         "_AIRFLOW_PROCESS_CONTEXT": "server",
     }
 
 
-def fill_connections(count: int) -> None:
-    """Stores ``count`` connections in the metadata database."""
-    from airflow.models import Connection
-    from airflow.utils.session import create_session
-
-    providers = ("hubspot", "xero", "slack", "salesforce", "")
-    with create_session() as session:
-        for number in range(count):
-            extra = {"grant_type": "authorization_code", "provider": providers[number % 5]}
-            session.add(
-                Connection(
-                    conn_id=f"crm_{number:04}",
-                    conn_type="oauth2",
-                    host="https://api.example.com",
-                    login="client",
-                    password=f"secret-{number}",
-                    extra=extra,
-                )
-            )
-
-
-def fill_grants(connections: int, count: int) -> None:
-    """Stores ``count`` grants, so many for each connection."""
-    from tests.browser import grants
-
-    from oauth_taskflow.taskflow.config import fernet_keys, store_url
-    from oauth_taskflow.tokens.registry import open_store
-
-    store = open_store(store_url(), fernet_keys())
-    for number in range(count):
-        grants.put(store, f"crm_{number % connections:04}", number)
-
-
-def fill_dags(count: int, connections: int) -> None:
-    """Stores ``count`` serialised DAGs of five tasks each, every task with a connection."""
-    from airflow.models.dagbundle import DagBundleModel
-    from airflow.sdk import DAG
-    from airflow.serialization.serialized_objects import LazyDeserializedDAG
-    from airflow.utils.session import create_session
-
-    from oauth_taskflow import OAuth2HttpOperator
-
-    with create_session() as session:
-        session.add(DagBundleModel(name="benchmark"))
-    from airflow.models.dag import DagModel
-    from airflow.models.serialized_dag import SerializedDagModel
-
-    for number in range(count):
-        with DAG(f"dag_{number:04}", schedule=None) as dag:
-            for task in range(5):
-                conn_id = f"crm_{(number * 5 + task) % connections:04}"
-                OAuth2HttpOperator(task_id=f"pull_{task}", http_conn_id=conn_id)
-        with create_session() as session:
-            session.add(
-                DagModel(
-                    dag_id=dag.dag_id, bundle_name="benchmark", is_stale=False, fileloc="x.py"
-                )
-            )
-        SerializedDagModel.write_dag(LazyDeserializedDAG.from_dag(dag), bundle_name="benchmark")
-
-
-def open_client() -> Any:
-    """A client that is logged in as admin."""
-    from airflow.api_fastapi.app import get_auth_manager, init_auth_manager
-    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
-    from fastapi import FastAPI
-    from starlette.testclient import TestClient
-
-    from oauth_taskflow.taskflow.page.app import build_app
-
-    root = FastAPI()
-    init_auth_manager(root)
-    root.mount("/oauth", build_app())
-    manager: Any = get_auth_manager()
-    client = TestClient(root)
-    user = SimpleAuthManagerUser(username="admin", role="ADMIN")
-    client.cookies.set("_token", manager.generate_jwt(user))
-    return client
-
-
-def ask(client: Any, **headers: str) -> Any:
-    """The answer of the list."""
-    answer = client.get("/oauth/api/connections", headers=headers)
-    assert answer.status_code in {200, 304}, answer.text
-    return answer
-
-
-def measure(work: Callable[[], object], rounds: int) -> list[str]:
-    """Median milliseconds of ``rounds`` calls, by the clock and of the processor, and the longest."""
-    walls, cpus = [], []
-    for _ in range(rounds):
-        wall, cpu = time.perf_counter(), time.process_time()
-        work()
-        walls.append((time.perf_counter() - wall) * 1000)
-        cpus.append((time.process_time() - cpu) * 1000)
-    figures = (statistics.median(walls), max(walls), statistics.median(cpus))
-    return [f"{figure:.0f}" for figure in figures]
-
-
-def compare(given: Any) -> None:
-    """Prints the table and the verdict."""
-    from oauth_taskflow.taskflow.config import fernet_keys, store_url
-    from oauth_taskflow.tokens.registry import open_store
-
-    client = open_client()
-    first = measure(lambda: ask(client), 1)
-    deadline = time.monotonic() + 60
-    while not ask(client).json()["uses_are_known"] and time.monotonic() < deadline:
-        time.sleep(0.1)
-    answer = ask(client)
-    body = answer.json()
-    later = measure(lambda: ask(client), given.rounds)
-    tag = answer.headers["etag"]
-    same = measure(lambda: ask(client, **{"If-None-Match": tag}), given.rounds)
-    store = open_store(store_url(), fernet_keys())
-    keys = [key for _, key in store.list_grants()]
-    each = measure(lambda: [store.read(key) for key in keys], 1)
-    users = sum(len(row["used_by"]) for row in body["connections"])
-    rows = [
-        ["first answer of a process", *first],
-        ["later answers", *later],
-        ["nothing has changed (304)", *same],
-        ["reading each grant by itself", *each],
-    ]
-    print(environment_line({}))
-    print(
-        f"{len(body['connections'])} connections, {len(keys)} grants, {users} uses in DAGs, {len(answer.content) // 1024} KiB\n"
-    )
-    print(table(["", "median ms", "longest ms", "CPU ms"], rows))
-    print()
-    print(verdict("later answers, ms", float(later[0]), _GOAL_MS, lambda value: f"{value:.0f}"))
-
-
 def main() -> None:
-    """Runs the comparison."""
-    given = command_line(__doc__, connections=500, grants=2000, dags=200, rounds=20)
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        configure(Path(folder))
-        from airflow.utils.db import initdb
-
-        initdb()
-        fill_connections(given.connections)
-        fill_grants(given.connections, given.grants)
-        fill_dags(given.dags, given.connections)
-        compare(given)
+    """Runs the measurement in a process of its own."""
+    with tempfile.TemporaryDirectory() as home:
+        command = [sys.executable, str(_CHILD), *sys.argv[1:]]
+        sys.exit(subprocess.run(command, env=configure(home), check=False).returncode)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from argparse import Namespace
 
 from oauth_taskflow.errors import OAuthTaskflowError
@@ -39,12 +40,27 @@ def login(args: Namespace) -> None:
         grant = load_managed_grant(args.conn_id)
         revoke_url = _check_before_asking(grant, args)
         agreed = _authorize(grant, args)
-        record = store_result(grant, agreed, say, revoke_url=revoke_url, copy_back=args.write_back)
+        record = store_result(
+            grant,
+            agreed,
+            say,
+            by=_name_user(),
+            revoke_url=revoke_url,
+            copy_back=args.write_back,
+        )
     except OAuthTaskflowError as error:
         exit_with(str(error))
     except KeyboardInterrupt:
         exit_with("Interrupted: the login did not end, and can be started again.")
     print_rows([status_row(record, grant.auth.leeway)], args.output)
+
+
+def _name_user() -> str:
+    """The user of this machine, as Airflow's own audit log of commands has it; empty in a container that knows none."""
+    try:
+        return f"{getpass.getuser()} (command line)"
+    except (KeyError, OSError):
+        return ""
 
 
 def _find_wrong_arguments(args: Namespace) -> str:

@@ -195,8 +195,10 @@ def begin_with_device(conn_id: str, request: ConsentRequest) -> DevicePrompt:
         )
 
 
-def finish_in_browser(conn_id: str, ticket: str, user_id: str) -> Connected:
+def finish_in_browser(conn_id: str, ticket: str, user_id: str, *, user_name: str = "") -> Connected:
     """Trade the code of a parked answer, store the grant and test it. A ticket works once, whatever comes of it.
+
+    ``user_name`` is kept with the grant as the one who asked for the consent.
 
     Raises:
         OAuthTaskflowError: the consent is over, belongs to another user or connection, was refused, or failed.
@@ -216,10 +218,10 @@ def finish_in_browser(conn_id: str, ticket: str, user_id: str) -> Connected:
             # The answer came in time; it may wait for the person a little longer.
             age=max(0.0, taken.age - ANSWER_LIFETIME),
         )
-        return _keep(grant, pending, trade_code(grant, attempt.read(taken.answer)))
+        return _keep(grant, pending, trade_code(grant, attempt.read(taken.answer)), user_name)
 
 
-def ask_device(conn_id: str, ticket: str, user_id: str) -> Connected | Wait:
+def ask_device(conn_id: str, ticket: str, user_id: str, *, user_name: str = "") -> Connected | Wait:
     """Ask the token endpoint whether the person has agreed, if the time has come; then as ``finish_in_browser``.
 
     Raises:
@@ -249,7 +251,7 @@ def ask_device(conn_id: str, ticket: str, user_id: str) -> Connected | Wait:
             return Wait(decided)
         if consents.take(ticket) is None:
             raise _over(conn_id)  # cancelled while the server was asked
-        return _keep(grant, pending, mask_result(decided, answers))
+        return _keep(grant, pending, mask_result(decided, answers), user_name)
 
 
 def cancel_device(conn_id: str, ticket: str, user_id: str) -> None:
@@ -296,10 +298,14 @@ def _load_again(pending: PendingConsent) -> ManagedGrant:
     return replace(grant, endpoint=replace_field(grant.endpoint, dpop_key=pending.dpop_key))
 
 
-def _keep(grant: ManagedGrant, pending: PendingConsent, agreed: ConsentResult) -> Connected:
+def _keep(
+    grant: ManagedGrant, pending: PendingConsent, agreed: ConsentResult, user_name: str
+) -> Connected:
     notes: list[str] = []
     revoke_url = find_revocation_url(grant) if pending.revoke_old else ""
-    record = store_result(grant, agreed, notes.append, revoke_url=revoke_url)
+    record = store_result(
+        grant, agreed, notes.append, by=user_name or pending.user_id, revoke_url=revoke_url
+    )
     return Connected(
         conn_id=grant.conn_id,
         grant=read_status(record, grant.auth.leeway),

@@ -101,7 +101,9 @@ def begin(connection_id: str, wish: Wish, request: Request, user: GetUserDep) ->
 def finish(connection_id: str, claim: Claim, user: GetUserDep) -> Response:
     """Trades the parked answer of this user, stores the grant and makes a test call."""
     with audited(user, "connect", connection_id, way="browser") as note:
-        connected = finish_in_browser(connection_id, claim.ticket, user.get_id())
+        connected = finish_in_browser(
+            connection_id, claim.ticket, user.get_id(), user_name=user.get_name()
+        )
         note.outcome = "connected"
     return _answer(connected)
 
@@ -110,7 +112,7 @@ def finish(connection_id: str, claim: Claim, user: GetUserDep) -> Response:
 def ask(connection_id: str, claim: Claim, user: GetUserDep) -> Response:
     """Whether the person has entered the code; the token endpoint is asked at most once per its interval."""
     try:
-        result = ask_device(connection_id, claim.ticket, user.get_id())
+        result = ask_device(connection_id, claim.ticket, user.get_id(), user_name=user.get_name())
     except OAuthTaskflowError as error:
         with audited(user, "connect", connection_id, way="device") as note:
             note.outcome = f"failed: {error.what}"
