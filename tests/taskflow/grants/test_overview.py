@@ -1,0 +1,112 @@
+"""Where connections come from: lists, secrets backends without a list, DAGs that name one, and grants that outlived theirs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from oauth_taskflow.taskflow.config import fernet_keys, store_url
+from oauth_taskflow.taskflow.grants import overview
+from oauth_taskflow.taskflow.grants.overview import ConnectionOverview, read_overview
+from oauth_taskflow.taskflow.grants.usage import DagUse, UsageIndex
+from oauth_taskflow.testing import OAuthTestServer
+from oauth_taskflow.tokens.registry import open_store
+from oauth_taskflow.tokens.sql.store import SqlTokenStore
+from tests.browser import grants
+from tests.taskflow.conftest import SetConnection
+
+
+class Known(UsageIndex):
+    """An index that has read the DAGs already."""
+
+    def find_users(self, wait: float = 0.0) -> dict[str, tuple[DagUse, ...]]:
+        uses = {name: (DagUse("d", ("t",)),) for name in ("named", "vaulted", "crm")}
+        return {**uses, "of_others": (DagUse("d", ("sql",), is_certain=False),)}
+
+
+@pytest.fixture
+def store(airflow_home: Path, monkeypatch: pytest.MonkeyPatch) -> SqlTokenStore:
+    assert airflow_home.is_dir()
+    monkeypatch.setattr(overview, "USES", Known())
+    monkeypatch.setattr(overview, "_asked", {})
+    return open_store(store_url(), fernet_keys())
+
+
+def read() -> dict[str, ConnectionOverview]:
+    return {one.conn_id: one for one in read_overview()}
+
+
+def test_grants_without_a_connection_are_orphaned_and_named_ids_without_one_missing(
+    store: SqlTokenStore, set_connection: SetConnection, oauth_server: OAuthTestServer
+) -> None:
+    set_connection("crm", oauth_server.connection())
+    grants.put(store, "gone")
+    found = read()
+    assert {name: one.health for name, one in found.items()} == {
+        "crm": "unused",
+        "gone": "orphaned",
+        "named": "missing",
+        "vaulted": "missing",
+    }
+    assert found["crm"].used_by == (DagUse("d", ("t",)),)
+
+
+def test_a_backend_without_a_list_is_asked_for_what_is_named_and_believed_for_a_while(
+    store: SqlTokenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.taskflow.grants.vault import Vault  # noqa: PLC0415 - Airflow needs its home first
+
+    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", "tests.taskflow.grants.vault.Vault")
+    Vault.asked.clear()
+    grants.put(store, "gone")
+    found = read()
+    vaulted = found["vaulted"]
+    assert (vaulted.health, vaulted.source) == ("never_connected", "secrets backend")
+    assert vaulted.summary is not None
+    assert vaulted.summary.title == "Xero"
+    assert (found["gone"].health, found["named"].health) == ("orphaned", "missing")
+    asked = len(Vault.asked)
+    read()
+    assert len(Vault.asked) == asked
+
+
+def test_a_backend_is_not_asked_for_everything_at_once_and_what_is_unknown_is_not_called_orphaned(
+    store: SqlTokenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.taskflow.grants.vault import Vault  # noqa: PLC0415 - as above
+
+    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", "tests.taskflow.grants.vault.Vault")
+    Vault.asked.clear()
+    for number in range(20):
+        grants.put(store, f"gone_{number:02}")
+    healths = [one.health for name, one in read().items() if name.startswith("gone")]
+    assert 1 <= healths.count("orphaned") <= 5
+    assert healths.count("healthy") == 20 - healths.count("orphaned")
+    for _ in range(5):
+        healths = [one.health for name, one in read().items() if name.startswith("gone")]
+    assert healths == ["orphaned"] * 20
+
+
+def test_a_broken_backend_hides_nothing(
+    store: SqlTokenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", "tests.taskflow.grants.vault.Vault")
+    grants.put(store, "broken")
+    assert read()["broken"].grants[0].state == "fresh"
+
+
+def test_a_connection_of_another_type_is_no_orphan(store: SqlTokenStore) -> None:
+    from airflow.models import Connection as Row  # noqa: PLC0415 - as above
+    from airflow.utils.session import create_session  # noqa: PLC0415 - as above
+    from sqlalchemy import delete  # noqa: PLC0415 - as above
+
+    grants.put(store, "edited_away")
+    with create_session() as session:
+        session.add(Row(conn_id="edited_away", conn_type="postgres"))  # noqa: AIR311 - the ORM's
+    try:
+        one = read()["edited_away"]
+        assert (one.health, one.source) == ("misconfigured", "database")
+    finally:
+        with create_session() as session:
+            session.execute(delete(Row).where(Row.conn_id == "edited_away"))  # noqa: AIR311 - as above
