@@ -62,7 +62,7 @@ def test_a_backend_without_a_list_is_asked_for_what_is_named_and_believed_for_a_
     grants.put(store, "gone")
     found = read()
     vaulted = found["vaulted"]
-    assert (vaulted.health, vaulted.source) == ("never_connected", "secrets backend")
+    assert (vaulted.health, vaulted.source) == ("unused", "secrets backend")
     assert vaulted.summary is not None
     assert vaulted.summary.title == "Xero"
     assert (found["gone"].health, found["named"].health) == ("orphaned", "missing")
