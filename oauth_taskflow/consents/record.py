@@ -28,7 +28,7 @@ class PendingConsent(SecretValue, frozen=True):
     """One consent that a person was asked for and has not given yet.
 
     ``user_id`` is the Airflow user who asked, ``binding`` a hash of the connection's facts at that moment. ``state`` and
-    ``verifier`` are those of the authorization request, ``device_code`` that of RFC 8628; empty where there is none.
+    ``verifier`` are those of the authorization request, ``device_code`` that of RFC 8628; empty if unused.
     ``return_to`` is the path of the page to which the person goes back.
     """
 

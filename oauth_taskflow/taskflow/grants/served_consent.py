@@ -29,6 +29,7 @@ from oauth_taskflow.errors import AuthorizationFailed, OAuthTaskflowError
 from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse
 from oauth_taskflow.oauth.login.device import ask_once, authorize_device
 from oauth_taskflow.presets.model import STANDARD
+from oauth_taskflow.secret_values import Hidden, SecretValue
 from oauth_taskflow.taskflow.config import fernet_keys, store_url
 from oauth_taskflow.taskflow.grants.consent_flow import (
     ConsentResult,
@@ -81,13 +82,13 @@ class ConsentOffer(Struct, frozen=True):
     warnings: tuple[str, ...]
 
 
-class DevicePrompt(Struct, frozen=True):
+class DevicePrompt(SecretValue, frozen=True):
     """The code that a person enters at ``verification_uri``, and the seconds to live and to wait between questions.
 
     ``complete_uri`` holds the code already; empty when the server gives none. ``ticket`` is what the page asks with.
     """
 
-    ticket: str
+    ticket: Hidden[str]
     user_code: str
     verification_uri: str
     complete_uri: str

@@ -69,7 +69,7 @@ class Claim(BaseModel):
     """The ticket of a consent in flight."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-    ticket: Ticket
+    ticket: Ticket = Field(repr=False)
 
 
 @router.post("/offer")
@@ -114,8 +114,9 @@ def ask(connection_id: str, claim: Claim, user: GetUserDep) -> Response:
     try:
         result = ask_device(connection_id, claim.ticket, user.get_id(), user_name=user.get_name())
     except OAuthTaskflowError as error:
-        with audited(user, "connect", connection_id, way="device") as note:
-            note.outcome = f"failed: {error.what}"
+        if not error.retryable:  # else the page asks again
+            with audited(user, "connect", connection_id, way="device") as note:
+                note.outcome = f"failed: {error.what}"
         raise
     if isinstance(result, Wait):
         return _answer({"wait": result.seconds})

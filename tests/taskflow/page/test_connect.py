@@ -225,3 +225,22 @@ def test_no_answer_of_the_page_holds_a_token(
     ]
     hidden = [*oauth_server.state.list_issued(), parse_qs(query)["code"][0], "test-secret"]
     assert not [one for one in hidden for text in texts if one in text]
+
+
+def test_in_broker_mode_a_file_is_enough_and_tasks_get_the_token_only(
+    connect: Connect, admin: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from oauth_taskflow.taskflow.secrets_backend import (  # noqa: PLC0415 - Airflow needs its home first
+        OAuthBroker,
+    )
+
+    backend = "oauth_taskflow.taskflow.secrets_backend.OAuthBroker"
+    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", backend)
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    connect()
+    result = finish(admin, come_back(admin, agree(begin(admin)))).json()
+    assert (result["grant"]["state"], result["trial"]["ok"]) == ("fresh", True)
+    handed_out = OAuthBroker().get_connection("crm")
+    assert handed_out is not None
+    assert "test-secret" not in repr((handed_out.password, handed_out.extra))
+    assert handed_out.password
