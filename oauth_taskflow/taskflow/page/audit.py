@@ -47,9 +47,8 @@ def audited(user: BaseUser, action: str, conn_id: str, **facts: Any) -> Iterator
         raise
     finally:
         _complete(number, {**known, "outcome": note.outcome})
-        _log.info(
-            "%s: %s of connection %r: %s", _name(user), action, conn_id, printable(note.outcome)
-        )
+        outcome = " ".join(printable(note.outcome).split())  # one line, whatever a server wrote
+        _log.info("%s: %s of connection %r: %s", _name(user), action, conn_id, outcome)
 
 
 def _write(user: BaseUser, action: str, extra: dict[str, Any]) -> int:
@@ -82,4 +81,4 @@ def _complete(number: int, extra: dict[str, Any]) -> None:
 
 
 def _name(user: BaseUser) -> str:
-    return printable(user.get_name()).replace("\n", " ")
+    return " ".join(printable(user.get_name()).split())

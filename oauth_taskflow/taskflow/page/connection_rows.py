@@ -15,8 +15,9 @@ from oauth_taskflow.taskflow.grants.overview import USES, ConnectionOverview, re
 from oauth_taskflow.taskflow.grants.usage import DagUse
 from oauth_taskflow.taskflow.page.visibility import find_visible, find_visible_dags
 
-# Links to that many DAGs are enough for one connection; the count says how many there are.
+# Links to that many DAGs, and tasks of each, are enough for one connection; counts say how many there are.
 _MOST_DAGS = 20
+_MOST_TASKS = 20
 
 
 class GrantRow(Struct, frozen=True, kw_only=True):
@@ -37,6 +38,14 @@ class GrantRow(Struct, frozen=True, kw_only=True):
     problem: Problem | None
 
 
+class DagRow(Struct, frozen=True):
+    """The tasks of one DAG that use a connection; ``more_tasks`` are not named."""
+
+    dag_id: str
+    task_ids: tuple[str, ...]
+    more_tasks: int
+
+
 class ConnectionRow(Struct, frozen=True, kw_only=True):
     """One connection with its grants, the latest first; ``actions`` are those that the user may take here."""
 
@@ -50,7 +59,7 @@ class ConnectionRow(Struct, frozen=True, kw_only=True):
     asks_person: bool
     actions: tuple[str, ...]
     grants: tuple[GrantRow, ...]
-    used_by: tuple[DagUse, ...]
+    used_by: tuple[DagRow, ...]
     more_dags: int
 
 
@@ -112,8 +121,8 @@ def _make_row(one: ConnectionOverview, dags: set[str], *, may_change: bool) -> C
         asks_person=summary.asks_person if summary else False,
         actions=tuple(_list_actions(one)) if may_change else (),
         grants=tuple(make_grant_row(status, one) for status in one.grants),
-        used_by=uses[:_MOST_DAGS],
-        more_dags=len(uses) - len(uses[:_MOST_DAGS]),
+        used_by=tuple(_shorten(use) for use in uses[:_MOST_DAGS]),
+        more_dags=max(len(uses) - _MOST_DAGS, 0),
     )
 
 
@@ -151,6 +160,11 @@ def make_grant_row(status: GrantStatus, one: ConnectionOverview) -> GrantRow:
         consent_is_due=status.consent_is_due,
         problem=status.problem,
     )
+
+
+def _shorten(use: DagUse) -> DagRow:
+    more = max(len(use.task_ids) - _MOST_TASKS, 0)
+    return DagRow(use.dag_id, use.task_ids[:_MOST_TASKS], more)
 
 
 def _round(instant: float | None) -> int | None:

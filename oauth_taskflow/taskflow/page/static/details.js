@@ -101,7 +101,8 @@ function Users({row}) {
         use.task_ids.map((task, number) => [
           number ? ", " : "",
           el(InnerLink, {key: task, to: `/dags/${encodeURIComponent(use.dag_id)}/tasks/${encodeURIComponent(task)}`}, task),
-        ])))),
+        ]),
+        use.more_tasks ? ` and ${use.more_tasks} more tasks` : ""))),
     row.more_dags ? el(C.Text, {color: "fg.muted"}, `and ${row.more_dags} more DAGs`) : null,
   );
 }
