@@ -96,6 +96,9 @@ def test_connect_in_the_same_tab(
     for value in parse_qs(urlsplit(sent).query).values():
         if len(value[0]) > 20 and not value[0].startswith("http"):
             assert value[0] not in log
+    trade = next(call.form for call in provider.requests if call.path == "/oauth/token")
+    for secret in (trade["code_verifier"], provider.client_secret, *provider.state.list_issued()):
+        assert secret not in log
     page.get_by_role("link", name="Back to where you came from").click()
     page.wait_for_url(f"{airflow.url}/dags")
 

@@ -231,3 +231,17 @@ def test_keys_may_rotate_while_a_consent_is_in_flight(tmp_path: Path) -> None:
     assert repr(store) == f"SqlConsentStore({url!r})"
     store.close()
     rotated.close()
+
+
+def test_a_role_that_may_not_create_tables_is_told_so(postgres_url: str) -> None:
+    engine = create_engine(postgres_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("DROP ROLE IF EXISTS limited"))
+        connection.execute(text("CREATE ROLE limited LOGIN"))
+    url = engine.url.set(username="limited").render_as_string(hide_password=False)
+    store = SqlConsentStore(url, [KEY])
+    with pytest.raises(TokenStoreError, match="permission denied") as caught:
+        store.begin(make_pending(state=STATE))
+    assert SECRET not in str(caught.value)
+    store.close()
+    engine.dispose()
