@@ -7,6 +7,7 @@ from functools import partial
 from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any
 
+from oauth_taskflow.destinations.arrow_memory import use_system_memory
 from oauth_taskflow.destinations.formats.base import (
     ByteSink,
     FileFormat,
@@ -33,18 +34,21 @@ _ARROW_CODECS = {"zstd": "zstd", "lz4": "lz4", "none": None}
 
 
 def _parquet_files() -> ModuleType:
+    use_system_memory()
     from oauth_taskflow.destinations.arrow import parquet_files  # noqa: PLC0415 - loads pyarrow
 
     return parquet_files
 
 
 def _ipc_files() -> ModuleType:
+    use_system_memory()
     from oauth_taskflow.destinations.arrow import ipc_files  # noqa: PLC0415 - as above
 
     return ipc_files
 
 
 def _is_same(first: RecordSchema, second: RecordSchema) -> bool:
+    use_system_memory()
     from oauth_taskflow.destinations.arrow.types import have_one_form  # noqa: PLC0415 - as above
 
     return have_one_form(first, second)

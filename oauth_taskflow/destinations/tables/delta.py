@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -49,7 +49,9 @@ from oauth_taskflow.redaction import redact_url
 _ENTRY = "oauth_taskflow"
 # Transactions that are looked through for the manifest of a run, the newest first.
 _MOST_TRANSACTIONS = 1000
-_WRITER = WriterProperties(compression="ZSTD")
+# Rows and bytes that the library may have in memory before it writes them.
+_WRITER = WriterProperties(compression="ZSTD", max_row_group_size=65_536)
+_FILE_BYTES = 32 << 20
 
 
 class DeltaSettings(msgspec.Struct, frozen=True):
@@ -66,6 +68,14 @@ class DeltaSettings(msgspec.Struct, frozen=True):
     order_form: str | tuple[str, ...] | None = None
 
 
+class _Seen(NamedTuple):
+    """What was found about the rows of one place in the log up to version ``looked``."""
+
+    looked: int
+    version: int | None
+    manifest: Mapping[str, Any] | None
+
+
 class DeltaLakeTable:
     """The table in the folder ``path``: a ``pathlib.Path``, a ``UPath`` or an ``ObjectStoragePath``."""
 
@@ -75,6 +85,7 @@ class DeltaLakeTable:
         self._path = path
         self._settings = settings
         self._columns = TechnicalColumns(settings.prefix)
+        self._seen: dict[tuple[Any, ...], _Seen] = {}
 
     @property
     def uri(self) -> str:
@@ -233,6 +244,7 @@ class DeltaLakeTable:
             mode="overwrite",
             predicate=self._predicate(commit.place),
             schema_mode="merge",
+            target_file_size=_FILE_BYTES,
             writer_properties=_WRITER,
             commit_properties=_describe(commit.place, commit.manifest),
         )
@@ -295,14 +307,23 @@ class DeltaLakeTable:
     def _find_entry(
         self, table: DeltaTable, place: RowsPlace
     ) -> tuple[int | None, Mapping[str, Any] | None]:
-        """Returns the newest version that wrote the rows of ``place``, and its manifest."""
-        wanted = list(place.key)
-        for transaction in table.history(_MOST_TRANSACTIONS):
+        """Returns the newest version that wrote the rows of ``place``, and its manifest.
+
+        What this object has looked through before is not read again: of a store, each version is a request.
+        """
+        wanted, version = list(place.key), table.version()
+        before = self._seen.get(place.key)
+        if before is None or version < before.looked:
+            before = _Seen(version - _MOST_TRANSACTIONS, None, None)
+        found, count = before, version - before.looked
+        for transaction in table.history(count) if count else ():
             entry = transaction.get(_ENTRY)
-            found = msgspec.json.decode(entry) if isinstance(entry, str) else {}
-            if found.get("rows") == wanted:
-                return transaction.get("version"), found.get("manifest")
-        return None, None
+            noted = msgspec.json.decode(entry) if isinstance(entry, str) else {}
+            if noted.get("rows") == wanted:
+                found = _Seen(version, transaction.get("version"), noted.get("manifest"))
+                break
+        self._seen[place.key] = _Seen(version, found.version, found.manifest)
+        return found.version, found.manifest
 
     def _predicate(self, place: RowsPlace) -> str:
         *texts, number = place.key

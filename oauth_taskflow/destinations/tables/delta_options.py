@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
+from oauth_taskflow.destinations.arrow_memory import use_system_memory
 from oauth_taskflow.destinations.base import (
     NO_FACTS,
     EndpointFacts,
@@ -88,6 +89,7 @@ def _connect(
     conn_id: str | None,
     facts: EndpointFacts,
 ) -> TableDestination:
+    use_system_memory()
     # Loads pyarrow, which parsing a DAG does not need.
     from oauth_taskflow.destinations.tables.delta import DeltaLakeTable, DeltaSettings  # noqa: PLC0415
     from oauth_taskflow.destinations.tables.destination import TableDestination  # noqa: PLC0415

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
+from oauth_taskflow.destinations.arrow_memory import use_system_memory
 from oauth_taskflow.destinations.base import (
     NO_FACTS,
     EndpointFacts,
@@ -124,6 +125,7 @@ def _encode(options: Mapping[str, Any]) -> str:
 def _connect(
     location: str, access: StoreAccess, conn_id: str | None, facts: EndpointFacts, mode: Mode
 ) -> TableDestination:
+    use_system_memory()
     # Loads pyarrow, and with the first table dlt, which parsing a DAG does not need.
     from oauth_taskflow.destinations.tables.destination import TableDestination  # noqa: PLC0415
     from oauth_taskflow.destinations.tables.dlt import DltTable, DltTableSettings  # noqa: PLC0415
