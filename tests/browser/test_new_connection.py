@@ -114,6 +114,42 @@ def test_a_connection_from_a_preset_works_in_a_session(
     assert authorization_server.client_secret not in "".join(bodies)
 
 
+def test_a_person_connects_the_new_connection_at_once(
+    airflow: ApiServer,
+    open_page: OpenPage,
+    deployment: Deployment,
+    authorization_server: OAuthTestServer,
+) -> None:
+    page = open_page()
+    open_new(airflow, page, "Another provider")
+    place = authorization_server.base_url
+    typed = {
+        "conn_id": "connected-at-once",
+        "token_url": authorization_server.token_url,
+        "authorize_url": f"{place}/oauth/authorize",
+        "host": place,
+        "login": authorization_server.client_id,
+    }
+    for name, value in typed.items():
+        field(page, name).get_by_role("textbox").fill(value)
+    field(page, "password").locator("input").fill(authorization_server.client_secret)
+    save(page)
+    page.get_by_role("heading", name="connected-at-once is saved").wait_for()
+    page.get_by_role("link", name="Connect", exact=True).click()
+    page.get_by_role("button", name="Connect in this tab").click()
+    page.get_by_role("heading", name="connected-at-once is connected").wait_for()
+    assert int(deployment.run(PULL, "connected-at-once", "/page/airports").split()[-1]) > 0
+
+
+@pytest.mark.parametrize("path", ["new/nobody", "new/%25E0", "edit/nobody", "edit/%25E0%2F.."])
+def test_an_address_that_leads_nowhere_is_a_clear_error(
+    airflow: ApiServer, open_page: OpenPage, path: str
+) -> None:
+    page = open_page()
+    page.goto(f"{airflow.url}/plugin/oauth/{path}")
+    page.get_by_role("alert").first.wait_for()
+
+
 def add_key(page: Page, name: str) -> None:
     page.get_by_label("Another key").select_option(name)
 

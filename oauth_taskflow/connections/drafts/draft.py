@@ -84,8 +84,12 @@ class WrongDraft(Exception):
         self.problems = problems
 
 
-def write_connection(draft: Draft, own: Path | None = None) -> DraftedConnection:
+def write_connection(
+    draft: Draft, own: Path | None = None, *, is_new: bool = True
+) -> DraftedConnection:
     """Returns the connection of ``draft``, checked as a task would check it; ``own`` is the folder of the user's presets.
+
+    The name of one that is not new is taken as it is.
 
     Raises:
         WrongDraft: values are missing, unknown, of the wrong form, or contradict each other.
@@ -96,7 +100,7 @@ def write_connection(draft: Draft, own: Path | None = None) -> DraftedConnection
         for name, value in _strip_values(draft.values).items()
         if not _is_default(preset, name, value)
     }
-    problems = list(_find_flaws(draft, values))
+    problems = list(_find_flaws(draft, values, is_new=is_new))
     if problems:
         raise WrongDraft(*problems)
     connection = _put_together(draft, way, values)
@@ -202,9 +206,9 @@ def _put_together(draft: Draft, way: Way, values: Mapping[str, Any]) -> DraftedC
     )
 
 
-def _find_flaws(draft: Draft, values: Mapping[str, Any]) -> Iterator[FieldProblem]:
+def _find_flaws(draft: Draft, values: Mapping[str, Any], *, is_new: bool) -> Iterator[FieldProblem]:
     """Finds what Airflow could not store, and what only the form decides."""
-    if not _CONN_ID.fullmatch(draft.conn_id):
+    if is_new and not _CONN_ID.fullmatch(draft.conn_id):
         hint = "Write letters, digits, _, . and -, without blanks."
         yield FieldProblem("conn_id", "This cannot be the name of a connection", hint)
     for name in sorted(_DECIDED & values.keys()):

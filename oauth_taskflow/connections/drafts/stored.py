@@ -37,7 +37,7 @@ ADDRESS_KEYS = frozenset(
     {"provider", "auth_type", "issuer", "allowed_origins", "redirect_uri", "host_values"}
     | {"proxies", "verify", *(name for name in BY_NAME if name.endswith("_url"))}
 )
-# Of the texts of a preset that its own keys fill, those that are sent to an address and do not choose it.
+# Texts of a preset that its own keys fill, and that are sent to an address without choosing it.
 _NO_ADDRESS = frozenset(
     {"params", "token_headers", "default_scopes", "api_headers", "api_params", "jwt_claims"}
     | {"jwt_headers"}
@@ -110,7 +110,7 @@ def rewrite_connection(
         values={**kept, **draft.values},
     )
     drafted = msgspec.structs.replace(
-        write_connection(whole, own),
+        write_connection(whole, own, is_new=False),
         conn_type=stored.conn_type or "oauth2",
         schema=stored.schema,
         port=stored.port,

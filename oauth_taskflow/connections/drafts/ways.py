@@ -14,7 +14,7 @@ from oauth_taskflow.connections.readers.grant import GRANT_READERS, grant_reader
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
 from oauth_taskflow.presets.model import Preset
 
-# What a draft without a preset may be: any server, and any kind of authentication.
+# A draft without a preset is for any server, with any kind of authentication.
 OTHER = Preset(
     title="Another provider",
     grants=(
@@ -60,7 +60,7 @@ _CREDENTIAL_KEYS = {
     "assertion": "client_assertion_file",
     "certificate": "cert",
 }
-# Keys of every connection that a form never offers: it decides them itself, or they have a field of their own.
+# Keys of every connection that a form never offers: it decides them itself, or the form has another field for them.
 _NEVER = frozenset({"provider", "auth_type", "brokered", "client_id", "client_secret"})
 _OF_LOGIN: Mapping[str, tuple[str, str]] = {
     "oauth2": ("Client ID", "The id of the application that you registered at the provider."),

@@ -140,3 +140,15 @@ def test_connections_that_are_not_stored_or_not_ours_are_not_edited(browse: Brow
     body = {"provider": "zendesk", "values": {}, "unchanged": ["password"], "revision": "x"}
     assert put(client, body, "pg").status_code == 409
     assert put(client, body, "nobody").status_code == 404
+
+
+def test_a_name_that_the_form_would_not_accept_today_can_be_edited(browse: Browse) -> None:
+    client = browse("admin")
+    write_row(
+        "shop/eu(1)", {"provider": "zendesk", "subdomain": "acme"}, login="me", password=SECRET
+    )
+    form = open_form(client, "shop/eu(1)")
+    assert put(client, edited(form, {"scope": "read"}), "shop/eu(1)").status_code == 200
+    row = read_row("shop/eu(1)")
+    assert row is not None
+    assert json.loads(row["extra"])["scope"] == "read"

@@ -91,6 +91,14 @@ def test_a_new_connection_is_stored_as_it_was_typed_and_nothing_more(browse: Bro
     }
 
 
+def test_the_lines_to_paste_are_a_dag(browse: Browse) -> None:
+    saved = post(browse("admin"), "/connections", zendesk()).json()
+    names: dict[str, Any] = {}
+    exec(saved["decorator"], names)
+    dag = names["pull_crm"]()
+    assert (dag.dag_id, dag.task_ids) == ("pull_crm", ["pull"])
+
+
 def test_what_is_stored_is_encrypted_and_audited_without_secrets(browse: Browse) -> None:
     from airflow.models.connection import Connection  # noqa: PLC0415 - Airflow needs its home first
     from airflow.utils.session import create_session  # noqa: PLC0415 - as above

@@ -139,7 +139,8 @@ function Fields({described, opened, teams}) {
   const shown = new Set(fields.map((field) => field.name));
   const problems = state.problems ?? [];
   const of = (name) => problems.filter((one) => one.field === name);
-  const elsewhere = problems.filter((one) => !shown.has(one.field) && !["conn_id", "description", "forget_grants"].includes(one.field));
+  const placed = ["description", "forget_grants", ...(opened ? [] : ["conn_id"])];
+  const elsewhere = problems.filter((one) => !shown.has(one.field) && !placed.includes(one.field));
   const ask = of("forget_grants")[0];
   const set = (name) => (value) => setValues({...values, [name]: value});
   const without = (names, name) => names.filter((one) => one !== name);

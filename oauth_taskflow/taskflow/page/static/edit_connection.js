@@ -8,7 +8,7 @@ export function Page({rest}) {
   const [state, setState] = useState({});
   // Another key: somebody came here again, perhaps from the connection just saved.
   const {key} = router().useLocation();
-  const conn = decodeURIComponent(rest.split("/")[0] ?? "");
+  const conn = rest; // the router has decoded it
   useEffect(() => {
     let current = true;
     setState({});

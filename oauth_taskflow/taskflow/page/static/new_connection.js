@@ -68,7 +68,7 @@ export function Page({rest}) {
   useEffect(() => {
     fetchJson("api/presets").then((listed) => setState({listed}), (error) => setState({error}));
   }, []);
-  const chosen = decodeURIComponent(rest.split("/")[0] ?? "");
+  const chosen = rest; // the router has decoded it
   return el(
     C.Stack,
     {gap: 4, maxW: "60rem"},
