@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.api.scripted import Asked, Reply, scripted
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import OpenPage, TakePicture
 from tests.browser.server import ApiServer
 
 SECRET = "a-key-that-no-page-shows"
@@ -17,7 +17,7 @@ dag_id: tab
 start_date: 2026-01-01
 connection: tab
 default_args: {{retries: 0}}
-defaults: {{records: data, destination: {{path: "{folder}/{{{{ endpoint }}}}"}}}}
+defaults: {{records: data, destination: {{path: "lake/{{{{ endpoint }}}}"}}}}
 endpoints:
   contacts:
     description: People and companies.
@@ -65,7 +65,7 @@ def run_ids(airflow: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> lis
     folder = tmp_path_factory.mktemp("tab")
     paths = [folder / f"{limit}.yaml" for limit in (100, 50)]
     for path in paths:
-        path.write_text(SPEC.format(folder=folder, limit=path.stem))
+        path.write_text(SPEC.format(limit=path.stem))
     with scripted(Api()) as server:
         extra = {"auth_type": "api_key", "api_key_name": "X-Key"}
         given = {"conn_type": "oauth2", "host": server.url, "password": SECRET, "extra": extra}
@@ -97,7 +97,7 @@ def cell(page: Any, row: str, column: str) -> str:
 
 
 def test_the_dag_shows_its_endpoints_with_figures_yaml_and_changes(
-    airflow: ApiServer, open_page: OpenPage, run_id: str
+    airflow: ApiServer, open_page: OpenPage, take_picture: TakePicture, run_id: str
 ) -> None:
     page = open_page("viewer")
     texts: list[str] = []
@@ -110,6 +110,7 @@ def test_the_dag_shows_its_endpoints_with_figures_yaml_and_changes(
     assert cell(page, "contacts", "Destination") == "file"
     assert cell(page, "notes", "State") == "2 success"
     assert cell(page, "notes", "Rows") == "6"
+    take_picture(page, "dag-tab")
     details = page.get_by_role("button", name="Details of contacts")
     details.focus()
     page.keyboard.press("Enter")
@@ -124,7 +125,7 @@ def test_the_dag_shows_its_endpoints_with_figures_yaml_and_changes(
 
 
 def test_a_task_shows_its_endpoint_and_the_run_its_instance(
-    airflow: ApiServer, open_page: OpenPage, run_ids: list[str]
+    airflow: ApiServer, open_page: OpenPage, take_picture: TakePicture, run_ids: list[str]
 ) -> None:
     page, (first, run_id) = open_page("viewer"), run_ids
     page.goto(f"{airflow.url}/dags/tab/runs/{first}/tasks/contacts/plugin/oauth-endpoint-run")
@@ -132,6 +133,9 @@ def test_a_task_shows_its_endpoint_and_the_run_its_instance(
     page.goto(f"{airflow.url}/dags/tab/tasks/notes/plugin/oauth-endpoint")
     page.get_by_text("6", exact=True).wait_for()
     page.get_by_text("Nothing changed in this endpoint from version 1 to 2.").wait_for()
+    page.goto(f"{airflow.url}/dags/tab/tasks/contacts/plugin/oauth-endpoint")
+    page.get_by_label("Changes from version 1 to 2").scroll_into_view_if_needed()
+    take_picture(page, "task-tab")
     page.goto(
         f"{airflow.url}/dags/tab/runs/{run_id}/tasks/notes/mapped/1/plugin/oauth-endpoint-run"
     )

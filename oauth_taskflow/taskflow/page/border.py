@@ -49,6 +49,11 @@ class Border:
                 headers.setdefault("Cache-Control", "no-cache" if is_static else "no-store")
             await send(message)
 
+        if (
+            "\0" in scope["path"]
+        ):  # PostgreSQL refuses such an id, and Airflow's permission check asks it
+            await problem_answer(404, "There is no such page")(scope, receive, send_with_headers)
+            return
         try:
             await self.app(scope, receive, send_with_headers)
         except Exception as bug:  # noqa: BLE001  # its text may hold a secret, and Airflow would log it

@@ -31,6 +31,8 @@ from oauth_taskflow.taskflow.page.endpoint_tasks import (
 
 router = APIRouter(prefix="/api/dags/{dag_id}")
 _MOST_VERSIONS = 50
+# A text that every database takes.
+_ID = r"^[^\x00]*$"
 # Whole numbers of the database.
 _MOST_INDEX = 2**31 - 1
 
@@ -61,7 +63,7 @@ def list_endpoints(
     dag_id: str,
     user: GetUserDep,
     task_id: str | None = None,
-    run_id: str | None = None,
+    run_id: Annotated[str | None, Query(pattern=_ID)] = None,
     map_index: Annotated[int, Query(ge=-1, le=_MOST_INDEX)] = -1,
 ) -> Response:
     """The endpoints of a DAG with the figures of their last run, or of one run or instance; of a task its own, with its YAML."""
@@ -96,7 +98,10 @@ def compare_versions(
         query = select(DagVersion.version_number, DagVersion.created_at)
         query = query.where(DagVersion.dag_id == dag_id)
         query = query.order_by(DagVersion.version_number.desc()).limit(_MOST_VERSIONS)
-        versions = [Version(number, when.isoformat()) for number, when in session.execute(query)]
+        versions = [
+            Version(number, when.isoformat(timespec="seconds"))
+            for number, when in session.execute(query)
+        ]
         now = find_by_task(find_endpoints(_read_serialized(session, dag_id)), task_id)
         if now is None:
             raise HTTPException(404, "This task is not one of an endpoint.")

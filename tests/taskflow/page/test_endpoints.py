@@ -206,10 +206,23 @@ def test_what_changed_since_the_version_before_is_a_diff(browse: Browse, history
         ("tab/endpoints?map_index=99999999999999999999", 422),
         ("tab/endpoints/..%2f..%2fcontacts/changes", 404),
         ("tab%00/endpoints", 404),
+        ("tab/endpoints?run_id=%00", 422),
+        ("tab/endpoints?task_id=%00", 200),
     ],
 )
 def test_wrong_questions_are_refused(browse: Browse, path: str, status: int) -> None:
     assert browse("admin").get(f"/oauth/api/dags/{path}").status_code == status
+
+
+def test_an_id_that_postgresql_refuses_never_reaches_the_database(
+    browse: Browse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.models.dag import DagModel  # noqa: PLC0415 - see above
+
+    monkeypatch.setattr(DagModel, "get_team_name", None)  # not called
+    answer = browse("admin").get("/oauth/api/dags/a%00b/endpoints")
+    assert (answer.status_code, answer.json()["detail"]) == (404, "There is no such page")
+    assert answer.headers["cache-control"] == "no-store"
 
 
 PATHS = ("tab/endpoints", "tab/endpoints/contacts/changes")

@@ -168,7 +168,7 @@ function Row({endpoint, dagId}) {
       el(C.Table.Cell, {whiteSpace: "nowrap"},
         el(C.Button, {size: "xs", variant: "ghost", "aria-expanded": open, "aria-label": `Details of ${endpoint.name}`, onClick: () => setOpen(!open)}, open ? "▾" : "▸"),
         link(`/dags/${encode(dagId)}/tasks/${encode(endpoint.task_id)}`, endpoint.name)),
-      cells.map((cell, at) => el(C.Table.Cell, {key: COLUMNS[at + 1]}, cell)),
+      cells.map((cell, at) => el(C.Table.Cell, {key: COLUMNS[at + 1], whiteSpace: "nowrap"}, cell)),
     ),
     open ? el(C.Table.Row, {key: "details"}, el(C.Table.Cell, {colSpan: COLUMNS.length}, el(Loaded, {dagId, taskId: endpoint.task_id}))) : null,
   ];
