@@ -36,6 +36,7 @@ from oauth_taskflow.destinations.tables.fitting import fit_schema
 from oauth_taskflow.destinations.tables.iceberg_catalog import create_namespace
 from oauth_taskflow.destinations.tables.iceberg_files import (
     DataFiles,
+    RunFiles,
     rewrite_without,
     stage_files,
 )
@@ -120,18 +121,29 @@ class IcebergTable:
         self._columns.check(commit.rows.schema, self.uri)
         check_names(commit.rows.schema.fields, self.uri, FORBIDDEN_IN_ICEBERG)
         # Another transaction changed the table meanwhile: whose rows it wrote is seen after loading it anew.
-        return repeat_when_overtaken(lambda: self._commit_once(commit), CommitFailedException)
-
-    def _commit_once(self, commit: Commit) -> Committed:
-        table = self._load() or self._create(commit)
-        if (done := self._find_own(table, commit, 0)) is not None:
-            return done
-        files = DataFiles(table)
+        own = RunFiles()
         try:
-            transaction = self._stage(table, commit, files)
-        except BaseException:
-            files.remove()
+            return repeat_when_overtaken(
+                lambda: self._commit_once(commit, own), CommitFailedException
+            )
+        except CommitFailedException:
+            own.remove()
             raise
+
+    def _commit_once(self, commit: Commit, own: RunFiles) -> Committed:
+        files = None
+        try:
+            table = self._load() or self._create(commit)
+            if (done := self._find_own(table, commit, own.bytes)) is not None:
+                return done
+            files = DataFiles(table)
+            transaction = self._stage(table, commit, files, own)
+        except BaseException:
+            own.remove()
+            if files is not None:
+                files.remove()
+            raise
+        size = files.bytes + own.bytes
         try:
             transaction.commit_transaction()
         except CommitFailedException:
@@ -141,11 +153,11 @@ class IcebergTable:
             # The answer may have been lost after the commit; then the files are part of the table.
             with suppress(Exception):
                 found = self._catalog.load_table(self._name)
-                if (done := self._find_own(found, commit, files.bytes)) is not None:
+                if (done := self._find_own(found, commit, size)) is not None:
                     return done
             raise
         found = self._catalog.load_table(self._name)
-        return self._find_own(found, commit, files.bytes) or Committed("", files.bytes)
+        return self._find_own(found, commit, size) or Committed("", size)
 
     def _find_own(self, table: PyIcebergTable, commit: Commit, size: int) -> Committed | None:
         """Returns the snapshot that this attempt has committed; None while it has not.
@@ -185,7 +197,7 @@ class IcebergTable:
         files = DataFiles(table)
         replaced = self._remove_rows(table, place, files)
         transaction = table.transaction()
-        stage_files(transaction, files, replaced, _describe(place, None))
+        stage_files(transaction, files.names, replaced, _describe(place, None))
         try:
             transaction.commit_transaction()
         except CommitFailedException:
@@ -240,21 +252,28 @@ class IcebergTable:
             )
         return found
 
-    def _stage(self, table: PyIcebergTable, commit: Commit, files: DataFiles) -> Transaction:
+    def _stage(
+        self, table: PyIcebergTable, commit: Commit, files: DataFiles, own: RunFiles
+    ) -> Transaction:
         present = from_lake_schema(schema_to_pyarrow(table.schema()), _read_kinds(table))
         present = self._columns.remove_from(present)
         records = fit_schema(present, commit.rows.schema, self.uri)
         check_names(records.fields, self.uri, FORBIDDEN_IN_ICEBERG)
         schema = self._columns.extend_schema(to_lake_schema(records))
         rows, replaced = self._choose(table, commit, records, files)
-        files.write(self._columns.extend(rows, commit.place, schema), schema)
+        batches = self._columns.extend(rows, commit.place, schema)
+        if self._settings.mode == "merge":  # which rows are written depends on the table
+            files.write(batches, schema)
+        else:
+            own.write(table, batches, schema)
+        names = [*files.names, *own.names]
         transaction = table.transaction()
         with transaction.update_schema() as update:
             update.union_by_name(schema)
         transaction.set_properties({_KINDS: _encode(find_text_kinds(records))})
         described = _describe(commit.place, commit.manifest)
-        stage_files(transaction, files, replaced, described)
-        if not files.names:  # a run without records is a commit, too
+        stage_files(transaction, names, replaced, described)
+        if not names:  # a run without records is a commit, too
             transaction.append(schema.empty_table(), described)
         return transaction
 

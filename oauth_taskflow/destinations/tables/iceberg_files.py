@@ -61,6 +61,44 @@ class DataFiles:
                 self._table.io.delete(name)
 
 
+class RunFiles:
+    """The files of a run's own rows: another try of the commit takes them over, so that a long write is not overtaken each time."""
+
+    def __init__(self) -> None:
+        self._files: DataFiles | None = None
+        self._schema: pa.Schema | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The files."""
+        return [] if self._files is None else self._files.names
+
+    @property
+    def bytes(self) -> int:
+        """The size of all of them."""
+        return 0 if self._files is None else self._files.bytes
+
+    def write(
+        self, table: PyIcebergTable, batches: Iterable[pa.RecordBatch], schema: pa.Schema
+    ) -> None:
+        """Writes the rows, unless they are there and their columns are still those of the table."""
+        if self._schema is not None and all(_has_field(schema, field) for field in self._schema):
+            return
+        self.remove()
+        self._files, self._schema = DataFiles(table), schema
+        self._files.write(batches, schema)
+
+    def remove(self) -> None:
+        """Removes the files; never raises."""
+        if self._files is not None:
+            self._files.remove()
+        self._files = self._schema = None
+
+
+def _has_field(schema: pa.Schema, field: pa.Field) -> bool:
+    return field.name in schema.names and schema.field(field.name).type == field.type
+
+
 def rewrite_without(
     table: PyIcebergTable,
     may_match: BooleanExpression,
@@ -105,12 +143,12 @@ def _remaining(
 
 
 def stage_files(
-    transaction: Transaction, files: DataFiles, replaced: list[DataFile], described: dict[str, str]
+    transaction: Transaction, names: list[str], replaced: list[DataFile], described: dict[str, str]
 ) -> None:
     """Puts the new files in place of the replaced ones; both snapshots are described."""
     if replaced:
         with transaction.update_snapshot(snapshot_properties=described).overwrite() as overwrite:
             for file in replaced:
                 overwrite.delete_data_file(file)
-    if files.names:
-        transaction.add_files(files.names, described, check_duplicate_files=False)
+    if names:
+        transaction.add_files(names, described, check_duplicate_files=False)
