@@ -11,7 +11,7 @@ from airflow.configuration import conf
 from airflow.models.connection import Connection
 from airflow.utils.session import create_session
 from fastapi import HTTPException
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -74,7 +74,8 @@ def replace_connection(
         WrongDraft: ``rewrite`` refused.
     """
     with create_session() as session:
-        row = _find_or_refuse(session, conn_id, lock=True)
+        _lock(session, conn_id)
+        row = _find_or_refuse(session, conn_id)
         if not hmac.compare_digest(_revision(row).encode(), revision.encode()):
             raise Conflict(FieldProblem("", _CHANGED, _RELOAD))
         _fill(row, rewrite(_as_drafted(row)))
@@ -95,13 +96,18 @@ def _fill(row: Connection, drafted: DraftedConnection) -> None:
     row.set_extra(drafted.extra)
 
 
-def _find(session: Session, conn_id: str, *, lock: bool = False) -> Connection | None:
-    query = select(Connection).where(Connection.conn_id == conn_id)
-    return session.scalar(query.with_for_update() if lock else query)
+def _lock(session: Session, conn_id: str) -> None:
+    """Takes the row's lock by a write that changes nothing: SQLite has no other lock for it."""
+    same = update(Connection).where(Connection.conn_id == conn_id).values(conn_id=conn_id)
+    session.execute(same.execution_options(synchronize_session=False))
 
 
-def _find_or_refuse(session: Session, conn_id: str, *, lock: bool = False) -> Connection:
-    row = _find(session, conn_id, lock=lock)
+def _find(session: Session, conn_id: str) -> Connection | None:
+    return session.scalar(select(Connection).where(Connection.conn_id == conn_id))
+
+
+def _find_or_refuse(session: Session, conn_id: str) -> Connection:
+    row = _find(session, conn_id)
     if row is None:
         what = "This connection is not in Airflow's metadata database. Change it where it comes from: a variable or a secrets backend."
         raise HTTPException(404, what)

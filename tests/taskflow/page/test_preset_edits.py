@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -152,3 +153,20 @@ def test_a_name_that_the_form_would_not_accept_today_can_be_edited(browse: Brows
     row = read_row("shop/eu(1)")
     assert row is not None
     assert json.loads(row["extra"])["scope"] == "read"
+
+
+def test_of_several_edits_at_a_time_one_is_stored(browse: Browse) -> None:
+    client = browse("admin")
+    write_row("crm", {"provider": "zendesk", "subdomain": "acme"}, login="client", password=SECRET)
+    form = open_form(client)
+    bodies = [edited(form, {"scope": str(number)}) for number in range(4)]
+    bodies[0] = edited(form, {"host": "https://other.example", "password": "another-secret"})
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda body: put(client, body), bodies))
+    assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
+    row = read_row("crm")
+    assert row is not None
+    assert (row["host"], row["password"]) in {
+        (None, SECRET),
+        ("https://other.example", "another-secret"),
+    }
