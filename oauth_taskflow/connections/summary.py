@@ -12,6 +12,7 @@ from msgspec import Struct
 from oauth_taskflow.presets.load import BadPreset, load_preset
 
 _BY_PERSON = frozenset({"authorization_code", "device_code", "refresh_token"})
+_LONGEST = 100
 _HTTP_TYPES = frozenset({"http", "https"})
 
 
@@ -19,7 +20,7 @@ class ConnectionSummary(Struct, frozen=True, kw_only=True):
     """One connection. ``provider`` is the preset it names, ``title`` that preset's title; both may be empty.
 
     ``asks_person`` says that its grant begins with a person's consent; ``has_seed`` that the connection itself holds a
-    refresh token to begin with.
+    refresh token to begin with; ``is_broken`` that its extra is no JSON object, or its preset does not exist.
     """
 
     auth_type: str
@@ -28,6 +29,7 @@ class ConnectionSummary(Struct, frozen=True, kw_only=True):
     grant_type: str = ""
     asks_person: bool = False
     has_seed: bool = False
+    is_broken: bool = False
 
 
 class _PresetSummary(Struct, frozen=True):
@@ -40,7 +42,8 @@ def summarize(
     conn_type: str | None, extra_text: str | None, presets_folder: Path | None = None
 ) -> ConnectionSummary | None:
     """The summary of a connection with that type and extra; None for a connection that is not one of this package."""
-    kind, extra = (conn_type or "").lower(), _read_extra(extra_text)
+    kind, found = (conn_type or "").lower(), _read_extra(extra_text)
+    extra = found or {}
     if kind != "oauth2" and not (kind in _HTTP_TYPES and "auth_type" in extra):
         return None
     provider = _text(extra, "provider").lower()
@@ -54,6 +57,7 @@ def summarize(
         grant_type=grant_type,
         asks_person=_asks_person(auth_type, grant_type, preset, has_seed=has_seed),
         has_seed=has_seed,
+        is_broken=found is None or bool(provider and preset is None),
     )
 
 
@@ -67,17 +71,18 @@ def _asks_person(
     return has_seed or (preset is not None and preset.asks_person)
 
 
-def _read_extra(text: str | None) -> dict[str, Any]:
+def _read_extra(text: str | None) -> dict[str, Any] | None:
+    """The keys of ``extra``; None for what is not a JSON object."""
     try:
         extra = json.loads(text or "{}")
-    except ValueError:
-        return {}
-    return extra if isinstance(extra, dict) else {}
+    except (ValueError, RecursionError):
+        return None
+    return extra if isinstance(extra, dict) else None
 
 
 def _text(extra: dict[str, Any], name: str) -> str:
     value = extra.get(name)
-    return value.strip() if isinstance(value, str) else ""
+    return value.strip()[:_LONGEST] if isinstance(value, str) else ""
 
 
 @lru_cache(maxsize=512)

@@ -100,6 +100,13 @@ def _missing_error(conn_id: str) -> ConnectionConfigError:
             f"{variable} is set, but Airflow cannot read it: write a connection URI, or a JSON mapping of conn_type, "
             "host, login, password and extra."
         )
+    elif conn_id in names:
+        return ConnectionConfigError(
+            "Airflow has this connection and cannot read it",
+            conn_id=conn_id,
+            hint="Its password or extra was encrypted with another [core] fernet_key, or extra is no JSON object. Set the "
+            "earlier key too, or enter the connection again.",
+        )
     error = ConnectionConfigError("There is no connection", conn_id=conn_id, hint=hint)
     error.where = f"by the name {conn_id!r}"  # "in" it, as the class says, there is nothing
     return error

@@ -99,7 +99,7 @@ def _summarize_row(
     try:
         text = get_fernet().decrypt(extra.encode()).decode() if extra and encrypted else extra
     except (InvalidToken, ValueError):
-        text = None  # Test says which key is missing
+        text = "?"  # no JSON, as for a connection that cannot be read
     return summarize(conn_type, text, folder)
 
 

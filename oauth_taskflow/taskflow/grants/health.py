@@ -79,6 +79,8 @@ def judge_connection(summary: ConnectionSummary | None, grants: Sequence[GrantSt
     current = choose_current(grants)
     if current is not None:
         return judge_grant(current, asks_person=asks_person)
+    if summary is not None and summary.is_broken:
+        return "misconfigured"
     if summary is not None and summary.auth_type != "oauth2":
         return "no_grant"
     is_waiting = asks_person and not (summary is not None and summary.has_seed)

@@ -6,6 +6,8 @@ Airflow's auth manager decides, by its own permissions on connections and DAGs. 
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -29,6 +31,7 @@ __all__ = [
     "may_read_connections",
     "may_read_dag",
     "refuse_foreign_writes",
+    "take_turn",
 ]
 
 # The path parameter ``connection_id`` names the connection; without it, the question is about connections in general.
@@ -49,6 +52,10 @@ PERMISSIONS: tuple[Any, ...] = (
     is_logged_in,
 )
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
+# Actions wait for servers of others. Airflow's own routes run in the same threads (40 by default) and must go on meanwhile.
+_MOST_ACTIONS = 16
+_PATIENCE = 30.0
+_turns = asyncio.Semaphore(_MOST_ACTIONS)
 
 
 def refuse_foreign_writes(request: Request) -> None:
@@ -70,13 +77,35 @@ def refuse_foreign_writes(request: Request) -> None:
         raise HTTPException(415, "Send the body as application/json.")
 
 
+async def take_turn(request: Request) -> AsyncIterator[None]:
+    """Lets few requests that change something run at once; one more waits for its turn. The body was received before.
+
+    Raises:
+        HTTPException: 503, there was no turn for 30 seconds.
+    """
+    if request.method in _READING:
+        yield
+        return
+    try:
+        await asyncio.wait_for(_turns.acquire(), _PATIENCE)
+    except asyncio.TimeoutError:
+        what = "Too many actions wait for an authorization server or API that does not answer. Try again in a minute."
+        raise HTTPException(503, what, {"Retry-After": "60"}) from None
+    try:
+        yield
+    finally:
+        _turns.release()
+
+
 def _is_same_origin(request: Request) -> bool:
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site == "same-origin"
     origin = request.headers.get("origin")
     if origin is None:
-        return request.headers.get("authorization", "").lower().startswith("bearer ")
+        # An empty one is none: Airflow then reads the cookie.
+        kind, _, token = request.headers.get("authorization", "").partition(" ")
+        return kind.lower() == "bearer" and bool(token.strip())
     # A proxy in front may end TLS: the scheme that this process sees is not the browser's.
     return urlsplit(origin).netloc in {
         request.headers.get("host"),

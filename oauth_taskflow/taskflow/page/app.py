@@ -14,7 +14,7 @@ from oauth_taskflow.taskflow.page import (
     plain_routes,
     preset_routes,
 )
-from oauth_taskflow.taskflow.page.access import refuse_foreign_writes
+from oauth_taskflow.taskflow.page.access import refuse_foreign_writes, take_turn
 from oauth_taskflow.taskflow.page.border import Border
 from oauth_taskflow.taskflow.page.failures import HANDLERS
 from oauth_taskflow.taskflow.page.form_nulls import keep_nulls_out
@@ -40,9 +40,11 @@ def build_app() -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         exception_handlers=HANDLERS,
+        redirect_slashes=False,  # a callback with a slash at its end would be redirected with its code
     )
     for router in ROUTERS:
-        app.include_router(router, dependencies=[Depends(refuse_foreign_writes)])
+        gates = [Depends(refuse_foreign_writes), Depends(take_turn)]
+        app.include_router(router, dependencies=gates)
     app.include_router(consent_routes.parking)
     app.mount("/static/{version}", StaticFiles(directory=_STATIC), name="static")
     app.add_middleware(Border)

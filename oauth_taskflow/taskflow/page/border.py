@@ -25,7 +25,7 @@ _HEADERS = {
 class Border:
     """Adds the policies; answers other than static files are never stored by a browser or proxy.
 
-    A bug becomes status 500 and a log line with its type and place: message and values may be secret.
+    Queries reach the access log for ``/api/`` only. A bug becomes status 500 and a log line with its type and place: message and values may be secret.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -37,6 +37,9 @@ class Border:
             await self.app(scope, receive, send)
             return
         is_static = scope["path"].startswith(f"{scope.get('root_path', '')}/static/")
+        # The access log is written after the answer. What an authorization server sends to a wrong path, or by a method
+        # other than the callback's, may be a code too.
+        hides_query = not scope["path"].startswith(f"{scope.get('root_path', '')}/api/")
         is_answered = False
 
         async def send_with_headers(message: Message) -> None:
@@ -62,6 +65,9 @@ class Border:
                 what = f"The API server failed ({type(bug).__name__})"
                 answer = problem_answer(500, what, hint="Its log names the place.")
                 await answer(scope, receive, send_with_headers)
+        finally:
+            if hides_query:
+                scope["query_string"] = b""
 
 
 def _describe(bug: Exception) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 
-import msgspec
 from fastapi import APIRouter, Depends, Header
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict
@@ -25,6 +24,7 @@ from oauth_taskflow.taskflow.page.access import (
 )
 from oauth_taskflow.taskflow.page.audit import audited
 from oauth_taskflow.taskflow.page.connection_rows import list_rows
+from oauth_taskflow.taskflow.page.rendering import encode_json
 
 router = APIRouter(prefix="/api")
 _CHANGES = [Depends(may_change_connection)]
@@ -55,7 +55,7 @@ def list_connections(user: GetUserDep, if_none_match: str = Header(default="")) 
 
     The ETag is that of the content: a page that asks every few seconds gets 304 while nothing changes.
     """
-    body = msgspec.json.encode(list_rows(user))
+    body = encode_json(list_rows(user))
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     # A proxy that compresses marks the tag as weak.
     if tag in {each.strip().removeprefix("W/") for each in if_none_match.split(",")}:

@@ -43,7 +43,7 @@ from oauth_taskflow.taskflow.page.return_address import (
 )
 
 _log = logging.getLogger(__name__)
-_PREFIX = "/api/connections/{connection_id}/consent"
+_PREFIX = "/api/connections/{connection_id:path}/consent"
 router = APIRouter(prefix=_PREFIX, dependencies=[Depends(may_change_connection)])
 pages = APIRouter(dependencies=[Depends(is_logged_in)])
 # Of another origin, and of nobody: it takes no dependency.

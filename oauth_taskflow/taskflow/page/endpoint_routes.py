@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import msgspec
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
 from airflow.models.dag import DagModel
@@ -28,6 +27,7 @@ from oauth_taskflow.taskflow.page.endpoint_tasks import (
     find_by_task,
     find_endpoints,
 )
+from oauth_taskflow.taskflow.page.rendering import encode_json
 
 router = APIRouter(prefix="/api/dags/{dag_id}")
 _MOST_VERSIONS = 50
@@ -166,4 +166,4 @@ def _view(one: EndpointTask, run: RunFigures | None, *, shows_spec: bool) -> End
 
 
 def _answer(body: dict[str, Any]) -> Response:
-    return Response(msgspec.json.encode(body), media_type="application/json")
+    return Response(encode_json(body), media_type="application/json")

@@ -12,7 +12,12 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from oauth_taskflow.connections.drafts.draft import WrongDraft
-from oauth_taskflow.errors import OAuthTaskflowError, TokenStoreError, printable
+from oauth_taskflow.errors import (
+    ConnectionConfigError,
+    OAuthTaskflowError,
+    TokenStoreError,
+    printable,
+)
 from oauth_taskflow.taskflow.page.places import base_path
 
 
@@ -33,7 +38,10 @@ def answer_error(_: Request, error: Exception) -> Response:
     """An error of this package: 503 when the token store fails, else 409."""
     assert isinstance(error, OAuthTaskflowError)
     status = 503 if isinstance(error, TokenStoreError) and error.retryable else 409
-    return problem_answer(status, error.what, where=error.where, hint=error.hint)
+    hint = error.hint
+    if isinstance(error, ConnectionConfigError) and error.joined:
+        hint = " ".join(problem.line for problem in error.joined)
+    return problem_answer(status, error.what, where=error.where, hint=hint)
 
 
 def answer_http_error(request: Request, error: Exception) -> Response:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -22,4 +24,13 @@ def _environment() -> Environment:
 
 def render_page(name: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     """The template ``name`` of ``pages`` with ``values``, of which no one may be a secret."""
-    return HTMLResponse(_environment().get_template(name).render(**values), status)
+    text = _environment().get_template(name).render(**values)
+    return HTMLResponse(text.encode("utf-8", "replace"), status)
+
+
+def encode_json(value: Any) -> bytes:
+    """The JSON of ``value``. Half a surrogate pair, which names in DAG files and connections may hold, is escaped."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(value)).encode()
