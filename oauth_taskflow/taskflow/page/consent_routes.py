@@ -161,7 +161,7 @@ def look(request: Request) -> Response:
     return Response(status_code=405)
 
 
-@pages.get("/connect/{connection_id}")
+@pages.get("/connect/{connection_id:path}")
 def show_connect(connection_id: str) -> HTMLResponse:
     """The page that begins a consent, for releases of Airflow whose globals are other ones."""
     return render_page("connect.html", conn_id=connection_id)

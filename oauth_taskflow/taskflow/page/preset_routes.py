@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import msgspec
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import ConnectionDetails
 from airflow.configuration import conf
@@ -42,6 +41,7 @@ from oauth_taskflow.taskflow.page.connection_store import (
     read_connection,
     replace_connection,
 )
+from oauth_taskflow.taskflow.page.rendering import encode_json
 from oauth_taskflow.taskflow.page.return_address import find_redirect_uri, find_weaknesses
 from oauth_taskflow.tokens.registry import open_store
 
@@ -188,4 +188,4 @@ def _list_teams(user: Any) -> list[str | None]:
 
 
 def _answer(body: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(body), status, media_type="application/json")
+    return Response(encode_json(body), status, media_type="application/json")

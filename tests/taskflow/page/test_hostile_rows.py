@@ -122,7 +122,7 @@ def test_a_code_that_comes_another_way_reaches_neither_the_log_nor_an_address(
 
     client = browse()
     client.app = look
-    client._transport.app = look  # type: ignore[attr-defined]
+    client._transport.app = look
     answer = client.request(method, f"/oauth{path}?code=c0de&state=x", follow_redirects=False)
     assert seen == [b""]
     assert "c0de" not in answer.headers.get("location", "") + answer.text
