@@ -20,6 +20,7 @@ from airflow.api_fastapi.core_api.security import (
 from fastapi import Depends, HTTPException, Request
 
 from oauth_taskflow.taskflow.page.places import base_url
+from oauth_taskflow.taskflow.page.return_address import CALLBACK
 
 __all__ = [
     "PERMISSIONS",
@@ -52,10 +53,11 @@ PERMISSIONS: tuple[Any, ...] = (
     is_logged_in,
 )
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
-# Actions wait for servers of others. Airflow's own routes run in the same threads (40 by default) and must go on meanwhile.
-_MOST_ACTIONS = 16
+# Actions wait for servers of others, and everything for a token store that is away. Airflow's own routes run in the same
+# threads (40 by default) and must go on meanwhile. Nobody's callbacks must not keep users waiting either.
+COUNTS = {"action": 16, "reading": 8, "parking": 4}
 _PATIENCE = 30.0
-_turns = asyncio.Semaphore(_MOST_ACTIONS)
+TURNS = {kind: asyncio.Semaphore(count) for kind, count in COUNTS.items()}
 
 
 def refuse_foreign_writes(request: Request) -> None:
@@ -78,23 +80,24 @@ def refuse_foreign_writes(request: Request) -> None:
 
 
 async def take_turn(request: Request) -> AsyncIterator[None]:
-    """Lets few requests that change something run at once; one more waits for its turn. The body was received before.
+    """Lets few requests of a kind run at once; one more waits for its turn. The body was received before.
 
     Raises:
         HTTPException: 503, there was no turn for 30 seconds.
     """
-    if request.method in _READING:
-        yield
-        return
+    kind = "reading" if request.method in _READING else "action"
+    if request.url.path.rstrip("/").endswith(CALLBACK):
+        kind = "parking"
+    turns = TURNS[kind]
     try:
-        await asyncio.wait_for(_turns.acquire(), _PATIENCE)
+        await asyncio.wait_for(turns.acquire(), _PATIENCE)
     except asyncio.TimeoutError:
-        what = "Too many actions wait for an authorization server or API that does not answer. Try again in a minute."
+        what = "Too many requests wait for an authorization server, API or token store that does not answer"
         raise HTTPException(503, what, {"Retry-After": "60"}) from None
     try:
         yield
     finally:
-        _turns.release()
+        turns.release()
 
 
 def _is_same_origin(request: Request) -> bool:

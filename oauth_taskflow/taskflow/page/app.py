@@ -45,7 +45,7 @@ def build_app() -> FastAPI:
     for router in ROUTERS:
         gates = [Depends(refuse_foreign_writes), Depends(take_turn)]
         app.include_router(router, dependencies=gates)
-    app.include_router(consent_routes.parking)
+    app.include_router(consent_routes.parking, dependencies=[Depends(take_turn)])
     app.mount("/static/{version}", StaticFiles(directory=_STATIC), name="static")
     app.add_middleware(Border)
     return app

@@ -6,10 +6,12 @@ import logging
 import traceback
 
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from oauth_taskflow.taskflow.page.failures import problem_answer
 
+_LARGEST_BODY = 1 << 20
 _log = logging.getLogger(__name__)
 # Airflow's own pages are not under this policy: it sends none. ``form-action`` would also stop a form that leads on to a
 # provider, which is why a consent starts with a link.
@@ -39,7 +41,7 @@ class Border:
         is_static = scope["path"].startswith(f"{scope.get('root_path', '')}/static/")
         # The access log is written after the answer. What an authorization server sends to a wrong path, or by a method
         # other than the callback's, may be a code too.
-        hides_query = not scope["path"].startswith(f"{scope.get('root_path', '')}/api/")
+        is_api = scope["path"].startswith(f"{scope.get('root_path', '')}/api/")
         is_answered = False
 
         async def send_with_headers(message: Message) -> None:
@@ -58,7 +60,9 @@ class Border:
             await problem_answer(404, "There is no such page")(scope, receive, send_with_headers)
             return
         try:
-            await self.app(scope, receive, send_with_headers)
+            # The callback reads its body itself, and less of it.
+            receive_some = _limit_body(receive) if is_api else receive
+            await self.app(scope, receive_some, send_with_headers)
         except Exception as bug:  # noqa: BLE001  # its text may hold a secret, and Airflow would log it
             _log.error("A request of the page OAuth failed: %s", _describe(bug))
             if not is_answered:
@@ -66,8 +70,23 @@ class Border:
                 answer = problem_answer(500, what, hint="Its log names the place.")
                 await answer(scope, receive, send_with_headers)
         finally:
-            if hides_query:
+            if not is_api:
                 scope["query_string"] = b""
+
+
+def _limit_body(receive: Receive) -> Receive:
+    """``receive`` for bodies of 1 MiB at most. FastAPI reads the whole body before it asks who sends it."""
+    size = 0
+
+    async def receive_limited() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > _LARGEST_BODY:
+            raise HTTPException(413, "The body is larger than 1 MiB.")
+        return message
+
+    return receive_limited
 
 
 def _describe(bug: Exception) -> str:

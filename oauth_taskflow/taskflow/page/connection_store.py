@@ -9,7 +9,9 @@ from collections.abc import Callable
 
 from airflow.configuration import conf
 from airflow.models.connection import Connection
+from airflow.sdk.exceptions import AirflowException
 from airflow.utils.session import create_session
+from cryptography.fernet import InvalidToken
 from fastapi import HTTPException
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
@@ -26,6 +28,8 @@ class Conflict(WrongDraft):
 
 _WRITTEN = ("conn_type", "description", "host", "schema", "login", "port")
 _CHANGED = "Somebody else changed this connection in the meantime"
+_UNREADABLE = "No Fernet key of this deployment opens the stored password or extra"
+_SET_KEY = "Set the earlier [core] fernet_key too, or delete the connection and add it anew."
 _RELOAD = "Reload the page, and make your change again."
 
 
@@ -115,6 +119,10 @@ def _find_or_refuse(session: Session, conn_id: str) -> Connection:
 
 
 def _as_drafted(row: Connection) -> DraftedConnection:
+    try:
+        password, extra = row.password, row.extra or "{}"
+    except (InvalidToken, ValueError, AirflowException):
+        raise Conflict(FieldProblem("", _UNREADABLE, _SET_KEY)) from None
     return DraftedConnection(
         conn_id=row.conn_id,
         conn_type=row.conn_type,
@@ -122,9 +130,9 @@ def _as_drafted(row: Connection) -> DraftedConnection:
         host=row.host,
         schema=row.schema,
         login=row.login,
-        password=row.password,
+        password=password,
         port=row.port,
-        extra=row.extra or "{}",
+        extra=extra,
     )
 
 

@@ -46,7 +46,7 @@ _log = logging.getLogger(__name__)
 _PREFIX = "/api/connections/{connection_id:path}/consent"
 router = APIRouter(prefix=_PREFIX, dependencies=[Depends(may_change_connection)])
 pages = APIRouter(dependencies=[Depends(is_logged_in)])
-# Of another origin, and of nobody: it takes no dependency.
+# Of another origin, and of nobody: it takes no permission, and a turn.
 parking = APIRouter()
 
 _STATE = re.compile(r"[A-Za-z0-9_-]{43}")

@@ -76,6 +76,9 @@ def test_a_connection_whose_key_is_lost_is_not_called_missing(
         client = browse("admin")
         answer = client.post("/oauth/api/connections/crm/refresh", json={}, headers=SAME_ORIGIN)
         assert answer.json()["detail"] == "Airflow has this connection and cannot read it"
+        shown = client.post("/oauth/api/connections/crm/form", json={}, headers=SAME_ORIGIN)
+        assert shown.status_code == 409
+        assert shown.json()["detail"].startswith("No Fernet key of this deployment opens")
     finally:
         stored.delete()
 
@@ -133,7 +136,7 @@ def test_actions_that_wait_leave_threads_to_airflow(
 ) -> None:
     from oauth_taskflow.taskflow.page import access  # noqa: PLC0415 - Airflow needs its home first
 
-    monkeypatch.setattr(access, "_turns", asyncio.Semaphore(0))
+    monkeypatch.setitem(access.TURNS, "action", asyncio.Semaphore(0))
     monkeypatch.setattr(access, "_PATIENCE", 0.01)
     client = browse("admin")
     answer = client.post("/oauth/api/connections/crm/refresh", json={}, headers=SAME_ORIGIN)
@@ -145,10 +148,33 @@ def test_a_turn_is_given_back(browse: Browse, monkeypatch: pytest.MonkeyPatch) -
     from oauth_taskflow.taskflow.page import access  # noqa: PLC0415 - Airflow needs its home first
 
     turns = asyncio.Semaphore(1)
-    monkeypatch.setattr(access, "_turns", turns)
+    monkeypatch.setitem(access.TURNS, "action", turns)
     for user in ("admin", "", "viewer", "admin"):
         answer = browse(user).post(
             "/oauth/api/connections/no_such/refresh", json={}, headers=SAME_ORIGIN
         )
         assert answer.status_code in {401, 403, 409}
         assert not turns.locked()
+
+
+@pytest.mark.parametrize("size", [10**6, 2**20 + 1])
+def test_a_body_is_read_up_to_a_limit_before_anybody_is_known(browse: Browse, size: int) -> None:
+    body = (b"[" + b" " * (size - 2) + b"]" for _ in range(1))
+    answer = browse().post("/oauth/api/connections/crm/refresh", content=body, headers=SAME_ORIGIN)
+    assert answer.status_code == (401 if size < 2**20 else 413)
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"), [("reading", "/api/connections"), ("parking", "/callback?state=x")]
+)
+def test_lists_and_callbacks_of_a_store_that_is_away_leave_threads_to_airflow(
+    browse: Browse, monkeypatch: pytest.MonkeyPatch, kind: str, path: str
+) -> None:
+    from oauth_taskflow.taskflow.page import access  # noqa: PLC0415 - Airflow needs its home first
+
+    assert sum(access.COUNTS.values()) <= 28, "Airflow's own routes share 40 threads with these"
+    monkeypatch.setitem(access.TURNS, kind, asyncio.Semaphore(0))
+    monkeypatch.setattr(access, "_PATIENCE", 0.01)
+    assert browse("admin").get(f"/oauth{path}").status_code == 503
+    monkeypatch.undo()
+    assert browse("admin").get(f"/oauth{path}", follow_redirects=False).status_code in {200, 303}
