@@ -1,4 +1,4 @@
-"""What a worker knows of the clock of a database that it asks through others. Pure; seconds throughout."""
+"""The clock of a database that a worker asks through others, as far as it is known. Pure; seconds throughout."""
 
 from __future__ import annotations
 

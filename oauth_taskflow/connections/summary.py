@@ -1,4 +1,4 @@
-"""What lists of connections show: kind and provider, read without checking the connection and without keeping a secret."""
+"""The kind and provider of a connection for lists, read without checking the connection and without keeping a secret."""
 
 from __future__ import annotations
 

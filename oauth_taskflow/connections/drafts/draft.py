@@ -67,7 +67,7 @@ class DraftedConnection(SecretValue, frozen=True, kw_only=True):
 
 
 class FieldProblem(Struct, frozen=True):
-    """What is wrong with the value of one key, and what to do; neither text repeats the value."""
+    """The flaw in the value of one key, and what to do; neither text repeats the value."""
 
     field: str
     what: str

@@ -1,4 +1,4 @@
-"""What the form of a new connection shows: the providers to choose from, and everything about the chosen one."""
+"""The content of the form of a new connection: the providers to choose from, and everything about the chosen one."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ _FILE_BYTES = 32 << 20
 
 
 class DeltaSettings(msgspec.Struct, frozen=True):
-    """What the spec says about the table.
+    """The table as the spec describes it.
 
     ``keys`` are the columns of the primary key, ``order`` that of the order of rows, and ``order_form`` how records write it.
     """
@@ -69,7 +69,7 @@ class DeltaSettings(msgspec.Struct, frozen=True):
 
 
 class _Seen(NamedTuple):
-    """What was found about the rows of one place in the log up to version ``looked``."""
+    """The findings about the rows of one place in the log up to version ``looked``."""
 
     looked: int
     version: int | None

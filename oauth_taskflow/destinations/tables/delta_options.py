@@ -1,4 +1,4 @@
-"""What a spec says about a Delta Lake table: the options of ``destination: {type: delta}``."""
+"""The options of a Delta Lake table: ``destination: {type: delta}``."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ _TRIES = 5
 
 
 class DltTableSettings(msgspec.Struct, frozen=True):
-    """What the spec says about the table. ``keys`` are the fields of the primary key, ``order`` that of the order of rows."""
+    """The table as the spec describes it. ``keys`` are the fields of the primary key, ``order`` that of the order of rows."""
 
     dataset: str
     table: str

@@ -33,7 +33,7 @@ _FORBIDDEN = "%"
 
 
 class NotedColumn(msgspec.Struct, frozen=True, array_like=True):
-    """What a run notes about one of its columns: the column, the field in it, and the kind of the field."""
+    """The note of a run about one of its columns: the column, the field in it, and the kind of the field."""
 
     column: str
     field: str

@@ -1,4 +1,4 @@
-"""What a spec says about a table that dlt writes: the options of ``destination: {type: dlt}``."""
+"""The options of a table that dlt writes: ``destination: {type: dlt}``."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ _decode_notes = msgspec.json.Decoder(list[NotedColumn]).decode
 
 
 class Registered(msgspec.Struct, frozen=True):
-    """What the register has of one instance: its attempt, its manifest, its columns, and whether rows have every number."""
+    """The entry of one instance in the register: its attempt, its manifest, its columns, and whether rows have every number."""
 
     attempt: str
     manifest: Mapping[str, Any]

@@ -74,7 +74,7 @@ _PROPERTIES = {
 
 
 class IcebergSettings(msgspec.Struct, frozen=True):
-    """What the spec says about the table.
+    """The table as the spec describes it.
 
     ``keys`` are the columns of the primary key, ``order`` that of the order of rows, and ``order_form`` how records write it.
     """

@@ -1,4 +1,4 @@
-"""What a spec says about an Iceberg table: the options of ``destination: {type: iceberg}``."""
+"""The options of an Iceberg table: ``destination: {type: iceberg}``."""
 
 from __future__ import annotations
 

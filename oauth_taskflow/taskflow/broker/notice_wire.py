@@ -20,7 +20,7 @@ Seconds = Annotated[float, Meta(ge=0, le=1e11)]
 
 
 class NoticeQuestion(Struct, frozen=True, array_like=True):
-    """What a task asks about the grant of a connection; ``arguments`` depend on the operation."""
+    """A question of a task about the grant of a connection; ``arguments`` depend on the operation."""
 
     operation: Operation
     channel: Annotated[str, Meta(max_length=250)] = ""

@@ -33,7 +33,7 @@ Operation = Literal[
 
 
 class WatermarkQuestion(Struct, frozen=True, array_like=True):
-    """What a run asks about the watermarks of an endpoint; ``arguments`` depend on the operation."""
+    """A question of a run about the watermarks of an endpoint; ``arguments`` depend on the operation."""
 
     operation: Operation
     dag_id: Name

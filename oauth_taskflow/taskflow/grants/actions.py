@@ -1,4 +1,4 @@
-"""What people do to the grants of a connection: refresh, revoke, forget, test. Audit and permissions are the caller's."""
+"""Actions on the grants of a connection: refresh, revoke, forget, test. Audit and permissions are the caller's."""
 
 from __future__ import annotations
 

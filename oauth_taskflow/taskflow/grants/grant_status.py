@@ -1,4 +1,4 @@
-"""What is known of one stored grant, as a value without a secret; the command line and the page show it."""
+"""The status of one stored grant, a value without a secret; the command line and the page show it."""
 
 from __future__ import annotations
 

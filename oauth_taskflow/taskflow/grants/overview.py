@@ -54,7 +54,7 @@ class ConnectionOverview(Struct, frozen=True, kw_only=True):
 
 
 class _Elsewhere(Struct, frozen=True):
-    """What a secrets backend said about a connection, believed until that second of the monotonic clock."""
+    """The answer of a secrets backend about a connection, believed until that second of the monotonic clock."""
 
     until: float
     exists: bool

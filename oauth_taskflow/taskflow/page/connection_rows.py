@@ -1,4 +1,4 @@
-"""What the browser gets of connections and grants: names, states and instants, and never a token or a secret."""
+"""Connections and grants as the browser gets them: names, states and instants, and never a token or a secret."""
 
 from __future__ import annotations
 

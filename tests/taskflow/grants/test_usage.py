@@ -86,7 +86,7 @@ def test_operators_of_others_count_without_certainty() -> None:
         "__type": "operator",
         "__var": {"task_id": "sql", "conn_id": "db", "_task_module": "x"},
     }
-    ours = {"task_id": "pull", "conn_id": "db", "_task_module": "oauth_taskflow.taskflow.x"}
+    ours = {"task_id": "pull", "conn_id": "db", "_task_module": "oauth_taskflow.taskflow.decorator"}
     assert list_uses("d", [foreign])["db"] == DagUse("d", ("sql",), is_certain=False)
     assert list_uses("d", [foreign, ours])["db"] == DagUse("d", ("sql", "pull"))
 
