@@ -100,6 +100,7 @@ def test_only_what_changed_is_decrypted_again(
     [
         ({"payload": "not encrypted"}, "no key of the ring opens it"),
         ({"journal": "{}"}, "The stored grant cannot be read (KeyError)"),
+        ({"payload": b"not text"}, "The stored grant cannot be read (AttributeError)"),
         ({"trouble": '{"unknown": 1}'}, "The stored grant cannot be read (TypeError)"),
         ({"state": "from a later release"}, "The stored grant cannot be read (ValueError)"),
     ],

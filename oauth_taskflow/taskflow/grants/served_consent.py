@@ -6,9 +6,6 @@ API servers may answer each request: all they know is in the token store's datab
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from hmac import compare_digest
 from urllib.parse import urlsplit
@@ -50,7 +47,6 @@ from oauth_taskflow.taskflow.grants.trial_call import TrialResult, try_call
 
 # A question about a device code takes as long as one token request; then another server may ask.
 _MARGIN = 5.0
-_COMMAND = re.compile(r":? (?:Run:? )?airflow oauth login \S+(?: --(?:device|paste))?")
 _REPLACES = "A new consent replaces a grant that may be in use elsewhere."
 _AGAIN = "Start again with Connect."
 
@@ -121,23 +117,22 @@ def describe_offer(conn_id: str) -> ConsentOffer:
     Raises:
         OAuthTaskflowError: the connection needs no consent, is wrong, or the store failed.
     """
-    with instructions_for_page():
-        grant = load_managed_grant(conn_id)
-        refuse_without_consent(grant)
-        unreadable = check_store(grant)
-        no_browser = _find_obstacle(grant, "authorize_url")
-        address = "" if no_browser else grant.server.authorize_url
-        return ConsentOffer(
-            conn_id=conn_id,
-            provider="" if grant.auth.preset is STANDARD else grant.auth.preset.title,
-            place=urlsplit(address).hostname or "",
-            scope=grant.options.scope,
-            redirect_uri=grant.consent.redirect_uri,
-            no_browser=no_browser,
-            no_device=_find_obstacle(grant, "device_url"),
-            can_revoke_old=_can_revoke_old(grant),
-            warnings=() if unreadable is None else (f"{_REPLACES} {unreadable}",),
-        )
+    grant = load_managed_grant(conn_id)
+    refuse_without_consent(grant)
+    unreadable = check_store(grant)
+    no_browser = _find_obstacle(grant, "authorize_url")
+    address = "" if no_browser else grant.server.authorize_url
+    return ConsentOffer(
+        conn_id=conn_id,
+        provider="" if grant.auth.preset is STANDARD else grant.auth.preset.title,
+        place=urlsplit(address).hostname or "",
+        scope=grant.options.scope,
+        redirect_uri=grant.consent.redirect_uri,
+        no_browser=no_browser,
+        no_device=_find_obstacle(grant, "device_url"),
+        can_revoke_old=_can_revoke_old(grant),
+        warnings=() if unreadable is None else (f"{_REPLACES} {unreadable}",),
+    )
 
 
 def _find_obstacle(grant: ManagedGrant, name: str) -> str:
@@ -162,15 +157,14 @@ def begin_in_browser(conn_id: str, request: ConsentRequest) -> str:
     Raises:
         OAuthTaskflowError: the connection does not fit, the store failed, or the server refused a pushed request.
     """
-    with instructions_for_page():
-        grant = _load_for_consent(conn_id, request)
-        attempt = start_attempt(grant, request.redirect_uri)
-        url = build_url(grant, attempt)
-        pending = replace_field(
-            _new_pending(grant, request), state=attempt.state, verifier=attempt.verifier.value
-        )
-        open_consents().begin(pending)
-        return url
+    grant = _load_for_consent(conn_id, request)
+    attempt = start_attempt(grant, request.redirect_uri)
+    url = build_url(grant, attempt)
+    pending = replace_field(
+        _new_pending(grant, request), state=attempt.state, verifier=attempt.verifier.value
+    )
+    open_consents().begin(pending)
+    return url
 
 
 def begin_with_device(conn_id: str, request: ConsentRequest) -> DevicePrompt:
@@ -179,21 +173,20 @@ def begin_with_device(conn_id: str, request: ConsentRequest) -> DevicePrompt:
     Raises:
         OAuthTaskflowError: the connection does not fit, the store failed, or the server refused.
     """
-    with instructions_for_page():
-        grant = _load_for_consent(conn_id, request)
-        device = authorize_device(grant.endpoint, grant.endpoint_url("device_url"), grant.options)
-        lifetime = min(device.expires_in, LONGEST_DEVICE_LIFETIME)
-        secret_registry.add([device.device_code], until=SYSTEM_CLOCK.now() + lifetime)
-        pending = replace_field(_new_pending(grant, request), device_code=device.device_code)
-        ticket = open_consents().begin_device(pending, lifetime=lifetime, interval=device.interval)
-        return DevicePrompt(
-            ticket,
-            _printable(device.user_code),
-            _printable(device.verification_uri),
-            _printable(device.complete_uri),
-            lifetime,
-            device.interval,
-        )
+    grant = _load_for_consent(conn_id, request)
+    device = authorize_device(grant.endpoint, grant.endpoint_url("device_url"), grant.options)
+    lifetime = min(device.expires_in, LONGEST_DEVICE_LIFETIME)
+    secret_registry.add([device.device_code], until=SYSTEM_CLOCK.now() + lifetime)
+    pending = replace_field(_new_pending(grant, request), device_code=device.device_code)
+    ticket = open_consents().begin_device(pending, lifetime=lifetime, interval=device.interval)
+    return DevicePrompt(
+        ticket,
+        _printable(device.user_code),
+        _printable(device.verification_uri),
+        _printable(device.complete_uri),
+        lifetime,
+        device.interval,
+    )
 
 
 def finish_in_browser(conn_id: str, ticket: str, user_id: str, *, user_name: str = "") -> Connected:
@@ -204,22 +197,21 @@ def finish_in_browser(conn_id: str, ticket: str, user_id: str, *, user_name: str
     Raises:
         OAuthTaskflowError: the consent is over, belongs to another user or connection, was refused, or failed.
     """
-    with instructions_for_page():
-        taken = open_consents().take(ticket)
-        if taken is None or taken.answer is None:
-            raise _over(conn_id)
-        pending = taken.pending
-        _check_owner(pending, conn_id, user_id)
-        grant = _load_again(pending)
-        attempt = resume_attempt(
-            grant,
-            pending.redirect_uri,
-            state=pending.state,
-            verifier=pending.verifier,
-            # The answer came in time; it may wait for the person a little longer.
-            age=max(0.0, taken.age - ANSWER_LIFETIME),
-        )
-        return _keep(grant, pending, trade_code(grant, attempt.read(taken.answer)), user_name)
+    taken = open_consents().take(ticket)
+    if taken is None or taken.answer is None:
+        raise _over(conn_id)
+    pending = taken.pending
+    _check_owner(pending, conn_id, user_id)
+    grant = _load_again(pending)
+    attempt = resume_attempt(
+        grant,
+        pending.redirect_uri,
+        state=pending.state,
+        verifier=pending.verifier,
+        # The answer came in time; it may wait for the person a little longer.
+        age=max(0.0, taken.age - ANSWER_LIFETIME),
+    )
+    return _keep(grant, pending, trade_code(grant, attempt.read(taken.answer)), user_name)
 
 
 def ask_device(conn_id: str, ticket: str, user_id: str, *, user_name: str = "") -> Connected | Wait:
@@ -228,31 +220,30 @@ def ask_device(conn_id: str, ticket: str, user_id: str, *, user_name: str = "") 
     Raises:
         OAuthTaskflowError: the consent is over or was refused, or it failed.
     """
-    with instructions_for_page():
-        consents = open_consents()
-        busy = load_managed_grant(conn_id).endpoint.transport.timeouts.total + _MARGIN
-        turn = consents.take_turn(ticket, busy=busy)
-        if turn is None:
-            raise _over(conn_id)
-        if isinstance(turn, Wait):
-            return turn
-        pending = turn.pending
-        _check_owner(pending, conn_id, user_id)
-        try:
-            grant = _load_again(pending)
-            answers: list[TokenHttpResponse] = []
-            endpoint = replace_field(grant.endpoint, keep=answers.append)
-            decided = ask_once(endpoint, pending.device_code, grant.options, turn.interval)
-        except OAuthTaskflowError as error:
-            if not error.retryable:
-                consents.take(ticket)
-            raise
-        if isinstance(decided, float):
-            consents.wait_for_turn(ticket, decided)
-            return Wait(decided)
-        if consents.take(ticket) is None:
-            raise _over(conn_id)  # cancelled while the server was asked
-        return _keep(grant, pending, mask_result(decided, answers), user_name)
+    consents = open_consents()
+    busy = load_managed_grant(conn_id).endpoint.transport.timeouts.total + _MARGIN
+    turn = consents.take_turn(ticket, busy=busy)
+    if turn is None:
+        raise _over(conn_id)
+    if isinstance(turn, Wait):
+        return turn
+    pending = turn.pending
+    _check_owner(pending, conn_id, user_id)
+    try:
+        grant = _load_again(pending)
+        answers: list[TokenHttpResponse] = []
+        endpoint = replace_field(grant.endpoint, keep=answers.append)
+        decided = ask_once(endpoint, pending.device_code, grant.options, turn.interval)
+    except OAuthTaskflowError as error:
+        if not error.retryable:
+            consents.take(ticket)
+        raise
+    if isinstance(decided, float):
+        consents.wait_for_turn(ticket, decided)
+        return Wait(decided)
+    if consents.take(ticket) is None:
+        raise _over(conn_id)  # cancelled while the server was asked
+    return _keep(grant, pending, mask_result(decided, answers), user_name)
 
 
 def cancel_device(conn_id: str, ticket: str, user_id: str) -> None:
@@ -337,16 +328,6 @@ def _over(conn_id: str) -> AuthorizationFailed:
 
 def _failure(conn_id: str, what: str, hint: str = _AGAIN) -> AuthorizationFailed:
     return AuthorizationFailed(what, where=f"for connection {conn_id!r}", hint=hint)
-
-
-@contextmanager
-def instructions_for_page() -> Iterator[None]:
-    """Lets errors that are raised inside name the button instead of a command, for a reader without a shell."""
-    try:
-        yield
-    except OAuthTaskflowError as error:
-        error.hint = _COMMAND.sub(" with Connect", error.hint)
-        raise
 
 
 def _printable(text: str) -> str:

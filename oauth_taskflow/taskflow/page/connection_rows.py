@@ -12,6 +12,7 @@ from oauth_taskflow.taskflow.grants.actions import is_testing_allowed
 from oauth_taskflow.taskflow.grants.grant_status import GrantStatus, Problem
 from oauth_taskflow.taskflow.grants.health import HEALTH, judge_grant
 from oauth_taskflow.taskflow.grants.overview import USES, ConnectionOverview, read_overview
+from oauth_taskflow.taskflow.grants.page_hints import name_button
 from oauth_taskflow.taskflow.grants.usage import DagUse
 from oauth_taskflow.taskflow.page.visibility import find_visible, find_visible_dags
 
@@ -158,8 +159,12 @@ def make_grant_row(status: GrantStatus, one: ConnectionOverview) -> GrantRow:
         consented_by=status.consented_by,
         consent_due_at=_round(status.consent_due_at),
         consent_is_due=status.consent_is_due,
-        problem=status.problem,
+        problem=_instruct_readers(status.problem),
     )
+
+
+def _instruct_readers(problem: Problem | None) -> Problem | None:
+    return problem and Problem(problem.what, problem.where, name_button(problem.hint))
 
 
 def _shorten(use: DagUse) -> DagRow:

@@ -85,7 +85,7 @@ def show_offer(connection_id: str, request: Request) -> Response:
 def begin(connection_id: str, wish: Wish, request: Request, user: GetUserDep) -> Response:
     """Begins a consent: the address to open in this tab, or the code to enter elsewhere."""
     if wish.return_to and not is_own_path(wish.return_to):
-        raise HTTPException(422, "return_to is not a path of this Airflow.")
+        raise HTTPException(422, "return_to is not a path of this Airflow")
     with audited(user, "consent_begun", connection_id, way=wish.way):
         asked = ConsentRequest(
             user_id=user.get_id(), return_to=wish.return_to, revoke_old=wish.revoke_old

@@ -18,6 +18,7 @@ from oauth_taskflow.errors import (
     TokenStoreError,
     printable,
 )
+from oauth_taskflow.taskflow.grants.page_hints import name_button
 from oauth_taskflow.taskflow.page.places import base_path
 
 
@@ -41,7 +42,7 @@ def answer_error(_: Request, error: Exception) -> Response:
     hint = error.hint
     if isinstance(error, ConnectionConfigError) and error.joined:
         hint = " ".join(problem.line for problem in error.joined)
-    return problem_answer(status, error.what, where=error.where, hint=hint)
+    return problem_answer(status, error.what, where=error.where, hint=name_button(hint))
 
 
 def answer_http_error(request: Request, error: Exception) -> Response:

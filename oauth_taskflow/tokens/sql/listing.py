@@ -90,7 +90,7 @@ class GrantListing:
             record = to_record(row, read_at, self._cipher)
         except TokenUndecryptable as failure:
             return ListedGrant(str(row.conn_id), str(row.grant_key), failure=failure)
-        except (KeyError, TypeError, ValueError) as damage:
+        except (AttributeError, KeyError, TypeError, ValueError) as damage:
             return ListedGrant(str(row.conn_id), str(row.grant_key), failure=_explain(row, damage))
         return ListedGrant(record.conn_id, record.grant_key, record.without_secrets())
 

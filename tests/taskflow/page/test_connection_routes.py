@@ -112,10 +112,12 @@ def test_a_failed_refresh_says_what_where_and_what_to_do_and_so_does_the_list(
     body = answer.json()
     assert "invalid_grant" in body["detail"]
     assert oauth_server.base_url.removeprefix("http://") in body["where"]
-    assert "airflow oauth login crm" in body["hint"]
+    assert "with Connect. The old refresh token" in body["hint"]
+    assert "airflow oauth" not in body["hint"]  # who reads this may have no shell
     row = read(client, "crm")
     assert row["health"] == "needs_consent"
     assert row["grants"][0]["problem"]["what"] == body["detail"]
+    assert row["grants"][0]["problem"]["hint"] == body["hint"]
     (line,) = audit()
     assert (line["event"], line["owner"], line["connection_id"]) == (
         "oauth_refresh",

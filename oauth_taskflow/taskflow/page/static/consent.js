@@ -24,9 +24,18 @@ function offer(text, address) {
   again.before(link, " · ");
 }
 
+// A name that is cut within an escape is shown as it came.
+function decodeName(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 async function finish(place) {
   const [conn, ticket] = place.split("/");
-  const name = decodeURIComponent(conn);
+  const name = decodeName(conn);
   try {
     const connected = await sendJson(`api/connections/${conn}/consent/finish`, {ticket});
     show(`${name} is connected`, describeConnected(connected));
