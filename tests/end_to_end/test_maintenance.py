@@ -8,7 +8,7 @@ import pytest
 
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.airflow_deployment import AirflowDeployment
-from tests.taskflow.notices.conftest import kill_grants
+from tests.support.grants import kill_grants
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 

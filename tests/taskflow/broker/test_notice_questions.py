@@ -25,10 +25,10 @@ from oauth_taskflow.taskflow.notices.grant_watch import list_granted_connections
 from oauth_taskflow.taskflow.notices.watching import Report, Rules, watch_over
 from oauth_taskflow.testing import OAuthTestServer
 from tests.notices import test_model
+from tests.support.grants import kill_grants
 from tests.taskflow.broker.answered import settings_of
 from tests.taskflow.broker.supervisor import Supervisor, broker_answers, not_found, supervise
 from tests.taskflow.conftest import SetConnection
-from tests.taskflow.notices.conftest import kill_grants
 
 pytestmark = pytest.mark.airflow
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from oauth_taskflow.testing import OAuthTestServer
 from tests.support.mail import MailServer, mail_server
 from tests.taskflow.conftest import SetConnection
 
@@ -39,10 +38,3 @@ def make_notifier(**options: Any) -> Any:
         html_content="{{ notice.html }}",
         **options,
     )
-
-
-def kill_grants(server: OAuthTestServer) -> None:
-    """The provider ends every consent."""
-    for family in server.state._families.values():
-        server.state.revoke_family(family)
-    server.revoke_access_tokens()

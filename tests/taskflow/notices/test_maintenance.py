@@ -18,9 +18,10 @@ from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.taskflow.grants.managed_grant import load_managed_grant
 from oauth_taskflow.testing import OAuthTestServer
+from tests.support.grants import kill_grants
 from tests.support.mail import MailServer, body_of
 from tests.taskflow.conftest import RunDag, SetConnection
-from tests.taskflow.notices.conftest import kill_grants, make_notifier
+from tests.taskflow.notices.conftest import make_notifier
 
 pytestmark = [pytest.mark.slow, pytest.mark.airflow]
 

@@ -10,9 +10,10 @@ from oauth_taskflow import OAuthNotifier, OAuthSession, oauth_task
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.taskflow.notices.delivery import list_channels
 from oauth_taskflow.testing import OAuthTestServer
+from tests.support.grants import kill_grants
 from tests.support.mail import MailServer
 from tests.taskflow.conftest import RunDag, SetConnection
-from tests.taskflow.notices.conftest import kill_grants, make_notifier
+from tests.taskflow.notices.conftest import make_notifier
 from tests.taskflow.notices.test_maintenance import consent_again
 from tests.taskflow.test_metrics import Recorder, on_servers
 
