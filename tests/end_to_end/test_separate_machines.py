@@ -36,8 +36,11 @@ from oauth_taskflow import OAuthSession, oauth_task
 def machines():
     @oauth_task(conn_id="crm")
     def read(number: int, session: OAuthSession) -> list[str]:
-        for _ in range(20):
-            session.get("/page/airports", params={"page": 1, "per_page": 10}).raise_for_status()
+        tokens = set()
+        while len(tokens) < 2:  # until the first one has ended, however fast the machine is
+            answer = session.get("/page/airports", params={"page": 1, "per_page": 10})
+            answer.raise_for_status()
+            tokens.add(answer.request.headers["Authorization"])
         home = os.environ["AIRFLOW_HOME"]
         with open(os.path.join(home, "was_here"), "x") as file:
             file.write(tempfile.gettempdir())
