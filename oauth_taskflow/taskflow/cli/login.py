@@ -38,14 +38,14 @@ def login(args: Namespace) -> None:
         exit_with(problem, WRONG_ARGUMENTS)
     try:
         grant = load_managed_grant(args.conn_id)
-        revoke_url = _check_before_asking(grant, args)
+        _check_before_asking(grant, args)
         agreed = _authorize(grant, args)
         record = store_result(
             grant,
             agreed,
             say,
             by=_name_user(),
-            revoke_url=revoke_url,
+            revoke_old=args.revoke_old,
             copy_back=args.write_back,
         )
     except OAuthTaskflowError as error:
@@ -74,8 +74,8 @@ def _find_wrong_arguments(args: Namespace) -> str:
     return ""
 
 
-def _check_before_asking(grant: ManagedGrant, args: Namespace) -> str:
-    """Fail before a person consents in vain; return the URL that revokes the old grant, empty unless that is wanted.
+def _check_before_asking(grant: ManagedGrant, args: Namespace) -> None:
+    """Fail before a person consents in vain.
 
     Raises:
         ConnectionConfigError: the connection does not fit the command.
@@ -84,12 +84,12 @@ def _check_before_asking(grant: ManagedGrant, args: Namespace) -> str:
     refuse_without_consent(grant)
     if args.write_back:
         refuse_unwritable(grant.conn_id)
-    revoke_url = find_revocation_url(grant) if args.revoke_old else ""
+    if args.revoke_old:
+        find_revocation_url(grant)
     if failure := check_store(grant):
         say(
             f"This login will replace a grant that may be in use elsewhere (Ctrl-C ends it). {failure}"
         )
-    return revoke_url
 
 
 def _authorize(grant: ManagedGrant, args: Namespace) -> ConsentResult:

@@ -24,6 +24,7 @@ from oauth_taskflow.taskflow.grants.consent_flow import (
     build_url,
     mask_result,
     start_attempt,
+    to_printable,
     trade_code,
 )
 from oauth_taskflow.taskflow.grants.managed_grant import ManagedGrant
@@ -99,10 +100,10 @@ def log_in_by_device(grant: ManagedGrant, say: Say) -> ConsentResult:
     """
     device = authorize_device(grant.endpoint, grant.endpoint_url("device_url"), grant.options)
     secret_registry.add([device.device_code])
-    say(f"Open {_printable(device.verification_uri)} on any device and enter this code:\n")
-    say(f"  {_printable(device.user_code)}\n")
+    say(f"Open {to_printable(device.verification_uri)} on any device and enter this code:\n")
+    say(f"  {to_printable(device.user_code)}\n")
     if device.complete_uri:
-        say(f"Or open the address that holds the code: {_printable(device.complete_uri)}\n")
+        say(f"Or open the address that holds the code: {to_printable(device.complete_uri)}\n")
     say(f"Waiting for up to {_format_duration(device.expires_in)} …")
     answers: list[TokenHttpResponse] = []
     endpoint = replace(grant.endpoint, keep=answers.append)
@@ -142,8 +143,3 @@ def _has_browser() -> bool:
     """Whether a window can open: otherwise Python would start a text browser inside this terminal."""
     desktop = ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY")
     return sys.platform in {"darwin", "win32"} or any(os.environ.get(name) for name in desktop)
-
-
-def _printable(text: str) -> str:
-    """Text of the server without control characters of a terminal."""
-    return "".join(char for char in text if char.isprintable())[:500]

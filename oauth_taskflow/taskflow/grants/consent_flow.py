@@ -191,15 +191,15 @@ def store_result(
     tell: Callable[[str], None],
     *,
     by: str = "",
-    revoke_url: str = "",
+    revoke_old: bool = False,
     copy_back: bool = False,
 ) -> GrantRecord:
     """Store the result of a consent, which replaces the old grant; ``tell`` gets sentences for the person.
 
     ``by`` names the user who asked for it.
 
-    Afterwards the old grant is revoked at ``revoke_url`` if that is given, and the refresh token copied into the
-    connection if ``copy_back`` is set. A failure there is only told: the grant is stored.
+    Afterwards the old grant is revoked if ``revoke_old`` is set, and the refresh token copied into the connection if
+    ``copy_back`` is set. A failure there is only told: the grant is stored.
 
     Raises:
         InvalidTokenResponse: the response holds no usable token. If it may hold a refresh token, it is stored for the
@@ -210,7 +210,7 @@ def store_result(
     record, granted = _store(grant, agreed, by)
     for sentence in _describe_grant(grant, granted):
         tell(sentence)
-    if revoke_url and before is not None and (said := _end_old(grant, revoke_url, before, granted)):
+    if revoke_old and before is not None and (said := _end_old(grant, before, granted)):
         tell(said)
     if (copy_back or grant.auth.write_back) and (problem := _copy_back(grant)):
         tell(problem)
@@ -251,13 +251,13 @@ def _describe_grant(grant: ManagedGrant, granted: Granted) -> list[str]:
     return [*notes, f"Connection {grant.conn_id!r} is authorized."]
 
 
-def _end_old(grant: ManagedGrant, url: str, before: GrantRecord, granted: Granted) -> str:
+def _end_old(grant: ManagedGrant, before: GrantRecord, granted: Granted) -> str:
     kept = {granted.refresh_token, granted.token.access_token}
     tokens = {before.refresh_token, *before.alternates, before.token and before.token.access_token}
     if not tokens - {None} or tokens & kept:
         return ""  # the old grant holds no token, or the server keeps using the same tokens
     try:
-        ended = revoke_tokens(grant, url, before)
+        ended = revoke_tokens(grant, find_revocation_url(grant), before)
     except OAuthTaskflowError as error:
         return f"The old grant could not be revoked: {error}"
     return (
@@ -273,3 +273,8 @@ def _copy_back(grant: ManagedGrant) -> str:
     except OAuthTaskflowError as error:
         return f"The refresh token was not written back: {error}"
     return ""
+
+
+def to_printable(text: str) -> str:
+    """Text of the server for a terminal or a page: without control characters, 500 characters at most."""
+    return "".join(char for char in text if char.isprintable())[:500]

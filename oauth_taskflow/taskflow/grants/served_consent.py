@@ -39,6 +39,7 @@ from oauth_taskflow.taskflow.grants.consent_flow import (
     resume_attempt,
     start_attempt,
     store_result,
+    to_printable,
     trade_code,
 )
 from oauth_taskflow.taskflow.grants.grant_status import GrantStatus, read_status
@@ -181,9 +182,9 @@ def begin_with_device(conn_id: str, request: ConsentRequest) -> DevicePrompt:
     ticket = open_consents().begin_device(pending, lifetime=lifetime, interval=device.interval)
     return DevicePrompt(
         ticket,
-        _printable(device.user_code),
-        _printable(device.verification_uri),
-        _printable(device.complete_uri),
+        to_printable(device.user_code),
+        to_printable(device.verification_uri),
+        to_printable(device.complete_uri),
         lifetime,
         device.interval,
     )
@@ -294,9 +295,8 @@ def _keep(
     grant: ManagedGrant, pending: PendingConsent, agreed: ConsentResult, user_name: str
 ) -> Connected:
     notes: list[str] = []
-    revoke_url = find_revocation_url(grant) if pending.revoke_old else ""
     record = store_result(
-        grant, agreed, notes.append, by=user_name or pending.user_id, revoke_url=revoke_url
+        grant, agreed, notes.append, by=user_name or pending.user_id, revoke_old=pending.revoke_old
     )
     return Connected(
         conn_id=grant.conn_id,
@@ -328,7 +328,3 @@ def _over(conn_id: str) -> AuthorizationFailed:
 
 def _failure(conn_id: str, what: str, hint: str = _AGAIN) -> AuthorizationFailed:
     return AuthorizationFailed(what, where=f"for connection {conn_id!r}", hint=hint)
-
-
-def _printable(text: str) -> str:
-    return "".join(char for char in text if char.isprintable())[:500]

@@ -175,6 +175,21 @@ def test_the_old_grant_is_revoked_afterwards_if_the_person_wants_it(
     assert oauth_server.counters.revoked_families == 1
 
 
+def test_tokens_that_came_are_kept_although_the_old_grant_cannot_be_revoked_any_more(
+    connect: Connect, admin: TestClient, oauth_server: OAuthTestServer
+) -> None:
+    connect(revoke_url=f"{oauth_server.base_url}/oauth/revoke")
+    finish(admin, come_back(admin, agree(begin(admin))))
+    place = come_back(admin, agree(begin(admin, revoke_old=True)))
+    connect()  # without revoke_url, while the consent is under way
+    answer = finish(admin, place)
+    assert answer.status_code == 200, answer.text
+    notes = answer.json()["notes"]
+    assert [note for note in notes if note.startswith("The old grant could not be revoked")]
+    assert answer.json()["grant"]["state"] == "fresh"
+    assert answer.json()["grant"]["version"] > 1
+
+
 def test_a_failed_trade_and_a_failed_test_call_are_told(
     connect: Connect, admin: TestClient, oauth_server: OAuthTestServer
 ) -> None:
