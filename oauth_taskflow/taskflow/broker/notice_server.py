@@ -13,7 +13,7 @@ from oauth_taskflow.notices.store import NoticeStore, Topic
 from oauth_taskflow.notices.trouble import look_at
 from oauth_taskflow.taskflow.broker import notice_wire as wire
 from oauth_taskflow.taskflow.broker.notice_wire import NoticeQuestion
-from oauth_taskflow.taskflow.broker.questions import unreadable_question
+from oauth_taskflow.taskflow.broker.questions import read_value, unreadable_question
 from oauth_taskflow.taskflow.config import fernet_keys, store_url
 from oauth_taskflow.taskflow.sessions import token_manager
 from oauth_taskflow.tokens.registry import open_store
@@ -33,7 +33,7 @@ def answer_notice(body: Any, settings: ConnectionSettings, team: str) -> Any:
         ConnectionConfigError: the question makes no sense, or the connection stores no grant.
         TokenStoreError: the store failed, or has no room for more channels of this connection.
     """
-    asked = wire.read(NoticeQuestion, body)
+    asked = read_value(NoticeQuestion, body)
     if asked.operation == "look":
         return _look(settings, asked)
     place = f"{team}/{settings.conn_id}" if team else settings.conn_id
@@ -78,8 +78,8 @@ def list_connections(body: Any, find: Find) -> tuple[list[str], str | None]:
         ConnectionConfigError: the question makes no sense.
         TokenStoreError: the store failed.
     """
-    asked = wire.read(NoticeQuestion, body)
-    after = wire.read(str, asked.arguments)
+    asked = read_value(NoticeQuestion, body)
+    after = read_value(str, asked.arguments)
     if asked.operation != "list":
         raise unreadable_question()
     names = sorted({name for name, _ in open_store(store_url(), fernet_keys()).list_grants()})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -10,11 +10,10 @@ from msgspec import Meta, Struct
 from oauth_taskflow.notices.sent import Choice
 from oauth_taskflow.notices.store import Claim
 from oauth_taskflow.notices.trouble import Kind, Limits, Look, Trouble
-from oauth_taskflow.taskflow.broker.questions import unreadable_question
+from oauth_taskflow.taskflow.broker.questions import read_value
 
 KIND = "notice"
 _LONGEST_PROBLEM = 2000
-_T = TypeVar("_T")
 Operation = Literal["look", "claim", "settle", "release", "list"]
 Seconds = Annotated[float, Meta(ge=0, le=1e11)]
 
@@ -44,26 +43,14 @@ class _Claim(Struct, frozen=True, array_like=True):
     troubles: Annotated[tuple[_Trouble, ...], Meta(max_length=8)]
 
 
-def read(kind: type[_T], value: Any) -> _T:
-    """Returns ``value`` as a ``kind``, checked.
-
-    Raises:
-        ConnectionConfigError: it makes no sense.
-    """
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError:
-        raise unreadable_question() from None
-
-
 def write_limits(limits: Limits) -> Any:
     """Returns ``limits`` as JSON values."""
     return [limits.due_within, limits.failing_for, limits.unused_for]
 
 
 def read_limits(value: Any) -> Limits:
-    """Returns what ``write_limits`` gave; raises as ``read`` does."""
-    found = read(_Limits, value)
+    """Returns what ``write_limits`` gave; raises as ``read_value`` does."""
+    found = read_value(_Limits, value)
     return Limits(
         due_within=found.due_within, failing_for=found.failing_for, unused_for=found.unused_for
     )
@@ -89,8 +76,8 @@ def write_wish(troubles: tuple[Trouble, ...], repeat_after: float | None) -> Any
 
 
 def read_wish(value: Any) -> tuple[tuple[Trouble, ...], float | None]:
-    """Returns what ``write_wish`` gave, checked; raises as ``read`` does."""
-    found = read(_Claim, value)
+    """Returns what ``write_wish`` gave, checked; raises as ``read_value`` does."""
+    found = read_value(_Claim, value)
     return tuple(Trouble(one.kind, one.since) for one in found.troubles), found.repeat_after
 
 
