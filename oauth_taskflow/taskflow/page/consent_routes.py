@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import parse_qsl, quote
 
 import msgspec
@@ -34,7 +34,7 @@ from oauth_taskflow.taskflow.grants.served_consent import (
 from oauth_taskflow.taskflow.page.access import GetUserDep, is_logged_in, may_change_connection
 from oauth_taskflow.taskflow.page.audit import audited
 from oauth_taskflow.taskflow.page.places import page_url, ui_url
-from oauth_taskflow.taskflow.page.rendering import render_page
+from oauth_taskflow.taskflow.page.rendering import answer_json, render_page
 from oauth_taskflow.taskflow.page.return_address import (
     CALLBACK,
     find_redirect_uri,
@@ -78,7 +78,7 @@ def show_offer(connection_id: str, request: Request) -> Response:
     offer = describe_offer(connection_id)
     redirect_uri = find_redirect_uri(offer.redirect_uri, request)
     weak = (*find_weaknesses(redirect_uri), *offer.warnings)
-    return _answer(msgspec.structs.replace(offer, redirect_uri=redirect_uri, warnings=weak))
+    return answer_json(msgspec.structs.replace(offer, redirect_uri=redirect_uri, warnings=weak))
 
 
 @router.post("")
@@ -91,10 +91,10 @@ def begin(connection_id: str, wish: Wish, request: Request, user: GetUserDep) ->
             user_id=user.get_id(), return_to=wish.return_to, revoke_old=wish.revoke_old
         )
         if wish.way == "device":
-            return _answer(begin_with_device(connection_id, asked))
+            return answer_json(begin_with_device(connection_id, asked))
         registered = load_managed_grant(connection_id).consent.redirect_uri
         asked = msgspec.structs.replace(asked, redirect_uri=find_redirect_uri(registered, request))
-        return _answer({"authorization_url": begin_in_browser(connection_id, asked)})
+        return answer_json({"authorization_url": begin_in_browser(connection_id, asked)})
 
 
 @router.post("/finish")
@@ -105,7 +105,7 @@ def finish(connection_id: str, claim: Claim, user: GetUserDep) -> Response:
             connection_id, claim.ticket, user.get_id(), user_name=user.get_name()
         )
         note.outcome = "connected"
-    return _answer(connected)
+    return answer_json(connected)
 
 
 @router.post("/ask")
@@ -119,10 +119,10 @@ def ask(connection_id: str, claim: Claim, user: GetUserDep) -> Response:
                 note.outcome = f"failed: {error.what}"
         raise
     if isinstance(result, Wait):
-        return _answer({"wait": result.seconds})
+        return answer_json({"wait": result.seconds})
     with audited(user, "connect", connection_id, way="device") as note:
         note.outcome = "connected"
-    return _answer(result)
+    return answer_json(result)
 
 
 @router.post("/cancel")
@@ -130,7 +130,7 @@ def cancel(connection_id: str, claim: Claim, user: GetUserDep) -> Response:
     """Forgets a device code."""
     with audited(user, "consent_cancelled", connection_id):
         cancel_device(connection_id, claim.ticket, user.get_id())
-    return _answer({})
+    return answer_json({})
 
 
 # With a slash at the end too: Starlette would redirect, and the log would show the query.
@@ -210,7 +210,3 @@ def _park(text: str) -> Response:
 def _show_problem(problem: Problem) -> Response:
     """A redirect: code and state leave the address bar whatever happened."""
     return RedirectResponse(page_url(f"/consent/{problem}"), 303)
-
-
-def _answer(value: Any) -> Response:
-    return Response(msgspec.json.encode(value), media_type="application/json")

@@ -27,7 +27,7 @@ from oauth_taskflow.taskflow.page.endpoint_tasks import (
     find_by_task,
     find_endpoints,
 )
-from oauth_taskflow.taskflow.page.rendering import encode_json
+from oauth_taskflow.taskflow.page.rendering import answer_json
 
 router = APIRouter(prefix="/api/dags/{dag_id}")
 _MOST_VERSIONS = 50
@@ -80,7 +80,7 @@ def list_endpoints(
             )
         shows_spec = task_id is not None and permitted.may_read(DagAccessEntity.TASK)
     views = [_view(one, figures.get(one.task_id), shows_spec=shows_spec) for one in endpoints]
-    return _answer({"dag_id": dag_id, "run_id": latest, "endpoints": views})
+    return answer_json({"dag_id": dag_id, "run_id": latest, "endpoints": views})
 
 
 @router.get("/endpoints/{task_id}/changes", dependencies=[Depends(may_read_dag)])
@@ -108,10 +108,10 @@ def compare_versions(
         earlier = [one.number for one in versions[1:]]
         chosen = since if since is not None else next(iter(earlier), None)
         if chosen is None:
-            return _answer({"versions": versions, "since": None, "is_new": False, "lines": []})
+            return answer_json({"versions": versions, "since": None, "is_new": False, "lines": []})
         before = find_by_task(find_endpoints(_read_serialized(session, dag_id, chosen)), task_id)
     lines = diff_specs("" if before is None else before.spec, now.spec)
-    return _answer(
+    return answer_json(
         {"versions": versions, "since": chosen, "is_new": before is None, "lines": lines}
     )
 
@@ -163,7 +163,3 @@ def _view(one: EndpointTask, run: RunFigures | None, *, shows_spec: bool) -> End
         spec=one.spec if shows_spec else None,
         run=run,
     )
-
-
-def _answer(body: dict[str, Any]) -> Response:
-    return Response(encode_json(body), media_type="application/json")

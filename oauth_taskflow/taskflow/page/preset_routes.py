@@ -41,7 +41,7 @@ from oauth_taskflow.taskflow.page.connection_store import (
     read_connection,
     replace_connection,
 )
-from oauth_taskflow.taskflow.page.rendering import encode_json
+from oauth_taskflow.taskflow.page.rendering import answer_json
 from oauth_taskflow.taskflow.page.return_address import find_redirect_uri, find_weaknesses
 from oauth_taskflow.tokens.registry import open_store
 
@@ -92,7 +92,7 @@ def list_presets(user: GetUserDep) -> Response:
         )
     ]
     body = {"presets": list_choices(presets_folder()), "may_add": bool(allowed), "teams": allowed}
-    return _answer(body)
+    return answer_json(body)
 
 
 @router.get("/presets/form", dependencies=[Depends(may_read_connections)])
@@ -101,7 +101,7 @@ def show_preset(request: Request, name: Annotated[str, Field(max_length=100)] = 
     form = describe_preset(name, presets_folder())
     redirect_uri = find_redirect_uri("", request)
     weak = find_weaknesses(redirect_uri)
-    return _answer({"form": form, "redirect_uri": redirect_uri, "redirect_warnings": weak})
+    return answer_json({"form": form, "redirect_uri": redirect_uri, "redirect_warnings": weak})
 
 
 @router.post("/connections", status_code=201, dependencies=[Depends(may_add_connections)])
@@ -111,7 +111,7 @@ def add(body: NewConnection, user: GetUserDep) -> Response:
     drafted = write_connection(draft, presets_folder())
     with audited(user, "connection_added", drafted.conn_id, provider=draft.provider):
         add_connection(drafted, body.team_name or None)
-    return _answer(_describe_saved(draft), 201)
+    return answer_json(_describe_saved(draft), 201)
 
 
 @router.post(f"{_CONNECTION}/form", dependencies=[Depends(may_change_connection)])
@@ -119,7 +119,7 @@ def show_stored(connection_id: str) -> Response:
     """A stored connection without its secrets, for the form."""
     stored, revision, team = read_connection(connection_id)
     form = describe_stored(stored, presets_folder())
-    return _answer({"stored": form, "revision": revision, "team_name": team})
+    return answer_json({"stored": form, "revision": revision, "team_name": team})
 
 
 @router.put(_CONNECTION, dependencies=[Depends(may_change_connection)])
@@ -140,7 +140,7 @@ def edit(connection_id: str, body: EditedConnection, user: GetUserDep) -> Respon
     facts = {"provider": draft.provider, "changed_addresses": changed}
     with audited(user, "connection_edited", connection_id, **facts):
         replace_connection(connection_id, body.revision, rewrite)
-    return _answer(_describe_saved(draft))
+    return answer_json(_describe_saved(draft))
 
 
 def _forget_grants(conn_id: str, changed: list[str], *, confirmed: bool) -> None:
@@ -185,7 +185,3 @@ def _list_teams(user: Any) -> list[str | None]:
     if not conf.getboolean("core", "multi_team", fallback=False):
         return [None]
     return [None, *sorted(get_auth_manager().get_authorized_teams(user=user))]
-
-
-def _answer(body: Any, status: int = 200) -> Response:
-    return Response(encode_json(body), status, media_type="application/json")

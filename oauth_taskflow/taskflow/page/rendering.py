@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from oauth_taskflow.taskflow.page.places import page_url, static_url, ui_url
@@ -34,3 +34,8 @@ def encode_json(value: Any) -> bytes:
         return msgspec.json.encode(value)
     except UnicodeEncodeError:
         return json.dumps(msgspec.to_builtins(value)).encode()
+
+
+def answer_json(value: Any, status: int = 200) -> Response:
+    """The answer with ``value`` as JSON."""
+    return Response(encode_json(value), status, media_type="application/json")

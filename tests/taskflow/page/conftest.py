@@ -74,3 +74,14 @@ def admin(browse: Browse) -> TestClient:
 def at_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     """Airflow is served on this machine: the test server sends browsers nowhere else."""
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://127.0.0.1:8080")
+
+
+@pytest.fixture
+def no_connections(root_app: Any) -> Iterator[None]:
+    """No stored connection and no row of the audit log before and after a test."""
+    from tests.taskflow.page.stored_rows import empty  # noqa: PLC0415 - Airflow needs its home first
+
+    assert root_app
+    empty()
+    yield
+    empty()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 
@@ -16,7 +14,6 @@ from tests.taskflow.page.stored_rows import (
     SEED,
     Row,
     edited,
-    empty,
     fields_of,
     open_form,
     post,
@@ -26,14 +23,7 @@ from tests.taskflow.page.stored_rows import (
     write_row,
 )
 
-
-@pytest.fixture(autouse=True)
-def no_connections(root_app: Any) -> Iterator[None]:
-    """No stored connection and no row of the audit log before and after a test."""
-    assert root_app
-    empty()
-    yield
-    empty()
+pytestmark = pytest.mark.usefixtures("no_connections")
 
 
 def test_an_edit_shows_no_secret_and_keeps_what_is_not_typed(browse: Browse) -> None:

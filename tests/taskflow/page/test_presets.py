@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -26,14 +25,7 @@ from tests.taskflow.page.stored_rows import (
     zendesk,
 )
 
-
-@pytest.fixture(autouse=True)
-def no_connections(root_app: Any) -> Iterator[None]:
-    """No stored connection and no row of the audit log before and after a test."""
-    assert root_app
-    empty()
-    yield
-    empty()
+pytestmark = pytest.mark.usefixtures("no_connections")
 
 
 def test_every_provider_can_be_chosen_and_explains_itself(browse: Browse) -> None:
