@@ -79,21 +79,30 @@ install_test_environment() {
     echo "$stamp" >.venv/installed-tests
 }
 
-# Object stores and CeleryExecutor are tested on servers of their own, in an environment of their own: their libraries want
-# other releases of what Airflow needs, and the demo should not have to wait for them.
+# Folders of tests whose servers are npm packages.
+NPM_FOLDERS="tests/stores tests/oidc_provider"
+
+install_npm_packages() {
+    local folder
+    for folder in $NPM_FOLDERS; do (cd "$folder" && npm ci --silent --omit=dev) || return 1; done
+}
+
+# Object stores, an authorization server of other people and CeleryExecutor are tested on servers of their own, in an
+# environment of their own: their libraries want other releases of what Airflow needs, and the demo should not have to wait.
 install_services() {
-    local stamp
+    local stamp folder locks=()
     install_environment
-    stamp=$(stamp_of tests/services.lock tests/stores/package-lock.json pyproject.toml)
+    for folder in $NPM_FOLDERS; do locks+=("$folder/package-lock.json"); done
+    stamp=$(stamp_of tests/services.lock "${locks[@]}" pyproject.toml)
     if [ -x .venv-services/bin/python ] && [ "$(cat .venv-services/installed 2>/dev/null)" = "$stamp" ]; then
         return
     fi
-    echo "Installing into .venv-services and tests/stores/node_modules (first time, or a lock or the folder changed) …"
+    echo "Installing into .venv-services and node_modules of $NPM_FOLDERS (first time, or a lock or the folder changed) …"
     .venv/bin/uv venv -q --clear --python .venv/bin/python .venv-services &&
         .venv/bin/uv pip install -q --python .venv-services/bin/python --require-hashes -r tests/services.lock &&
         .venv/bin/uv pip install -q --python .venv-services/bin/python --no-deps --no-build-isolation -e . &&
-        (cd tests/stores && npm ci --silent --omit=dev) || {
-        echo "The environment of tests/stores and tests/celery could not be installed; are a package index and npm within reach?" >&2
+        install_npm_packages || {
+        echo "The environment of scripts/test-services could not be installed; are a package index and npm within reach?" >&2
         return 1
     }
     echo "$stamp" >.venv-services/installed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ SCRIPTS = ROOT / "scripts"
 BASE, TESTS, SERVICES = (
     ROOT / name for name in ("requirements.lock", "tests/requirements.lock", "tests/services.lock")
 )
+NPM_FOLDERS = ("tests/stores", "tests/oidc_provider")
 # What Debian's python3 does while python3-venv is not installed: it fails with half an environment made.
 WITHOUT_VENV = f"""#!/bin/sh
 if [ "$2" = venv ]; then
@@ -113,6 +115,39 @@ def test_the_lock_of_the_tests_is_installed_once_on_top_of_the_base_lock(checkou
     (checkout / "tests/requirements.lock").write_text("# another\n")
     one = stand_ins + "install_test_environment"
     assert len(install(checkout, one).stdout.splitlines()) == 2
+
+
+def test_packages_of_npm_are_installed_anew_after_a_change_of_any_lock(checkout: Path) -> None:
+    (checkout / "tests/services.lock").write_text("")
+    for folder in NPM_FOLDERS:
+        (checkout / folder).mkdir()
+        (checkout / folder / "package-lock.json").write_text("{}")
+    for environment in (".venv", ".venv-services"):
+        (checkout / environment / "bin").mkdir(parents=True)
+        (checkout / environment / "bin/python").symlink_to(sys.executable)
+    (checkout / ".venv/bin/uv").symlink_to(str(shutil.which("true")))
+    stand_ins = 'install_environment() { :; }; npm() { echo "$(basename "$PWD") $*"; }; '
+    once = stand_ins + "install_services"
+    both = [f"{Path(folder).name} ci --silent --omit=dev" for folder in NPM_FOLDERS]
+    assert install(checkout, once).stdout.splitlines()[1:] == both
+    assert install(checkout, once).stdout == ""
+    (checkout / NPM_FOLDERS[-1] / "package-lock.json").write_text("{ }")
+    assert install(checkout, once).stdout.splitlines()[1:] == both
+    (checkout / NPM_FOLDERS[-1] / "package-lock.json").write_text("another")
+    refused = install(checkout, once.replace('echo "$(basename "$PWD") $*"', "false"))
+    assert refused.returncode == 1
+    assert "npm within reach?" in refused.stderr
+
+
+@pytest.mark.parametrize("folder", NPM_FOLDERS)
+def test_a_lock_of_npm_pins_each_package_by_hash_and_names_no_registry(folder: str) -> None:
+    lock = json.loads((ROOT / folder / "package-lock.json").read_text())
+    found = [package for name, package in lock["packages"].items() if name]
+    assert found
+    assert [one for one in found if not one["integrity"].startswith("sha512-")] == []
+    assert [one for one in found if "resolved" in one] == []
+    declared = json.loads((ROOT / folder / "package.json").read_text())["dependencies"]
+    assert [version for version in declared.values() if not version[0].isdigit()] == []
 
 
 def packages(lock: Path) -> list[str]:
