@@ -20,6 +20,7 @@ from psycopg.transaction import Transaction
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.destinations.postgres.options import PostgresDestination
+from oauth_taskflow.destinations.python_function import FunctionWriter, PythonDestination
 from oauth_taskflow.engine.resume import ResumeOptions
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
 from oauth_taskflow.engine.summary import EndpointSummary
@@ -37,18 +38,26 @@ KINDS: dict[str, dict[str, Any]] = {
     "merge": {"mode": "merge"},
     "append": {"mode": "append", "layout": "columns"},
 }
-STEPS = [(psycopg.Connection, "execute"), (psycopg.Copy, "write"), (Transaction, "__exit__")]
+# The table of this one is loaded by an author's function.
+FUNCTION = "function"
+STEPS: list[tuple[type[Any], str]] = [
+    (psycopg.Connection, "execute"),
+    (psycopg.Copy, "write"),
+    (Transaction, "__exit__"),
+    (FunctionWriter, "write"),
+    (FunctionWriter, "commit"),
+    (psycopg.Connection, "commit"),
+]
 
 
 def pull(database: str, schema: str, kind: str, api: str) -> EndpointSummary:
     """Pulls everything from the API into the table ``rows``, keeping progress after each page."""
-    options: Any = {"conn_id": "warehouse", "table": f"{schema}.rows", **KINDS[kind]}
     endpoint = Endpoint(
         request=Request(path="/rows/ann"),
         records="items",
         primary_key="id",
         paginate=STYLES["cursor"](),
-        destination=PostgresDestination(**options),
+        destination=_choose_destination(database, schema, kind),
     )
     run = EndpointRun(
         name="rows",
@@ -61,6 +70,17 @@ def pull(database: str, schema: str, kind: str, api: str) -> EndpointSummary:
     )
     with OAuthSession(api, bearer_auth("t"), retry=RetryPolicy(attempts=1)) as session:
         return run_endpoint(run, session)
+
+
+def _choose_destination(
+    database: str, schema: str, kind: str
+) -> PostgresDestination | PythonDestination:
+    table = f"{schema}.rows"
+    if kind != FUNCTION:
+        return PostgresDestination(conn_id="warehouse", table=table, **KINDS[kind])
+    options = {"url": database.replace("+psycopg", ""), "table": table}
+    function = "tests.destinations.functions.sinks.load_postgres"
+    return PythonDestination(function=function, size=3, options=options)
 
 
 def pull_in_process(*arguments: str) -> tuple[int, str]:

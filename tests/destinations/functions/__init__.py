@@ -1,0 +1,1 @@
+"""Functions of authors that load databases, in processes that are killed."""
