@@ -23,7 +23,8 @@ _ESCAPES = re.compile(
     rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     rb"|(?P<nul>\\u0000)|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
-_SUSPECTS = (b"\\u0000", b"\\ud", b"\\uD")
+_BACKSLASH = b"\\"
+_SUSPECT = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 _SPECIAL = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\x01": "\\x01"}
 
 FieldsOfRecords = Callable[[Sequence[Any]], list[bytes]]
@@ -43,7 +44,8 @@ def encode_records(
         DestinationError: a record has a NUL character or half a surrogate pair, which jsonb cannot hold.
     """
     data: bytes = json_encoder.encode_lines(records)
-    if any(suspect in data for suspect in _SUSPECTS):
+    # Most records have no backslash, and one byte is found many times as fast as an expression.
+    if _BACKSLASH in data and _SUSPECT.search(data):
         data = _mend(data, nul, first, where)
     return data
 
