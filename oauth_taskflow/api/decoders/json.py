@@ -33,6 +33,7 @@ _PLAIN = re.compile(r'(?:[A-Za-z_]\w*|"[^"\\]+")(?:\.(?:[A-Za-z_]\w*|"[^"\\]+"))
 _KEY = re.compile(r'[A-Za-z_]\w*|"[^"\\]+"')
 _CHARSET = re.compile(r"charset\s*=\s*\"?([\w.:-]+)", re.IGNORECASE)
 _ABSENT = msgspec.Raw(b"")
+_read_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _SHOWN = 80
 _GZIP_MAGIC = b"\x1f\x8b"
 # Longer marks first, because the mark of UTF-16 begins that of UTF-32.
@@ -147,6 +148,7 @@ class Body:
         self._limits = limits
         self.has_exact_numbers = self.is_mended = False
         self._decoded: Any = msgspec.UNSET
+        self._members: dict[str, msgspec.Raw] = {}
         self.json = self._check_json(self._to_utf8(self._inflate(content), charset))
 
     @classmethod
@@ -183,8 +185,13 @@ class Body:
         keys = plain_keys(path)
         if keys is None:
             return search_value(self.decode(), path, self.where)
-        found = dig(self.json, keys) if self.json else None
+        found = self.dig(keys)
         return None if found is None else self._read(found)
+
+    def dig(self, keys: tuple[str, ...]) -> msgspec.Raw | None:
+        """The undecoded value below ``keys``, of which there is at least one; None when a level is absent or not an object."""
+        found = self._members.get(keys[0])
+        return None if found is None else dig(found, keys[1:])
 
     def _read(self, raw: bytes | msgspec.Raw) -> Any:
         return build_json_decoder(float_hook=self._number).decode(raw)
@@ -236,7 +243,11 @@ class Body:
             check_depth(content, self._limits.depth)
             if b"\n" in content or b"\r" in content:
                 content = msgspec.json.format(content, indent=-1)
-            msgspec.json.decode(content, type=msgspec.Raw)
+            # One pass over the text checks it and finds the values at its root.
+            if content.startswith(b"{"):
+                self._members = _read_members(content)
+            else:
+                msgspec.json.decode(content, type=msgspec.Raw)
         except msgspec.MsgspecError as error:
             whole = replace_half_characters(content)
             if whole == content:

@@ -12,7 +12,7 @@ from typing import Any
 
 from jmespath.parser import ParsedResult
 
-from oauth_taskflow.api.decoders.json import Body, compile_path, dig
+from oauth_taskflow.api.decoders.json import Body, compile_path
 
 # Kinds of node that take their first child apart.
 _PROJECTING = frozenset(
@@ -49,14 +49,14 @@ def has_root(body: Body, path: str) -> bool:
     A path that starts from the whole body, such as ``[*].row``, needs a list there.
     """
     return any(
-        dig(body.json, keys) is not None if keys else body.json.startswith(b"[")
+        body.dig(keys) is not None if keys else body.json.startswith(b"[")
         for keys in root_keys(path)
     )
 
 
 def may_be_null(body: Body, path: str) -> bool:
     """Whether ``path`` may rightly give null: it starts from a list or from nothing, not from a text or mapping."""
-    found = (dig(body.json, keys) if keys else body.json for keys in root_keys(path))
+    found = (body.dig(keys) if keys else body.json for keys in root_keys(path))
     raws = [b"null" if value is None else bytes(value) for value in found]
     return all(raw[:1] == b"[" or raw in _NOTHING for raw in raws)
 

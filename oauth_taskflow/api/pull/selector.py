@@ -54,12 +54,12 @@ class RecordSelector:
         """
         if self._keys is None:
             return self._project(body, str(self.options.path))
-        found = dig(body.json, self._keys) if self._keys else body.json
-        raw = b"" if found is None else bytes(found)
-        if not raw:
+        found = body.dig(self._keys) if self._keys else body.json
+        if not found:
             return None
-        if raw[0] == _LIST:
-            return self._rows(raw, body)
+        if memoryview(found)[0] == _LIST:
+            return self._rows(found, body)
+        raw = bytes(found)
         return [] if raw == _NULL and self._keys else self._take_single_value(raw, body)
 
     @property
@@ -112,7 +112,7 @@ class RecordSelector:
             for value in node.values()
         )
 
-    def _rows(self, raw: bytes, body: Body) -> list[Any]:
+    def _rows(self, raw: bytes | msgspec.Raw, body: Body) -> list[Any]:
         if self._decode:
             path = self.options.path
             plain = self._plain_rows(raw)
@@ -124,7 +124,7 @@ class RecordSelector:
             raise self._list_item_error(body)
         return rows
 
-    def _plain_rows(self, raw: bytes) -> list[Any] | None:
+    def _plain_rows(self, raw: bytes | msgspec.Raw) -> list[Any] | None:
         """Returns the rows with ordinary floats; None where those are not wanted or cannot hold a number."""
         if not self._is_plain:
             return None
