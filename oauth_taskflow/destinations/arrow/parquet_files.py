@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from oauth_taskflow.destinations.arrow.reading import read_records, take_rows
+from oauth_taskflow.destinations.arrow.repeated_values import list_repeating
 from oauth_taskflow.destinations.arrow.table_files import (
     GroupWriter,
     TableFileWriter,
@@ -37,16 +38,24 @@ _decode = msgspec.json.Decoder(RecordSchema).decode
 
 class _ParquetFile:
     def __init__(self, compression: str, sink: pa.NativeFile, schema: RecordSchema) -> None:
-        self._writer = pq.ParquetWriter(
-            sink, to_arrow_schema(schema), compression=compression, write_page_index=False
+        self._open = partial(
+            pq.ParquetWriter,
+            sink,
+            to_arrow_schema(schema),
+            compression=compression,
+            write_page_index=False,
         )
+        self._writer: pq.ParquetWriter | None = None
 
     def write(self, table: pa.Table) -> None:
+        if self._writer is None:
+            self._writer = self._open(use_dictionary=list_repeating(table))
         self._writer.write_table(table, row_group_size=max(1, table.num_rows))
 
     def close(self, schema: RecordSchema) -> None:
-        self._writer.add_key_value_metadata({_SCHEMA_KEY: _encode(schema)})
-        self._writer.close()
+        writer = self._writer or self._open()
+        writer.add_key_value_metadata({_SCHEMA_KEY: _encode(schema)})
+        writer.close()
 
 
 def _format(compression: str) -> TableFormat:

@@ -168,6 +168,20 @@ def test_pages_are_compressed_as_the_spec_says(
     assert metadata.row_group(0).column(0).compression == expected
 
 
+def test_only_values_that_come_again_get_a_dictionary(tmp_path: Path) -> None:
+    lines = [
+        f'{{"id":{n},"team":"t{n % 9}","owner":{{"key":"k{n}","region":"eu"}},"tags":["a","b{n % 3}"],"none":null}}'
+        for n in range(5000)
+    ]
+    output = write(tmp_path, "parquet", [lines])
+    assert read_back(tmp_path, output) == [json.loads(line) for line in lines]
+    group = pq.ParquetFile(tmp_path / output.files[0]).metadata.row_group(0)
+    columns = [group.column(place) for place in range(group.num_columns)]
+    found = {one.path_in_schema for one in columns if one.has_dictionary_page}
+    assert found >= {"team", "owner.region", "tags.list.element"}
+    assert not found & {"id", "owner.key"}
+
+
 @pytest.mark.usefixtures("small_groups")
 @pytest.mark.parametrize("name", TABLES)
 @pytest.mark.parametrize("kept", range(1, 6))
