@@ -1,6 +1,6 @@
 """Keeps a received refresh token in an encrypted local file until the store has it; the next refresh imports it.
 
-A rotated refresh token exists only once. Losing it because a database restarted, or because the worker was killed while
+The answer to a person's consent is kept in the same way. A rotated refresh token exists only once. Losing it because a database restarted, or because the worker was killed while
 it waited for one, would cost a person's consent.
 """
 
@@ -17,6 +17,7 @@ from oauth_taskflow.tokens.cipher import TokenCipher
 from oauth_taskflow.tokens.state.rescued import RescuedAnswer
 
 _log = logging.getLogger("oauth_taskflow.tokens")
+_CONSENT = ".consent"
 
 
 class RecoveryFiles:
@@ -49,7 +50,10 @@ class RecoveryFiles:
             rescued.fields, grant_key=rescued.grant_key, version=rescued.fence
         )
         # The process id keeps a file that only a dropped key opens from being overwritten.
-        path = self.folder / f"{rescued.grant_key}.{rescued.fence}.{os.getpid()}.rescued"
+        name = f"{rescued.grant_key}.{rescued.fence}.{os.getpid()}"
+        if rescued.consent is not None:  # of several at once, none has the lease
+            name += f".{rescued.consent.consent_id}{_CONSENT}"
+        path = self.folder / f"{name}.rescued"
         try:
             self._write(path, sealed)
         except OSError as failure:
@@ -75,7 +79,13 @@ class RecoveryFiles:
         """The answers that wait for that grant, oldest first; an unreadable file is left alone and named in the log."""
         found = [(path, self._load(path, grant_key)) for path in self._paths(grant_key)]
         usable = [(path, rescued) for path, rescued in found if rescued is not None]
-        return sorted(usable, key=lambda item: item[1].fence)
+        return sorted(usable, key=lambda item: _order(item[1]))
+
+    def list_consents(self) -> set[str]:
+        """The ids of the connections for which the answer to a person's consent waits."""
+        paths = set(self.folder.glob(f"*{_CONSENT}.rescued")) - self._unusable
+        found = [self._load(path, path.name.split(".")[0]) for path in paths]
+        return {one.consent.conn_id for one in found if one is not None and one.consent is not None}
 
     def _load(self, path: Path, grant_key: str) -> RescuedAnswer | None:
         try:
@@ -93,6 +103,10 @@ class RecoveryFiles:
         """Remove an imported file."""
         with suppress(OSError):
             path.unlink()
+
+
+def _order(rescued: RescuedAnswer) -> tuple[int, float]:
+    return rescued.fence, 0.0 if rescued.answer is None else rescued.answer.received_at
 
 
 def _sync_folder(folder: Path) -> None:

@@ -44,7 +44,6 @@ def login(args: Namespace) -> None:
             grant,
             agreed,
             say,
-            by=_name_user(),
             revoke_old=args.revoke_old,
             copy_back=args.write_back,
         )
@@ -93,9 +92,11 @@ def _check_before_asking(grant: ManagedGrant, args: Namespace) -> None:
 
 
 def _authorize(grant: ManagedGrant, args: Namespace) -> ConsentResult:
-    options = LoginOptions(port=args.port, timeout=args.timeout, browser=not args.no_browser)
+    options = LoginOptions(
+        port=args.port, timeout=args.timeout, browser=not args.no_browser, by=_name_user()
+    )
     if args.device:
-        return log_in_by_device(grant, say)
+        return log_in_by_device(grant, options, say)
     if args.paste:
         return log_in_by_paste(grant, options, say, input)
     return log_in_by_browser(grant, options, say)

@@ -10,18 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from msgspec.structs import replace
-
 from oauth_taskflow import secret_registry
 from oauth_taskflow.connections.readers.consent import is_local
-from oauth_taskflow.errors import AuthorizationFailed
-from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse
+from oauth_taskflow.errors import AuthorizationFailed, OAuthTaskflowError
 from oauth_taskflow.oauth.login.authorization import Authorization
 from oauth_taskflow.oauth.login.device import authorize_device, wait_for_device
 from oauth_taskflow.oauth.login.loopback import LoopbackListener
 from oauth_taskflow.taskflow.grants.consent_flow import (
     ConsentResult,
     build_url,
+    expect_answer,
     mask_result,
     start_attempt,
     to_printable,
@@ -39,11 +37,12 @@ _PASTE_URI = "http://127.0.0.1:8765/callback"
 
 @dataclass(frozen=True)
 class LoginOptions:
-    """Options of the command line. ``port`` 0 means a free one; ``timeout`` is in seconds."""
+    """Options of a login. ``port`` 0 means a free one; ``timeout`` is in seconds; ``by`` names the user."""
 
     port: int = 0
     timeout: float = 300.0
     browser: bool = True
+    by: str = ""
 
 
 def log_in_by_browser(grant: ManagedGrant, options: LoginOptions, say: Say) -> ConsentResult:
@@ -69,7 +68,7 @@ def log_in_by_browser(grant: ManagedGrant, options: LoginOptions, say: Say) -> C
         answer = listener.wait(options.timeout)
     if answer is None:
         raise attempt.failure(f"No answer came within {options.timeout:g} s", _IF_REFUSED)
-    return trade_code(grant, attempt.read(answer))
+    return trade_code(grant, attempt.read(answer), by=options.by)
 
 
 def log_in_by_paste(
@@ -89,10 +88,10 @@ def log_in_by_paste(
         pasted = read()
     except EOFError:
         raise attempt.failure("No address was pasted") from None
-    return trade_code(grant, attempt.read_url(pasted))
+    return trade_code(grant, attempt.read_url(pasted), by=options.by)
 
 
-def log_in_by_device(grant: ManagedGrant, say: Say) -> ConsentResult:
+def log_in_by_device(grant: ManagedGrant, options: LoginOptions, say: Say) -> ConsentResult:
     """Show a code that the person enters on any device, and wait for the consent.
 
     Raises:
@@ -105,9 +104,13 @@ def log_in_by_device(grant: ManagedGrant, say: Say) -> ConsentResult:
     if device.complete_uri:
         say(f"Or open the address that holds the code: {to_printable(device.complete_uri)}\n")
     say(f"Waiting for up to {_format_duration(device.expires_in)} …")
-    answers: list[TokenHttpResponse] = []
-    endpoint = replace(grant.endpoint, keep=answers.append)
-    return mask_result(wait_for_device(endpoint, device, grant.options), answers)
+    endpoint, arriving = expect_answer(grant, options.by)
+    try:
+        outcome = wait_for_device(endpoint, device, grant.options)
+    except OAuthTaskflowError:
+        arriving.drop()
+        raise
+    return mask_result(outcome, arriving)
 
 
 def _format_duration(seconds: float) -> str:

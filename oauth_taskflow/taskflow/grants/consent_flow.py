@@ -17,9 +17,9 @@ from oauth_taskflow import secret_registry
 from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.connections.settings import OAuth2Settings
 from oauth_taskflow.errors import ConnectionConfigError, OAuthTaskflowError, TokenUndecryptable
-from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Unusable
 from oauth_taskflow.oauth.endpoint.retries import exchange_with_retries
+from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.login.authorization import (
     STATE_LIFETIME,
     Authorization,
@@ -33,13 +33,14 @@ from oauth_taskflow.taskflow.grants.managed_grant import ManagedGrant
 from oauth_taskflow.taskflow.grants.revocation import revoke_tokens
 from oauth_taskflow.taskflow.grants.write_back import write_back
 from oauth_taskflow.tokens.state.record import GrantRecord
+from oauth_taskflow.tokens.stored_grant import ArrivingConsent
 
 
 class ConsentResult(SecretValue, frozen=True):
-    """The result of a person's consent, and the unchanged response that held it."""
+    """The result of a person's consent, and the keeper of the response that held it."""
 
     outcome: Granted | Unusable
-    answer: Hidden[TokenHttpResponse | None]
+    arriving: Hidden[ArrivingConsent]
 
 
 def refuse_without_consent(grant: ManagedGrant) -> None:
@@ -154,15 +155,23 @@ def build_url(grant: ManagedGrant, attempt: Authorization) -> str:
     return push(grant.endpoint, par_url, attempt) if par_url else attempt.url
 
 
-def trade_code(grant: ManagedGrant, code: AuthorizationCode) -> ConsentResult:
+def expect_answer(grant: ManagedGrant, by: str) -> tuple[TokenEndpoint, ArrivingConsent]:
+    """The token endpoint of ``grant``, and the keeper of its answers; ``by`` names the user who asked for the consent."""
+    key = grant.endpoint.dpop_key
+    arriving = grant.manager.stored.expect_consent(by=by, dpop_key=key)
+    return replace(grant.endpoint, keep=arriving.keep), arriving
+
+
+def trade_code(grant: ManagedGrant, code: AuthorizationCode, *, by: str = "") -> ConsentResult:
     """Trade ``code`` for tokens. It works once, so a lost answer is not asked for again.
+
+    ``by`` names the user who asked for the consent.
 
     Raises:
         OAuthTaskflowError: the server refused or was not reached.
     """
     _mask_for_a_while(code.code)
-    answers: list[TokenHttpResponse] = []
-    endpoint = replace(grant.endpoint, keep=answers.append)
+    endpoint, arriving = expect_answer(grant, by)
     outcome = exchange_with_retries(
         lambda budget: endpoint.exchange(code, budget=budget),
         single_use=True,
@@ -170,15 +179,16 @@ def trade_code(grant: ManagedGrant, code: AuthorizationCode) -> ConsentResult:
         budget=endpoint.transport.timeouts.total,
     )
     if not isinstance(outcome, Granted | Unusable):
+        arriving.drop()
         raise outcome.error
-    return mask_result(outcome, answers)
+    return mask_result(outcome, arriving)
 
 
-def mask_result(outcome: Granted | Unusable, answers: list[TokenHttpResponse]) -> ConsentResult:
-    """``outcome`` with the last of ``answers``; its tokens are announced as secrets."""
+def mask_result(outcome: Granted | Unusable, arriving: ArrivingConsent) -> ConsentResult:
+    """``outcome`` with the keeper of its response; its tokens are announced as secrets."""
     tokens = token_secrets(outcome.token) if isinstance(outcome, Granted) else ()
     secret_registry.add([*tokens, outcome.refresh_token or ""])
-    return ConsentResult(outcome, answers[-1] if answers else None)
+    return ConsentResult(outcome, arriving)
 
 
 def _mask_for_a_while(secret: str) -> None:
@@ -190,13 +200,10 @@ def store_result(
     agreed: ConsentResult,
     tell: Callable[[str], None],
     *,
-    by: str = "",
     revoke_old: bool = False,
     copy_back: bool = False,
 ) -> GrantRecord:
     """Store the result of a consent, which replaces the old grant; ``tell`` gets sentences for the person.
-
-    ``by`` names the user who asked for it.
 
     Afterwards the old grant is revoked if ``revoke_old`` is set, and the refresh token copied into the connection if
     ``copy_back`` is set. A failure there is only told: the grant is stored.
@@ -204,10 +211,10 @@ def store_result(
     Raises:
         InvalidTokenResponse: the response holds no usable token. If it may hold a refresh token, it is stored for the
             corrected connection.
-        TokenStoreError: the store failed.
+        TokenStoreError: the store failed; the response is in a file, from which this machine stores it later.
     """
-    before = _read_replaced(grant)
-    record, granted = _store(grant, agreed, by)
+    before, record = agreed.arriving.store(granted := agreed.outcome)
+    assert isinstance(granted, Granted), "any other outcome raises"
     for sentence in _describe_grant(grant, granted):
         tell(sentence)
     if revoke_old and before is not None and (said := _end_old(grant, before, granted)):
@@ -215,24 +222,6 @@ def store_result(
     if (copy_back or grant.auth.write_back) and (problem := _copy_back(grant)):
         tell(problem)
     return record
-
-
-def _store(grant: ManagedGrant, agreed: ConsentResult, by: str) -> tuple[GrantRecord, Granted]:
-    outcome, stored = agreed.outcome, grant.manager.stored
-    if isinstance(outcome, Granted):
-        return stored.store_consent(outcome, agreed.answer, by=by), outcome
-    if outcome.refresh_token is None and not outcome.opaque:
-        raise outcome.error
-    key = grant.endpoint.dpop_key
-    raise stored.store_unusable_consent(outcome, agreed.answer, dpop_key=key, by=by)
-
-
-def _read_replaced(grant: ManagedGrant) -> GrantRecord | None:
-    """The grant that the new one replaces; None when no Fernet key decrypts it."""
-    try:
-        return grant.manager.stored.read()
-    except TokenUndecryptable:
-        return None
 
 
 def _describe_grant(grant: ManagedGrant, granted: Granted) -> list[str]:

@@ -133,15 +133,18 @@ class ManagedGrant:
 def load_managed_grant(conn_id: str) -> ManagedGrant:
     """Loads the grant of the Connection ``conn_id``; no request is sent yet.
 
+    A consent whose answer waits in a file of this machine is stored first.
+
     Raises:
         ConnectionConfigError: the connection is missing or wrong, or of a kind that stores no grant.
-        TokenStoreError: the token store or its keys are unusable.
+        TokenStoreError: the token store or its keys are unusable, or it is away while an answer waits.
     """
     settings = load_settings(conn_id)
     if not isinstance(settings.auth, OAuth2Settings):
         raise _explain_no_grant(settings)
     # The broker's store may be a file, so that this command must run on the same machine.
     manager = token_manager(settings, settings.auth, brokered=is_broker_configured())
+    manager.stored.import_consents()
     # One DPoP key for the whole login: a pushed request is bound to it too (RFC 9449 §10.1).
     endpoint = token_endpoint(settings, settings.auth).with_dpop_key()
     return ManagedGrant(settings, settings.auth, endpoint, manager)

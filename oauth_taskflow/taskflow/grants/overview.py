@@ -24,6 +24,7 @@ from oauth_taskflow.taskflow.grants.grant_status import (
     unreadable_status,
 )
 from oauth_taskflow.taskflow.grants.health import judge_connection
+from oauth_taskflow.taskflow.grants.kept_consents import store_kept_consents
 from oauth_taskflow.taskflow.grants.usage import DagUse, UsageIndex
 from oauth_taskflow.tokens.registry import open_store
 from oauth_taskflow.tokens.sql.listing import ListedGrant
@@ -65,12 +66,13 @@ _asked: dict[str, _Elsewhere] = {}
 
 
 def read_overview() -> list[ConnectionOverview]:
-    """Every connection by its id. No token endpoint is asked, and no secret is kept.
+    """Every connection by its id. No token endpoint is asked, and no secret is kept; consents that wait in files are stored.
 
     Raises:
         TokenStoreError: the store failed.
         SQLAlchemyError: the metadata database failed.
     """
+    store_kept_consents()
     grants: defaultdict[str, list[GrantStatus]] = defaultdict(list)
     for one in open_store(store_url(), fernet_keys()).list_records():
         grants[one.conn_id].append(_read_status(one))

@@ -22,8 +22,7 @@ from oauth_taskflow.consents.record import (
     Wait,
 )
 from oauth_taskflow.consents.sql import SqlConsentStore, open_consent_store
-from oauth_taskflow.errors import AuthorizationFailed, OAuthTaskflowError
-from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse
+from oauth_taskflow.errors import AuthorizationFailed, OAuthTaskflowError, TokenStoreError
 from oauth_taskflow.oauth.login.device import ask_once, authorize_device
 from oauth_taskflow.presets.model import STANDARD
 from oauth_taskflow.secret_values import Hidden, SecretValue
@@ -33,6 +32,7 @@ from oauth_taskflow.taskflow.grants.consent_flow import (
     bind_attempt,
     build_url,
     check_store,
+    expect_answer,
     find_revocation_url,
     mask_result,
     refuse_without_consent,
@@ -43,6 +43,7 @@ from oauth_taskflow.taskflow.grants.consent_flow import (
     trade_code,
 )
 from oauth_taskflow.taskflow.grants.grant_status import GrantStatus, read_status
+from oauth_taskflow.taskflow.grants.kept_consents import store_kept_later
 from oauth_taskflow.taskflow.grants.managed_grant import ManagedGrant, load_managed_grant
 from oauth_taskflow.taskflow.grants.trial_call import TrialResult, try_call
 
@@ -212,7 +213,8 @@ def finish_in_browser(conn_id: str, ticket: str, user_id: str, *, user_name: str
         # The answer came in time; it may wait for the person a little longer.
         age=max(0.0, taken.age - ANSWER_LIFETIME),
     )
-    return _keep(grant, pending, trade_code(grant, attempt.read(taken.answer)), user_name)
+    agreed = trade_code(grant, attempt.read(taken.answer), by=user_name or user_id)
+    return _store(grant, pending, agreed)
 
 
 def ask_device(conn_id: str, ticket: str, user_id: str, *, user_name: str = "") -> Connected | Wait:
@@ -232,19 +234,25 @@ def ask_device(conn_id: str, ticket: str, user_id: str, *, user_name: str = "") 
     _check_owner(pending, conn_id, user_id)
     try:
         grant = _load_again(pending)
-        answers: list[TokenHttpResponse] = []
-        endpoint = replace_field(grant.endpoint, keep=answers.append)
+        endpoint, arriving = expect_answer(grant, user_name or user_id)
         decided = ask_once(endpoint, pending.device_code, grant.options, turn.interval)
     except OAuthTaskflowError as error:
         if not error.retryable:
             consents.take(ticket)
         raise
     if isinstance(decided, float):
+        arriving.drop()
         consents.wait_for_turn(ticket, decided)
         return Wait(decided)
-    if consents.take(ticket) is None:
+    try:
+        is_wanted = consents.take(ticket) is not None
+    except TokenStoreError as failure:
+        store_kept_later()
+        raise arriving.explain(failure) from failure
+    if not is_wanted:
+        arriving.drop()
         raise _over(conn_id)  # cancelled while the server was asked
-    return _keep(grant, pending, mask_result(decided, answers), user_name)
+    return _store(grant, pending, mask_result(decided, arriving))
 
 
 def cancel_device(conn_id: str, ticket: str, user_id: str) -> None:
@@ -291,13 +299,13 @@ def _load_again(pending: PendingConsent) -> ManagedGrant:
     return replace(grant, endpoint=replace_field(grant.endpoint, dpop_key=pending.dpop_key))
 
 
-def _keep(
-    grant: ManagedGrant, pending: PendingConsent, agreed: ConsentResult, user_name: str
-) -> Connected:
+def _store(grant: ManagedGrant, pending: PendingConsent, agreed: ConsentResult) -> Connected:
     notes: list[str] = []
-    record = store_result(
-        grant, agreed, notes.append, by=user_name or pending.user_id, revoke_old=pending.revoke_old
-    )
+    try:
+        record = store_result(grant, agreed, notes.append, revoke_old=pending.revoke_old)
+    except TokenStoreError:
+        store_kept_later()
+        raise
     return Connected(
         conn_id=grant.conn_id,
         grant=read_status(record, grant.auth.leeway),

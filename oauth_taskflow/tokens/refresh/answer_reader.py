@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Outcome, Unusable
 from oauth_taskflow.oauth.endpoint.response import interpret
 from oauth_taskflow.oauth.grants import RefreshToken
+from oauth_taskflow.tokens.refresh.consent_writer import ConsentWriter
 from oauth_taskflow.tokens.refresh.context import RefreshContext
 from oauth_taskflow.tokens.state import answer_transitions, transitions
 from oauth_taskflow.tokens.state.answer_transitions import AnswerFailure, FoundTokens
@@ -98,7 +99,13 @@ class AnswerReader:
         return answer_transitions.store_unusable(rescued, self.fingerprint(rescued), lasting)
 
     def import_rescued(self, rescued: RescuedAnswer, record: GrantRecord) -> Transition:
-        """The transition that stores an answer that an earlier attempt left in a recovery file."""
+        """The transition that stores an answer that an earlier attempt, or a consent, left in a recovery file.
+
+        ``record`` is read under the lease of the attempt that stores it.
+        """
+        if rescued.consent is not None:
+            writer = ConsentWriter(self._context, rescued.consent, held=record.lease)
+            return writer.import_rescued(rescued, record)
         if rescued.token is not None or rescued.answer is None:
             return self.store_grant(rescued)
         outcome = self.interpret(rescued.answer, record)

@@ -124,6 +124,7 @@ class GrantRecord(SecretValue, frozen=True):
         dpop_key: the private key that proves requests for this grant (RFC 9449); empty without DPoP.
         consent: the known facts of the person's consent behind a refresh token.
         consent_fence: the first fence whose answers belong to that consent.
+        consent_id: names that consent, so that its answer is stored once although it may wait in a file.
         consented_by: the user who led the person to the consent, as Airflow or the machine names them; empty if unknown.
         doubted_at: when a token was last fetched because the API refused a new one (see ``api_refusals``).
         answer: the latest answer with tokens in it, as it arrived (see ``kept_answer``).
@@ -146,6 +147,7 @@ class GrantRecord(SecretValue, frozen=True):
     dpop_key: Hidden[str] = ""
     consent: Consent | None = None
     consent_fence: int = 0
+    consent_id: str = ""
     consented_by: str = ""
     doubted_at: float | None = None
     answer: KeptAnswer | None = None
@@ -169,6 +171,7 @@ class GrantRecord(SecretValue, frozen=True):
             **({"dpop_key": self.dpop_key} if self.dpop_key else {}),
             **({"consent": asdict(self.consent)} if self.consent else {}),
             **({"consent_fence": self.consent_fence} if self.consent_fence else {}),
+            **({"consent_id": self.consent_id} if self.consent_id else {}),
             **({"consented_by": self.consented_by} if self.consented_by else {}),
             **({"doubted_at": self.doubted_at} if self.doubted_at is not None else {}),
             **({"answer": self.answer.fields} if self.answer else {}),
@@ -188,6 +191,7 @@ class GrantRecord(SecretValue, frozen=True):
             dpop_key=part.get("dpop_key", ""),
             consent=Consent(**part["consent"]) if part.get("consent") else None,
             consent_fence=part.get("consent_fence", 0),
+            consent_id=part.get("consent_id", ""),
             consented_by=part.get("consented_by", ""),
             doubted_at=part.get("doubted_at"),
             answer=KeptAnswer.from_fields(part["answer"]) if part.get("answer") else None,

@@ -71,6 +71,7 @@ def replace_seed(fingerprints: Fingerprints, refresh_token: str) -> Transition:
             seeds=(*record.seeds, fingerprints.seed[0])[-_MOST_SEEDS:],
             consent=None,
             consent_fence=record.lease.fence,
+            consent_id="",
             consented_by="",
             answer=None,
             predecessor="",

@@ -134,7 +134,7 @@ def test_a_failing_token_endpoint_is_told_and_tried_again_by_the_dag_itself(
     failure = stored.read().last_failure
     assert failure is not None
     assert failure.until is not None
-    stored._change(_end_cooldown)
+    stored.write(_end_cooldown)
     run_dag(dag)
     assert [one["Subject"] for one in mail.mails[1:]] == ["OAuth connection crm works again"]
     assert stored.read().last_failure is None

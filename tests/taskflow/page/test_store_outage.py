@@ -1,0 +1,173 @@
+"""The token store goes away between the trade of a code and the storing of its tokens: page and command keep them."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+import webbrowser
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+
+from oauth_taskflow.taskflow.cli.grants import status
+from oauth_taskflow.taskflow.cli.login import login
+from oauth_taskflow.testing import OAuthTestServer
+from oauth_taskflow.testing.messages import Request, Response
+from oauth_taskflow.testing.transport import Listener
+from oauth_taskflow.tokens.sql.table import GRANTS
+from tests.taskflow.cli.login_runs import arguments, call_api, read_row
+from tests.taskflow.conftest import Connect
+from tests.taskflow.page.consents import agree, begin, come_back, finish, post
+from tests.taskflow.page.test_connect_device import enter
+from tests.tokens.gate import Gate
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
+
+pytestmark = [pytest.mark.airflow, pytest.mark.usefixtures("at_loopback")]
+Switch = tuple[Callable[[], None], Callable[[], None]]
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Switch]:
+    """The token store of this test: takes it away, and brings it back."""
+    of_server = request.getfixturevalue("postgres_url") if request.param == "postgres" else ""
+    monkeypatch.setattr("oauth_taskflow.tokens.sql.transactions._ATTEMPTS", 2)  # not ten seconds
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # where recovery files are
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path}/tokens.db"
+        _use(url, monkeypatch)
+        yield lambda: _rename(url, GRANTS.name, "away"), lambda: _rename(url, "away", GRANTS.name)
+        return
+    place = make_url(of_server)
+    assert place.port is not None
+    with Gate(place.port) as gate:
+        _use(place.set(port=gate.port).render_as_string(hide_password=False), monkeypatch)
+        yield gate.close, gate.open
+
+
+def _use(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__TOKEN_STORE", url)
+    monkeypatch.setenv("BROWSER", "any")
+    monkeypatch.setattr(webbrowser, "open", lambda url: requests.get(url, timeout=5).ok)
+
+
+def _rename(url: str, old: str, new: str) -> None:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text(f"ALTER TABLE {old} RENAME TO {new}"))
+    engine.dispose()
+
+
+@pytest.fixture
+def token_url(oauth_server: OAuthTestServer, store: Switch) -> Iterator[str]:
+    """A token endpoint that hands on what the server answers, and takes the store away before tokens arrive."""
+
+    def answer(request: Request) -> Response:
+        came = requests.post(
+            f"{oauth_server.base_url}/oauth/token",
+            data=request.body,
+            headers={name: request.headers[name] for name in ("Authorization", "Content-Type")},
+            timeout=5,
+        )
+        if came.ok:
+            store[0]()
+        return Response(
+            came.status_code, came.content, (("Content-Type", came.headers["Content-Type"]),)
+        )
+
+    listener = Listener()
+    listener.start(answer)
+    yield f"http://127.0.0.1:{listener.port}/oauth/token"
+    listener.stop()
+
+
+def read_row_of_page(admin: TestClient) -> dict[str, Any]:
+    answer = admin.get("/oauth/api/connections")
+    assert answer.status_code == 200, answer.text
+    (row,) = answer.json()["connections"]
+    assert isinstance(row, dict)
+    return row
+
+
+def check_kept(answer: dict[str, Any]) -> None:
+    assert answer["detail"].startswith(
+        "The consent succeeded, and its tokens wait in an encrypted file"
+    )
+    assert answer["where"].endswith(".consent.rescued")
+    assert answer["hint"].startswith("Do not consent again: this machine stores them")
+
+
+def test_a_consent_in_the_browser_is_there_when_the_store_is_back(
+    connect: Connect,
+    admin: TestClient,
+    oauth_server: OAuthTestServer,
+    token_url: str,
+    store: Switch,
+) -> None:
+    connect(token_url=token_url)
+    answer = finish(admin, come_back(admin, agree(begin(admin))))
+    assert answer.status_code == 409
+    check_kept(answer.json())
+    store[1]()
+    row = read_row_of_page(admin)
+    assert (row["health"], row["grants"][0]["consented_by"]) == ("healthy", "admin")
+    assert call_api() == 200
+    assert oauth_server.counters.token_requests == 1
+
+
+def test_a_consent_on_another_device_is_there_when_the_store_is_back(
+    connect: Connect,
+    admin: TestClient,
+    oauth_server: OAuthTestServer,
+    token_url: str,
+    store: Switch,
+) -> None:
+    oauth_server.desk.device_interval = 0.05
+    connect(token_url=token_url)
+    prompt = post(admin, way="device").json()
+    enter(prompt)
+    while "wait" in (answer := post(admin, "/ask", ticket=prompt["ticket"]).json()):
+        time.sleep(answer["wait"])
+    check_kept(answer)
+    store[1]()
+    assert call_api() == 200  # a task on this machine, before anyone looks
+    assert read_row_of_page(admin)["health"] == "healthy"
+    assert oauth_server.counters.refreshes == 0
+
+
+def test_a_login_is_there_when_the_store_is_back(
+    connect: Connect,
+    oauth_server: OAuthTestServer,
+    token_url: str,
+    store: Switch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    connect(token_url=token_url)
+    with pytest.raises(SystemExit):
+        login(arguments())
+    assert "Do not consent again: this machine stores them" in capsys.readouterr().err
+    store[1]()
+    status(arguments())
+    assert read_row(capsys)["state"] == "fresh"
+    assert call_api() == 200
+    assert oauth_server.counters.token_requests == 1
+
+
+def test_the_server_stores_it_by_itself(
+    connect: Connect, admin: TestClient, token_url: str, store: Switch, tmp_path: Path
+) -> None:
+    connect(token_url=token_url)
+    finish(admin, come_back(admin, agree(begin(admin))))
+    assert list(tmp_path.rglob("*.rescued"))
+    store[1]()
+    while list(tmp_path.rglob("*.rescued")):
+        time.sleep(0.05)
+    assert call_api() == 200
