@@ -1,21 +1,43 @@
-"""Who did what to which connection, and when: a row of Airflow's audit log (Browse, Audit Log) and a line of the server's log."""
+"""Who did what to which connection, and when: a row of Airflow's audit log (Browse, Audit Log) and a line of the server's log.
+
+A row is written before its action begins. If the server is killed meanwhile, whoever looks next writes that its outcome is
+not known.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from airflow.models.log import Log
 from airflow.utils.session import create_session
+from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
+from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.errors import OAuthTaskflowError, printable
+from oauth_taskflow.tokens.refresh import lease_owner
 
 _log = logging.getLogger("oauth_taskflow.audit")
+# Each is the end of an event's name; a search by name is quick in an audit log of any length.
+ACTIONS = (
+    *("refresh", "test", "revoke", "forget"),
+    *("connect", "consent_begun", "consent_cancelled"),
+    *("connection_added", "connection_edited"),
+)
+_BEGUN = "begun"
+# No action takes longer: its requests and waits for locks have limits of minutes.
+_LONGEST_ACTION = timedelta(hours=1)
+# Older rows are left alone, so that a look stays quick; and seconds between two looks of one process.
+_LONGEST_BACK = timedelta(days=30)
+_LOOK_PAUSE = 60.0
 
 
 class AuditNote:
@@ -29,14 +51,20 @@ class AuditNote:
 def audited(user: BaseUser, action: str, conn_id: str, **facts: Any) -> Iterator[AuditNote]:
     """Writes that ``user`` does ``action`` to connection ``conn_id`` before it is done, and how it ended afterwards.
 
-    ``facts`` are JSON values without secrets. The event in the audit log is ``oauth_<action>``.
+    ``facts`` are JSON values without secrets. ``action`` is one of ``ACTIONS``; the event in the audit log is
+    ``oauth_<action>``.
 
     Raises:
         OAuthTaskflowError: the audit log cannot be written; the action was not begun.
     """
+    assert action in ACTIONS, (
+        f"rows of {action} would stay without an outcome when a server is killed"
+    )
+    close_abandoned()
     note = AuditNote()
     known = {"connection_id": conn_id, **facts}
-    number = _write(user, action, {**known, "outcome": "begun"})
+    begun = {**known, "outcome": _BEGUN, "server": lease_owner.this_process()}
+    number = _write(user, action, begun)
     try:
         yield note
     except OAuthTaskflowError as error:
@@ -82,3 +110,52 @@ def _complete(number: int, extra: dict[str, Any]) -> None:
 
 def _name(user: BaseUser) -> str:
     return " ".join(printable(user.get_name()).split())
+
+
+class _Look:
+    """When this process looks for abandoned rows again (monotonic clock)."""
+
+    next = 0.0
+    lock = threading.Lock()
+
+    @classmethod
+    def is_due(cls) -> bool:
+        """Whether it is time; only the first caller hears so."""
+        with cls.lock:
+            now = SYSTEM_CLOCK.monotonic()
+            due, cls.next = now >= cls.next, max(cls.next, now)
+            cls.next += _LOOK_PAUSE if due else 0.0
+            return due
+
+
+def close_abandoned() -> None:
+    """Write into rows whose server ended during the action that their outcome is not known; looks once a minute at most.
+
+    A server that still runs overwrites that with the true outcome. A failure is only logged.
+    """
+    if not _Look.is_due():
+        return
+    try:
+        with create_session() as session:
+            _close_abandoned(session)
+    except SQLAlchemyError as failure:
+        _log.warning("The audit log cannot be searched: %s", type(failure).__name__)
+
+
+def _close_abandoned(session: Session) -> None:
+    now = datetime.now(timezone.utc)
+    begun = select(Log.id, Log.dttm, Log.extra).where(
+        Log.event.in_([f"oauth_{action}" for action in ACTIONS]),
+        Log.dttm > now - _LONGEST_BACK,
+        Log.extra.contains(json.dumps({"outcome": _BEGUN})[1:-1], autoescape=True),
+    )
+    for row in session.execute(begun).all():
+        extra = json.loads(row.extra)
+        server = extra.pop("server", "")
+        is_old = now - row.dttm > _LONGEST_ACTION and not lease_owner.is_visible(server)
+        if is_old or lease_owner.is_dead(server):
+            who = lease_owner.describe(server) if server else "the server"
+            extra["outcome"] = f"unknown: {who} ended before the action did"
+            # Unless the outcome came meanwhile.
+            unchanged = update(Log).where(Log.id == row.id, Log.extra == row.extra)
+            session.execute(unchanged.values(extra=json.dumps(extra)))

@@ -22,7 +22,7 @@ from oauth_taskflow.taskflow.page.access import (
     may_change_connection,
     may_read_connections,
 )
-from oauth_taskflow.taskflow.page.audit import audited
+from oauth_taskflow.taskflow.page.audit import audited, close_abandoned
 from oauth_taskflow.taskflow.page.connection_rows import list_rows
 from oauth_taskflow.taskflow.page.rendering import encode_json
 
@@ -55,6 +55,7 @@ def list_connections(user: GetUserDep, if_none_match: str = Header(default="")) 
 
     The ETag is that of the content: a page that asks every few seconds gets 304 while nothing changes.
     """
+    close_abandoned()
     body = encode_json(list_rows(user))
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     # A proxy that compresses marks the tag as weak.

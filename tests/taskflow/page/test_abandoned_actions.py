@@ -1,0 +1,107 @@
+"""The audit log after a server was killed in the middle of an action: it says that the outcome is not known."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from oauth_taskflow.tokens.refresh import lease_owner
+from tests.taskflow.page.stored_rows import read_audit
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
+
+pytestmark = [pytest.mark.airflow, pytest.mark.usefixtures("no_connections", "own_store")]
+KILLED = """
+import os, signal
+from types import SimpleNamespace
+from oauth_taskflow.taskflow.page.audit import audited
+
+with audited(SimpleNamespace(get_name=lambda: "ann"), "revoke", "crm", why="test"):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+ELSEWHERE = "worker-7|another-machine|1|1"
+
+
+@pytest.fixture(autouse=True)
+def look_at_once(root_app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from oauth_taskflow.taskflow.page import audit  # noqa: PLC0415 - Airflow needs its home first
+
+    monkeypatch.setattr(audit, "_LOOK_PAUSE", 0.0)
+    monkeypatch.setattr(audit._Look, "next", 0.0)
+
+
+def write_begun(server: str, *, age: timedelta) -> None:
+    from airflow.models.log import Log  # noqa: PLC0415 - as above
+    from airflow.utils.session import create_session  # noqa: PLC0415 - as above
+
+    extra = {"connection_id": "crm", "outcome": "begun", "server": server}
+    with create_session() as session:
+        row = Log(event="oauth_refresh", owner="ann", extra=json.dumps(extra))
+        row.dttm = datetime.now(timezone.utc) - age
+        session.add(row)
+
+
+def outcomes() -> list[str]:
+    return [extra["outcome"] for _, _, extra in read_audit()]
+
+
+def test_whoever_looks_after_a_kill_reads_that_the_outcome_is_not_known(admin: TestClient) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED], check=False, capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-2000:]
+    assert outcomes() == ["begun"]
+    assert admin.get("/oauth/api/connections").status_code == 200
+    ((event, owner, extra),) = read_audit()
+    assert (event, owner, extra["connection_id"], extra["why"]) == (
+        "oauth_revoke",
+        "ann",
+        "crm",
+        "test",
+    )
+    assert extra["outcome"].startswith("unknown: process ")
+    assert extra["outcome"].endswith(" ended before the action did")
+    assert "server" not in extra
+
+
+def test_an_action_of_another_machine_is_given_up_after_an_hour(admin: TestClient) -> None:
+    for minutes in (59, 61):
+        write_begun(ELSEWHERE, age=timedelta(minutes=minutes))
+    write_begun("", age=timedelta(days=1))  # by a release that did not name the server
+    admin.get("/oauth/api/connections")
+    assert sorted(outcomes()) == [
+        "begun",
+        "unknown: process 1 on host worker-7 ended before the action did",
+        "unknown: the server ended before the action did",
+    ]
+
+
+def test_an_action_that_runs_is_left_alone_and_ends_with_its_own_outcome(
+    admin: TestClient,
+) -> None:
+    from types import SimpleNamespace  # noqa: PLC0415 - as the process above
+
+    from oauth_taskflow.taskflow.page import audit  # noqa: PLC0415 - as above
+
+    user: Any = SimpleNamespace(get_name=lambda: "ann")
+    with audit.audited(user, "test", "crm") as note:
+        write_begun(lease_owner.this_process(), age=timedelta(hours=2))
+        admin.get("/oauth/api/connections")
+        assert outcomes() == ["begun", "begun"]
+        note.outcome = "works"
+    assert sorted(outcomes()) == ["begun", "works"]
+    assert os.getpid() == int(lease_owner.this_process().split("|")[2])
+
+
+def test_an_unknown_action_is_refused_by_the_code_itself(root_app: Any) -> None:
+    from oauth_taskflow.taskflow.page import audit  # noqa: PLC0415 - as above
+
+    user: Any = None
+    with pytest.raises(AssertionError, match="without an outcome"), audit.audited(user, "x", "crm"):
+        pass
