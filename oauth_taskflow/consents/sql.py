@@ -41,8 +41,9 @@ from oauth_taskflow.tokens.sql import engine as engines
 from oauth_taskflow.tokens.sql.table import database_clock
 from oauth_taskflow.tokens.sql.transactions import Database
 
-# A flood of attempts must not fill the database: people start a handful in ten minutes.
+# A flood of attempts must not fill the database, nor one user keep the others out: people start a handful in ten minutes.
 _MOST_IN_FLIGHT = 1000
+_MOST_OF_USER = 20
 # Both ciphertexts of a row name their place, so that one cannot be read as the other.
 _CONTENT, _ANSWER = 0, 1
 
@@ -91,6 +92,8 @@ class SqlConsentStore:
 
     def begin(self, pending: PendingConsent, *, lifetime: float = CONSENT_LIFETIME) -> None:
         """Keep ``pending`` for ``lifetime`` seconds, until the answer to its ``state`` comes.
+
+        A user has 20 at most; the oldest one gives way.
 
         Raises:
             TokenStoreError: too many consents are in flight, or the store failed.
@@ -209,8 +212,10 @@ class SqlConsentStore:
     ) -> None:
         self.drop_expired()
         content = self._cipher.seal(pending.to_json(), grant_key=key, version=_CONTENT)
+        user_key = _key("user", pending.user_id)
         statement = insert(CONSENTS).values(
             consent_key=key,
+            user_key=user_key,
             ticket_key=ticket_key,
             content=content,
             ask_at=self._now() + pause,
@@ -221,6 +226,7 @@ class SqlConsentStore:
         count = select(func.count()).select_from(CONSENTS)
 
         def write(connection: Connection) -> bool:
+            _make_room(connection, user_key, key)
             if connection.execute(count).scalar_one() >= _MOST_IN_FLIGHT:
                 return False
             _insert_once(connection, statement)
@@ -286,8 +292,18 @@ def _insert_once(connection: Connection, statement: Any) -> None:
         return
 
 
+def _make_room(connection: Connection, user_key: str, new: str) -> None:
+    """Delete the oldest consents of a user who begins another one, ``new``, and has the most that one user may have."""
+    mine = CONSENTS.c.user_key == user_key, CONSENTS.c.consent_key != new
+    # Read first: MySQL deletes nothing by a subquery with a limit.
+    latest_first = select(CONSENTS.c.consent_key).where(*mine).order_by(CONSENTS.c.began_at.desc())
+    surplus = connection.scalars(latest_first).all()[_MOST_OF_USER - 1 :]
+    if surplus:
+        connection.execute(delete(CONSENTS).where(CONSENTS.c.consent_key.in_(surplus)))
+
+
 def _key(kind: str, secret: str) -> str:
-    """A hash of a secret of 256 random bits; it needs no key to be safe."""
+    """A hash. Secrets have 256 random bits, so it needs no key to be safe; user names are no secret."""
     return hashlib.sha256(f"oauth_taskflow {kind}\n{secret}".encode()).hexdigest()
 
 

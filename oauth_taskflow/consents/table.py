@@ -10,13 +10,14 @@ from sqlalchemy import Column, Double, MetaData, String, Table
 from oauth_taskflow.tokens.sql.table import LARGE_TEXT, TABLE_OPTIONS
 
 METADATA = MetaData()
-# Keys are hashes: a reader of the database learns neither a state nor a ticket. ``answer`` is what came back, ``taken_by``
-# the one server that got the row. Device codes are asked about from ``ask_at`` on, every ``pause`` seconds.
+# Keys are hashes: a reader of the database learns neither a state nor a ticket. ``user_key`` is that of the user who asked,
+# ``answer`` is what came back, ``taken_by`` the one server that got the row. Device codes are asked about from ``ask_at`` on, every ``pause`` seconds.
 CONSENTS = Table(
-    "oauth_taskflow_consent",
+    "oauth_taskflow_pending_consent",
     METADATA,
     Column("consent_key", String(64), primary_key=True),
     Column("ticket_key", String(64), nullable=True, unique=True),
+    Column("user_key", String(64), nullable=False),
     Column("content", LARGE_TEXT, nullable=False),
     Column("answer", LARGE_TEXT, nullable=True),
     Column("taken_by", String(64), nullable=True),

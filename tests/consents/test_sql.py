@@ -43,7 +43,11 @@ def age_rows(url: str, seconds: float) -> None:
 def read_table(url: str) -> list[dict[str, Any]]:
     engine = create_engine(url)
     with engine.connect() as connection:
-        rows = connection.execute(text("SELECT * FROM oauth_taskflow_consent")).mappings().all()
+        rows = (
+            connection.execute(text("SELECT * FROM oauth_taskflow_pending_consent"))
+            .mappings()
+            .all()
+        )
     engine.dispose()
     return [dict(row) for row in rows]
 
@@ -198,6 +202,33 @@ def test_a_flood_of_consents_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
     store.close()
 
 
+def test_one_user_keeps_no_other_out_and_the_oldest_of_many_gives_way(
+    servers: Servers, url: str
+) -> None:
+    servers[0].begin(make_pending(state="of another user", user_id="ben"))
+    first = servers[0].begin_device(make_pending(), lifetime=600, interval=5)
+    for number in range(25):
+        servers[number % 3].begin(make_pending(state=str(number)))
+        age_rows(url, 1)
+    assert len(read_table(url)) == 21
+    assert isinstance(servers[0].park("of another user", ANSWER), Parked)
+    assert servers[0].park("4", ANSWER) is Parking.UNKNOWN
+    assert isinstance(servers[0].park("5", ANSWER), Parked)
+    assert isinstance(servers[0].park("24", ANSWER), Parked)
+    assert servers[0].take_turn(first, busy=1) is None
+
+
+def test_many_begins_of_one_user_at_once_leave_room_for_others(servers: Servers, url: str) -> None:
+    def begin_six(number: int) -> None:
+        for turn in range(6):
+            servers[number % 3].begin(make_pending(state=f"{number}/{turn}"))
+
+    run_together(begin_six, 6)
+    servers[0].begin(make_pending(state="the last"))
+    assert len(read_table(url)) == 20
+    assert isinstance(servers[0].park("the last", ANSWER), Parked)
+
+
 def test_another_key_or_a_swapped_row_opens_nothing(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'tokens.db'}"
     store = SqlConsentStore(url, [KEY])
@@ -210,7 +241,9 @@ def test_another_key_or_a_swapped_row_opens_nothing(tmp_path: Path) -> None:
     one, two = park(store, "one"), park(store, "two")
     engine = create_engine(url)
     with engine.begin() as connection:
-        swap = text("UPDATE oauth_taskflow_consent SET answer = :answer WHERE ticket_key = :key")
+        swap = text(
+            "UPDATE oauth_taskflow_pending_consent SET answer = :answer WHERE ticket_key = :key"
+        )
         answers = {row["ticket_key"]: row["answer"] for row in read_table(url)}
         mine, theirs = sql._key("ticket", one), sql._key("ticket", two)
         connection.execute(swap, {"answer": answers[theirs], "key": mine})
