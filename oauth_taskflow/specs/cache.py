@@ -18,7 +18,7 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timezone
 from functools import lru_cache
@@ -27,7 +27,7 @@ from pathlib import Path
 
 import msgspec
 
-from oauth_taskflow.specs.model import DagSpec
+from oauth_taskflow.specs.model import DagSpec, Spec
 
 _log = logging.getLogger(__name__)
 # Libraries that decide whether a template, a path or a schedule is right.
@@ -41,6 +41,7 @@ _MOST_BYTES = 1 << 30
 class _Entry(msgspec.Struct, frozen=True, array_like=True):
     digest: bytes
     spec: bytes
+    texts: dict[str, str]
 
 
 class _Specs(msgspec.Struct, frozen=True, array_like=True):
@@ -59,12 +60,20 @@ _encode = msgspec.msgpack.Encoder().encode
 class SpecCache:
     """The checked specs of the folder ``root``, kept below ``folder``. Files are named by their paths below ``root``.
 
+    ``describe`` makes texts that depend on nothing but the spec; they are kept with it.
+
     Nothing that is wrong with the cache reaches the caller: what cannot be read is missing, what cannot be written is
     logged.
     """
 
-    def __init__(self, folder: Path, root: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        root: Path,
+        describe: Callable[[Spec], dict[str, str]] = lambda _: {},
+    ) -> None:
         self._folder = folder
+        self._describe = describe
         self._root = f"{root}{os.sep}"
         name = hashlib.sha256(os.path.realpath(root).encode("utf-8", "surrogateescape")).hexdigest()
         self._specs_file = folder / f"{name[:32]}.specs"
@@ -94,15 +103,22 @@ class SpecCache:
         self._note(key, entry, source)
         return source
 
-    def keep(self, path: str, content: bytes, source: DagSpec) -> None:
-        """Keeps ``source``, the checked spec of the file ``path``, for ``save``, if it can be read back exactly."""
+    def find_texts(self, path: str) -> Mapping[str, str]:
+        """Returns the texts of ``describe`` for the spec that ``find`` returned, or ``keep`` kept, for the file ``path``."""
+        entry = self._kept.get(path.removeprefix(self._root))
+        return {} if entry is None else entry.texts
+
+    def keep(self, path: str, content: bytes, spec: Spec) -> None:
+        """Keeps the checked ``spec`` of the file ``path`` for ``save``, if it can be read back exactly."""
+        source = spec.source
         try:
             encoded = _encode(source)
             is_same = _decode_spec(encoded) == source
         except (*_UNREADABLE, OverflowError):
             return
         if is_same:
-            self._note(path.removeprefix(self._root), _Entry(_digest(content), encoded), source)
+            entry = _Entry(_digest(content), encoded, self._describe(spec))
+            self._note(path.removeprefix(self._root), entry, source)
 
     def _note(self, key: str, entry: _Entry, source: DagSpec) -> None:
         self._kept[key] = entry

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -143,26 +144,25 @@ def check_file(path: str | Path, cache: SpecCache | None = None) -> CheckedSpec:
         return CheckedSpec(shown, None, (_not_utf8(shown, error),))
     checked = check_text(text, shown)
     if cache is not None and checked.spec is not None:
-        cache.keep(shown, content, checked.spec.source)
+        cache.keep(shown, content, checked.spec)
     return checked
 
 
 def _recall(source: DagSpec, content: bytes, path: str) -> CheckedSpec:
     """The check of a file without errors. The rules that compare files look at the model, so the data is left out."""
-    document = Document(content.decode("utf-8-sig"), {}, [])
+    document = Document(content.removeprefix(BOM_UTF8).decode(), {}, [])
     view = _view(source, {"endpoints": {key: {} for key in source.endpoints}}, document, path)
     return CheckedSpec(path, view.spec, (), view, document)
 
 
-def _check_alone(path: Path, cache: SpecCache | None) -> CheckedSpec:
+def _check_alone(path: str, cache: SpecCache | None) -> CheckedSpec:
     """As ``check_file``; should the check itself fail, that is a problem of this one file."""
     try:
         return check_file(path, cache)
     except BaseException as error:
         if is_stop(error):
             raise
-        shown = str(path)
-        return CheckedSpec(shown, None, (failure(shown, "the check failed", error),))
+        return CheckedSpec(path, None, (failure(path, "the check failed", error),))
 
 
 def is_stop(error: BaseException) -> bool:

@@ -10,8 +10,11 @@ SUFFIXES = (".yaml", ".yml")
 """Endings of spec files, in whatever case; first the one that wins when two files differ in nothing else."""
 
 
-def spec_files(paths: Iterable[str | Path]) -> list[Path]:
-    """Return the files that ``paths`` name or contain, each once, in a stable order."""
+def spec_files(paths: Iterable[str | Path]) -> list[str]:
+    """Return the files that ``paths`` name or contain, each once, in a stable order, as texts.
+
+    Path objects are made and compared so slowly that each parse of a large folder would feel it.
+    """
     return list(dict.fromkeys(file for path in paths for file in _files(Path(path))))
 
 
@@ -22,13 +25,11 @@ def precedence(path: Path, dag_id: str) -> tuple[bool, int, int, tuple[str, ...]
     return not named, len(path.parts), ending, path.parts
 
 
-def _files(path: Path) -> Iterator[Path]:
+def _files(path: Path) -> Iterator[str]:
     if not os.path.isdir(path):  # noqa: PTH112  # unlike Path.is_dir, never raises
-        yield path
+        yield str(path)
         return
-    found = list_below(str(path))
-    # As texts: path objects compare so slowly that a task start would feel it in a large folder.
-    yield from map(Path, sorted(found, key=lambda name: name.split(os.sep)))  # noqa: PTH206 - see above
+    yield from sorted(list_below(str(path)), key=lambda name: name.split(os.sep))  # noqa: PTH206 - texts
 
 
 def list_below(folder: str) -> list[str]:

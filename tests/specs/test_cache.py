@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import msgspec
@@ -16,6 +18,7 @@ from oauth_taskflow.specs import cache as cache_module
 from oauth_taskflow.specs import check as check_module
 from oauth_taskflow.specs.cache import SpecCache
 from oauth_taskflow.specs.check import CheckedSpec, check_paths
+from oauth_taskflow.specs.model import Spec
 from oauth_taskflow.specs.search import find_spec
 
 VALID = sorted((Path(__file__).parent / "valid").glob("*.yaml"))
@@ -86,6 +89,38 @@ def test_only_the_file_that_changed_is_parsed_again(root: Path, parsed: list[str
     assert str(destination.address).endswith("/data/elsewhere/a")
 
 
+def test_a_file_that_changed_without_a_trace_is_parsed_again(root: Path, parsed: list[str]) -> None:
+    path = write(root, "erp", to="aaaa")
+    check(root)
+    before = path.stat()
+    write(root, "erp", to="bbbb")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = path.stat()
+    assert (after.st_size, after.st_mtime_ns, after.st_ino) == (
+        *(before.st_size, before.st_mtime_ns, before.st_ino),
+    )
+    parsed.clear()
+    assert all(each.spec for each in check(root))
+    assert parsed == ["erp"]
+
+
+def test_texts_are_made_once_and_kept_with_the_spec(root: Path) -> None:
+    made: list[str] = []
+
+    def describe(spec: Spec) -> dict[str, str]:
+        made.append(spec.source.dag_id)
+        return {"a": f"about {spec.source.dag_id}"}
+
+    for _ in range(2):
+        cache = SpecCache(root.parent / "cache", root, describe)
+        cache.load()
+        check_paths([root], cache)
+        cache.save()
+        assert cache.find_texts(str(root / "crm.yaml")) == {"a": "about crm"}
+        assert cache.find_texts(str(root / "missing.yaml")) == {}
+    assert sorted(made) == ["crm", "erp"]
+
+
 def test_every_valid_spec_comes_back_as_it_was(tmp_path: Path) -> None:
     root = tmp_path / "specs"
     root.mkdir()
@@ -120,7 +155,7 @@ def test_collisions_with_files_from_the_cache_are_reported(root: Path, parsed: l
     assert (problems["zoo"][0].rule, problems["zoo"][0].line) == ("destination-collision", 5)
 
 
-@pytest.mark.parametrize("what", ["day", "package"])
+@pytest.mark.parametrize("what", ["day", "package", "python", "code"])
 def test_another_day_and_another_release_check_again(
     what: str, root: Path, parsed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,7 +165,12 @@ def test_another_day_and_another_release_check_again(
     if what == "day":
         assert cache_module._fingerprint_of("2001-01-01") != before
     else:
-        monkeypatch.setattr(cache_module, "_version", lambda name: f"{name} 99")
+        if what == "package":
+            monkeypatch.setattr(cache_module, "_version", lambda name: f"{name} 99")
+        elif what == "python":
+            monkeypatch.setattr(sys, "version", "3.99")
+        else:
+            monkeypatch.setattr(cache_module, "_stamp", lambda file: (len(file.name), 0))
         cache_module._fingerprint_of.cache_clear()
         assert cache_module._fingerprint() != before
     monkeypatch.setattr(cache_module, "_fingerprint", lambda: "another")
@@ -158,6 +198,38 @@ def test_a_file_that_others_may_touch_is_ignored(mode: int, root: Path, parsed: 
     check_paths([root], cache)
     assert len(parsed) == 2
     assert cache.find_paths("crm") == []
+
+
+def test_files_of_another_user_are_ignored(
+    root: Path, parsed: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    check(root)
+    parsed.clear()
+    another = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: another)
+    assert all(each.spec for each in check(root))
+    assert len(parsed) == 2
+    assert SpecCache(root.parent / "cache", root).find_paths("crm") == []
+    assert "the folder is another user's" in caplog.text
+
+
+def test_a_folder_that_is_read_only_is_read(
+    root: Path, parsed: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    check(root)
+    parsed.clear()
+
+    def refuse(**_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    # As root a test can write to every folder.
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    assert all(each.spec for each in check(root))
+    assert (parsed, caplog.text) == ([], "")
+    write(root, "new")
+    assert all(each.spec for each in check(root))
+    assert parsed == ["new"]
+    assert "Read-only file system" in caplog.text
 
 
 def test_a_folder_that_others_may_write_to_is_not_used(
@@ -204,7 +276,7 @@ def test_a_spec_of_another_shape_in_the_cache_is_checked_again(
     (path,) = (root.parent / "cache").glob("*.specs")
     specs = msgspec.msgpack.decode(path.read_bytes(), type=cache_module._Specs)
     entries = {
-        name: cache_module._Entry(entry.digest, msgspec.msgpack.encode({"version": 1}))
+        name: cache_module._Entry(entry.digest, msgspec.msgpack.encode({"version": 1}), {})
         for name, entry in specs.entries.items()
     }
     path.write_bytes(msgspec.msgpack.encode(cache_module._Specs(specs.made_by, entries)))

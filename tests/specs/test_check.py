@@ -223,7 +223,7 @@ def test_a_folder_is_searched_for_yaml_in_a_stable_order(tmp_path: Path) -> None
         file.parent.mkdir(exist_ok=True)
         file.write_text(spec(file.stem), encoding="utf-8")
     expected = [tmp_path / name for name in ("a.yaml", "b.yaml", "sub/c.yml")]
-    assert spec_files([tmp_path, tmp_path / "a.yaml"]) == expected
+    assert [*map(Path, spec_files([tmp_path, tmp_path / "a.yaml"]))] == expected
     checked = check_paths([tmp_path])
     assert [each.path for each in checked] == list(map(str, expected))
     assert all(each.spec is not None for each in checked)

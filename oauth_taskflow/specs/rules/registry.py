@@ -31,7 +31,6 @@ from oauth_taskflow.templates.references import (
 )
 
 _OWN_NAME = re.compile(r"\{\{\s*(endpoint|dag_id)\s*\}\}")
-_BLANKS = re.compile(r"\s+")
 Findings = Iterator[Finding]
 FIRST_RUN_KEYS = frozenset(FirstRun.__struct_fields__)
 FIRST_RUN: YamlPath = ("incremental", "first_run")
@@ -176,11 +175,13 @@ class EndpointView:
         own = {"endpoint": self.name, "dag_id": self.source.dag_id}
         params, places = self.source.params, []
         for path, options in self.folders_and_tables:
-            if options.address is None:
+            place = options.address
+            if place is None:
                 continue
-            place = _OWN_NAME.sub(lambda match: own[match[1]], options.address)
-            place = PARAM_TEMPLATE.sub(lambda match: str(params.get(match[1], match[0])), place)
-            place = _BLANKS.sub("", place).rstrip("/")
+            if "{" in place:
+                place = _OWN_NAME.sub(lambda match: own[match[1]], place)
+                place = PARAM_TEMPLATE.sub(lambda match: str(params.get(match[1], match[0])), place)
+            place = "".join(place.split()).rstrip("/")
             where = ("endpoints", self.name, *path, next(iter(options.templates()), "path"))
             places.append((f"{options.__struct_config__.tag}:{place}", where))
         return places

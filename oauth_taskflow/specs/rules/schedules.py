@@ -214,6 +214,8 @@ def duplicate_dag_id(views: Sequence[SpecView]) -> Iterator[tuple[SpecView, Find
     for view in views:
         views_of.setdefault(view.source.dag_id, []).append(view)
     for dag_id, alike in views_of.items():
+        if len(alike) == 1:
+            continue
         kept, *others = sorted(alike, key=lambda view: precedence(Path(view.spec.path), dag_id))
         for view in others:
             message = f"the dag_id {dag_id!r} is already used in {kept.spec.path}"

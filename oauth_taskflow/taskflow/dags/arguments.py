@@ -57,23 +57,18 @@ def _operator_arguments(options: TaskOptions) -> dict[str, Any]:
 
 
 def dag_arguments(spec: Spec) -> dict[str, Any]:
-    """Returns the arguments of the DAG of ``spec``, without its params."""
+    """Returns the arguments of the DAG of ``spec``, without its params, default arguments and times."""
     source = spec.source
-    zone = _zone(source.timezone)
     arguments: dict[str, Any] = {
         "dag_id": source.dag_id,
-        "schedule": _schedule(source, interval=_is_incremental(spec), zone=zone),
-        "start_date": _moment(source.start_date, zone),
         "catchup": source.catchup,
         "tags": source.tags,
         "doc_md": _dag_doc(source.doc_md),
         "description": source.description or None,
-        "owner_links": source.owner_links,
-        "default_args": operator_arguments(source.default_args),
         "is_paused_upon_creation": source.is_paused_upon_creation,
     }
-    if source.end_date is not None:
-        arguments["end_date"] = _moment(source.end_date, zone)
+    if source.owner_links:
+        arguments["owner_links"] = source.owner_links
     if source.schedule == "@continuous":
         arguments["max_active_runs"] = 1  # Airflow takes no more, and its default is more
     if any(e.incremental and e.incremental.by == "watermark" for e in spec.endpoints.values()):
@@ -86,6 +81,28 @@ def dag_arguments(spec: Spec) -> dict[str, Any]:
     if source.dagrun_timeout is not None:
         arguments["dagrun_timeout"] = _span(source.dagrun_timeout)
     return arguments
+
+
+def dag_times(spec: Spec) -> dict[str, Any]:
+    """Returns the arguments of the DAG of ``spec`` that say when it runs."""
+    source = spec.source
+    zone = _zone(source.timezone)
+    times: dict[str, Any] = {
+        "schedule": _schedule(source, interval=_is_incremental(spec), zone=zone),
+        "start_date": _moment(source.start_date, zone),
+    }
+    if source.end_date is not None:
+        times["end_date"] = _moment(source.end_date, zone)
+    return times
+
+
+def find_times_key(spec: Spec) -> tuple[Any, ...] | None:
+    """Returns the same for specs with the same ``dag_times``; None where a schedule by assets has objects of its own."""
+    source = spec.source
+    if isinstance(source.schedule, AssetSchedule):
+        return None
+    dates = (source.start_date, source.end_date, source.timezone)
+    return (source.schedule, _is_incremental(spec), *dates)
 
 
 def _dag_doc(text: str) -> str | None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from copy import copy, deepcopy
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+import attrs
 import msgspec
 from airflow.sdk import DAG, Asset, BaseOperator, Param
 from airflow.sdk.definitions._internal.contextmanager import DagContext
@@ -21,22 +22,22 @@ from oauth_taskflow.engine.for_each import build_mapped_items, for_each_options
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.specs.budgets import complete_endpoint
 from oauth_taskflow.specs.check import check_file
-from oauth_taskflow.specs.defaults import without_default_type
 from oauth_taskflow.specs.model import (
     Endpoint,
     Spec,
     parent_names,
 )
 from oauth_taskflow.specs.template_names import PARAM_TEMPLATE
-from oauth_taskflow.taskflow.dags.arguments import dag_arguments, operator_arguments
-from oauth_taskflow.taskflow.dags.operator_copies import make_operator
+from oauth_taskflow.taskflow.dags.arguments import dag_arguments, dag_times, operator_arguments
+from oauth_taskflow.taskflow.dags.dag_copies import DagCopies
+from oauth_taskflow.taskflow.dags.operator_copies import make_mapped, make_operator
 from oauth_taskflow.taskflow.dags.operators import (
     EndpointDoneOperator,
     EndpointOperator,
     ParentBatchesOperator,
 )
 from oauth_taskflow.taskflow.dags.storage import own_disk_warning
-from oauth_taskflow.taskflow.dags.task_doc import describe_endpoint
+from oauth_taskflow.taskflow.dags.task_doc import describe_endpoint, plain_endpoint
 from oauth_taskflow.taskflow.dags.watermark_places import why_refused
 
 EndpointTask = BaseOperator | MappedOperator
@@ -68,20 +69,25 @@ def fill_dag(
     kind: type[AnyDag],
     checked: Spec,
     overrides: Mapping[str, Any],
-    defaults: Mapping[str, Any] | None = None,
+    copies: DagCopies | None = None,
+    docs: Mapping[str, str] | None = None,
 ) -> AnyDag:
     """Builds a DAG of class ``kind`` for a checked spec.
 
-    ``overrides`` are arguments that win over the file's; the file's win over ``defaults``.
+    ``overrides`` are arguments that win over the file's. ``copies`` makes the DAG of one of many specs, without them.
+    ``docs`` are endpoints' texts by ``describe_endpoints`` that are known already.
     """
-    arguments = {**(defaults or {}), **dag_arguments(checked), **overrides}
+    dag = (
+        copies.make(kind, checked)
+        if copies is not None
+        else kind(**{**dag_arguments(checked), **dag_times(checked), **overrides})
+    )
+    with dag:
+        _fill(checked, docs or {})
     # Airflow would copy both into each task, value by value. Defaults are among a task's arguments already.
-    late_defaults = "default_args" not in overrides and arguments.pop("default_args")
+    if "default_args" not in overrides:
+        dag.default_args = operator_arguments(checked.source.default_args)
     params = {} if "params" in overrides else checked.source.params
-    with kind(schedule=arguments.pop("schedule"), **arguments) as dag:
-        endpoint_tasks(checked)
-    if late_defaults:
-        dag.default_args = late_defaults
     if params:
         # Plain values: there is nothing for the JSON Schema check that Airflow's DAG makes, a tenth of a parse.
         dag.params.update(params)
@@ -104,14 +110,17 @@ def endpoint_tasks(spec: Spec | str | Path) -> dict[str, EndpointTask]:
     Raises:
         SpecError: the file has problems.
     """
-    checked = _require_valid(spec)
+    return _fill(_require_valid(spec), {})
+
+
+def _fill(checked: Spec, docs: Mapping[str, str]) -> dict[str, EndpointTask]:
     tasks: dict[str, _Tasks] = {}
     _warn_of_own_disks(checked)
     _warn_of_missing_extras(checked)
     if refusal := why_refused(checked):
         _log.warning("%s", refusal)
     for name in checked.order:
-        tasks[name] = _endpoint_task(checked, name, tasks)
+        tasks[name] = _endpoint_task(checked, name, tasks, docs.get(name))
     return {name: made.pull for name, made in tasks.items()}
 
 
@@ -125,21 +134,17 @@ def _require_valid(spec: Spec | str | Path) -> Spec:
     return result.spec
 
 
-def _endpoint_task(spec: Spec, name: str, tasks: Mapping[str, _Tasks]) -> _Tasks:
+def _endpoint_task(spec: Spec, name: str, tasks: Mapping[str, _Tasks], doc: str | None) -> _Tasks:
     endpoint = complete_endpoint(spec, name)
     defaults = operator_arguments(spec.source.default_args)
     shared = {**defaults, **operator_arguments(endpoint.task)}
-    plain = without_default_type(msgspec.to_builtins(endpoint))
-    own = _own_arguments(spec, name, endpoint, plain)
+    own = _own_arguments(spec, name, endpoint, doc)
     outlets = [endpoint_asset(spec.source.dag_id, name)]
     options = for_each_options(endpoint)
     if not options:
         own.update(endpoint=endpoint, outlets=outlets)
         task = make_operator(EndpointOperator, shared, own)
         return _Tasks(task, task)
-    mapped = EndpointOperator.partial(
-        endpoint=plain, map_index_template="{{ task.item_label }}", **shared, **own
-    )
     parents = parent_names(endpoint)
     batches = None
     if parents:
@@ -152,9 +157,11 @@ def _endpoint_task(spec: Spec, name: str, tasks: Mapping[str, _Tasks]) -> _Tasks
         batches = make_operator(ParentBatchesOperator, defaults, batches_own)
         for parent in parents:
             _put_before(tasks[parent].done, batches)
-    instances = mapped.expand(
-        item=batches.output if batches else msgspec.to_builtins(build_mapped_items(options, {}))
-    )
+    own.update(endpoint=plain_endpoint(endpoint), map_index_template="{{ task.item_label }}")
+    items = batches.output if batches else msgspec.to_builtins(build_mapped_items(options, {}))
+    instances = make_mapped(EndpointOperator, shared, own, {"item": items})
+    if batches:
+        _put_before(batches, instances)
     done_own = {
         "task_id": f"{name}__done",
         "endpoint_name": name,
@@ -176,24 +183,25 @@ def _put_before(first: EndpointTask, then: EndpointTask) -> None:
     then.upstream_task_ids.add(first.task_id)
 
 
-def _own_arguments(
-    spec: Spec, name: str, endpoint: Endpoint, plain: Mapping[str, Any]
-) -> dict[str, Any]:
+def _own_arguments(spec: Spec, name: str, endpoint: Endpoint, doc: str | None) -> dict[str, Any]:
+    if doc is None:
+        doc = describe_endpoint(plain_endpoint(endpoint), spec.source.connection)
     return {
         "task_id": name,
         "endpoint_name": name,
         "conn_id": endpoint.connection or spec.source.connection,
-        "doc_md": describe_endpoint(plain, spec.source.connection),
+        "doc_md": doc,
         "default_params": _default_params(spec, endpoint),
     }
 
 
 def _warn_of_own_disks(spec: Spec) -> None:
     """Log, before the first run, that a destination is on one machine's disk while tasks run on several."""
-    for name, destination in (
-        (name, each) for name, e in spec.endpoints.items() for each in e.all_destinations
-    ):
-        path = destination.templates().get("path", "")
+    paths: dict[str, str] = {}
+    for name, endpoint in spec.endpoints.items():
+        for destination in endpoint.all_destinations:
+            paths.setdefault(destination.templates().get("path", ""), name)
+    for path, name in paths.items():
         filled = PARAM_TEMPLATE.sub(lambda found: str(spec.source.params.get(found[1], "")), path)
         if warning := own_disk_warning(filled):
             _log.warning("%s, endpoint %s: %s", spec.source.dag_id, name, warning)
@@ -236,22 +244,24 @@ def _default_params(spec: Spec, endpoint: Endpoint) -> dict[str, Any]:
 
 def endpoint_asset(dag_id: str, endpoint: str) -> Asset:
     """Returns the asset that an endpoint task updates: name ``<dag_id>/<endpoint>``, for ``schedule: {assets: [...]}``."""
-    asset = copy(_first_asset())
+    asset = Asset.__new__(Asset)
     own = {
         "name": f"{dag_id}/{endpoint}",
         "uri": f"oauth-taskflow://{dag_id}/{endpoint}",
         "extra": {},
         "watchers": [],
     }
-    for key, value in own.items():
+    for key, value in {**_asset_state(), **own}.items():
         # Past the checks and the normalization of URIs: ids within the bounds of the spec format pass both unchanged.
         object.__setattr__(asset, key, value)
     return asset
 
 
 @lru_cache(maxsize=1)
-def _first_asset() -> Asset:
-    return Asset(name="dag/endpoint", uri="oauth-taskflow://dag/endpoint")
+def _asset_state() -> dict[str, Any]:
+    """Returns the values of an asset that Airflow made."""
+    first = Asset(name="dag/endpoint", uri="oauth-taskflow://dag/endpoint")
+    return {each.name: getattr(first, each.name) for each in attrs.fields(Asset)}
 
 
 def _keeps_watermark(endpoint: Endpoint) -> bool:

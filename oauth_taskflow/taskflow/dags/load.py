@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from itertools import groupby
 from operator import attrgetter
@@ -21,10 +21,11 @@ from oauth_taskflow.specs.problem import Problem
 from oauth_taskflow.specs.search import find_spec
 from oauth_taskflow.specs.shards import choose_share, require_shard
 from oauth_taskflow.taskflow.config import spec_cache_folder
-from oauth_taskflow.taskflow.dags.arguments import read_dag_defaults
 from oauth_taskflow.taskflow.dags.broken_spec import BrokenSpecDag
+from oauth_taskflow.taskflow.dags.dag_copies import DagCopies
 from oauth_taskflow.taskflow.dags.factory import fill_dag
 from oauth_taskflow.taskflow.dags.spec_dag import SpecDag
+from oauth_taskflow.taskflow.dags.task_doc import describe_endpoints
 
 
 def load_specs(
@@ -54,13 +55,13 @@ def load_specs(
     wanted = get_parsing_context().dag_id
     with _pause_collector():
         cache_folder = spec_cache_folder()
-        cache = None if cache_folder is None else SpecCache(cache_folder, root)
+        cache = None if cache_folder is None else SpecCache(cache_folder, root, describe_endpoints)
         # The one DAG that a task wants is built whatever the share: Airflow knows which file loads it.
         specs, problems = (
             find_spec(root, wanted, cache) if wanted else _all_specs(root, shard, cache)
         )
-        defaults = read_dag_defaults()
-        dags = [dag for spec in specs if (dag := _build(spec, problems, defaults)) is not None]
+        copies = DagCopies()
+        dags = [dag for spec in specs if (dag := _build(spec, problems, copies, cache)) is not None]
     for dag in dags:
         namespace[f"dag_{dag.dag_id}"] = dag
     for path, found in groupby(sorted(problems), key=attrgetter("path")):
@@ -69,10 +70,14 @@ def load_specs(
     return dags
 
 
-def _build(spec: Spec, problems: list[Problem], defaults: Mapping[str, Any]) -> DAG | None:
+def _build(
+    spec: Spec, problems: list[Problem], copies: DagCopies, cache: SpecCache | None
+) -> DAG | None:
     """Builds the DAG of ``spec``; an error of Airflow is added to ``problems``."""
     try:
-        return fill_dag(SpecDag, spec, {}, defaults).set_spec_path(os.path.abspath(spec.path))  # noqa: PTH100 - as Airflow writes paths
+        docs = cache.find_texts(spec.path) if cache is not None else None
+        dag = fill_dag(SpecDag, spec, {}, copies, docs)
+        return dag.set_spec_path(os.path.abspath(spec.path))  # noqa: PTH100 - as Airflow writes paths
     except BaseException as error:
         if is_stop(error):
             raise

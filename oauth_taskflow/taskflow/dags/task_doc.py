@@ -10,12 +10,39 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from oauth_taskflow.redaction import REDACTED
+from oauth_taskflow.specs.budgets import complete_endpoint
+from oauth_taskflow.specs.contract_files import SchemaUnreadable
+from oauth_taskflow.specs.defaults import without_default_type
+from oauth_taskflow.specs.model import Endpoint, Spec
 from oauth_taskflow.specs.secret_names import NAMED_VALUES, names_secret
 from oauth_taskflow.specs.yaml_writer import yaml_text
 
 # Characters of YAML in one task; Airflow stores each version of a DAG whole.
 MOST_SHOWN = 32_768
+
+
+def plain_endpoint(endpoint: Endpoint) -> dict[str, Any]:
+    """Returns the options of ``endpoint`` as plain data, without defaults."""
+    return without_default_type(msgspec.to_builtins(endpoint))
+
+
+def describe_endpoints(spec: Spec) -> dict[str, str]:
+    """Returns the documentation of each endpoint by name, for keeping it with a spec that does not change.
+
+    An endpoint whose contract is in a file of its own is left out: that file may change.
+    """
+    found = {}
+    for name, endpoint in spec.endpoints.items():
+        try:
+            complete = complete_endpoint(spec, name)
+        except SchemaUnreadable:
+            continue
+        if complete.contract is endpoint.contract:
+            found[name] = describe_endpoint(plain_endpoint(complete), spec.source.connection)
+    return found
 
 
 def describe_endpoint(options: Mapping[str, Any], connection: str | None) -> str:

@@ -15,6 +15,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from oauth_taskflow import load_specs
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.specs.yaml_reader import load_text
+from oauth_taskflow.taskflow.dags import factory
 from oauth_taskflow.taskflow.dags.broken_spec import BrokenSpecDag
 from tests.taskflow.dags.specs_folder import write_spec
 
@@ -338,3 +339,30 @@ def test_specs_are_kept_where_the_configuration_says(
     again = load_specs(namespace(folder), folder)
     one, two = ([DagSerialization.to_dict(dag) for dag in each] for each in (first, again))
     assert one == two
+
+
+def test_a_kept_spec_brings_the_documentation_of_its_tasks(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_spec(folder, "with_file")
+    contract = "  records: data\n  contract: {columns: freeze, schema: {file: crm.json}}\n"
+    path.write_text(path.read_text().replace("  records: data\n", contract))
+    (folder / "crm.json").write_text('{"type": "object", "properties": {"a": {"type": "string"}}}')
+    monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__SPEC_CACHE", str(tmp_path / "cache"))
+    first = {dag.dag_id: dag for dag in load_specs(namespace(folder), folder)}
+    described: list[Any] = []
+    real = factory.describe_endpoint
+
+    def note(options: Any, connection: str | None) -> str:
+        described.append(options)
+        return real(options, connection)
+
+    monkeypatch.setattr(factory, "describe_endpoint", note)
+    (folder / "crm.json").write_text('{"type": "object", "properties": {"b": {"type": "string"}}}')
+    again = {dag.dag_id: dag for dag in load_specs(namespace(folder), folder)}
+    # A schema file may change while its spec does not: such an endpoint is described anew.
+    assert len(described) == sum("contract" in options for options in described) > 0
+    one, two = (dags["crm"].get_task("countries").doc_md for dags in (first, again))
+    assert one == two
+    texts = [dags["with_file"].get_task("countries").doc_md for dags in (first, again)]
+    assert texts[0] != texts[1]

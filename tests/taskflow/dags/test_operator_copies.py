@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG, BaseOperator, Param, TaskGroup
+from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.exceptions import DuplicateTaskIdFound
 from airflow.serialization.serialized_objects import DagSerialization
 from hypothesis import given
@@ -16,8 +17,12 @@ from hypothesis import strategies as st
 
 from oauth_taskflow import build_dag
 from oauth_taskflow.taskflow.dags import factory, operator_copies
-from oauth_taskflow.taskflow.dags.operator_copies import make_operator
-from oauth_taskflow.taskflow.dags.operators import EndpointDoneOperator, ParentBatchesOperator
+from oauth_taskflow.taskflow.dags.operator_copies import make_mapped, make_operator
+from oauth_taskflow.taskflow.dags.operators import (
+    EndpointDoneOperator,
+    EndpointOperator,
+    ParentBatchesOperator,
+)
 from tests.taskflow.dags.specs_folder import write_spec
 
 ARGUMENTS = {
@@ -40,8 +45,10 @@ ARGUMENTS = {
 @pytest.fixture(autouse=True)
 def originals() -> Iterator[None]:
     operator_copies._originals.clear()
+    operator_copies._mapped_originals.clear()
     yield
     operator_copies._originals.clear()
+    operator_copies._mapped_originals.clear()
 
 
 def own(number: int) -> dict[str, Any]:
@@ -202,3 +209,101 @@ def test_a_set_up_block_is_left_to_airflow() -> None:
     assert not operator_copies._originals
     assert with_setup.downstream_task_ids == {f"t{n}" for n in range(1, 5)}
     assert len(dag.tasks) == 5
+
+
+def own_mapped(number: int) -> dict[str, Any]:
+    return {
+        "task_id": f"m{number}",
+        "endpoint_name": f"e{number}",
+        "endpoint": {"request": {"path": f"/{number}"}},
+        "conn_id": "crm",
+        "default_params": {},
+    }
+
+
+def map_four(*, copied: bool, shared: dict[str, Any]) -> DAG:
+    """Four tasks that are mapped over lists, and four over the result of another task."""
+    with a_dag() as dag:
+        for number in range(4):
+            before = ParentBatchesOperator(**own(number))
+            for name, over in (("list", [{"a": number}, {"b": 2}]), ("result", before.output)):
+                arguments = {**own_mapped(number), "task_id": f"{name}{number}"}
+                if copied:
+                    made = make_mapped(EndpointOperator, shared, arguments, {"item": over})
+                else:
+                    made = EndpointOperator.partial(**shared, **arguments).expand(item=over)
+                if name == "result":
+                    before.set_downstream(made)
+    return dag
+
+
+@given(shared=st.fixed_dictionaries({}, optional=ARGUMENTS))
+def test_a_mapped_copy_is_what_airflow_would_have_made(shared: dict[str, Any]) -> None:
+    operator_copies._mapped_originals.clear()
+    copied, made = (map_four(copied=each, shared=shared) for each in (True, False))
+    assert [each.is_alike for each in operator_copies._mapped_originals.values()] == [True, True]
+    assert copied.task_ids == made.task_ids
+    for one, two in zip(copied.tasks, made.tasks, strict=True):
+        if isinstance(one, MappedOperator):
+            assert isinstance(two, MappedOperator)
+            values, expected = map(operator_copies._mapped_state, (one, two))
+            assert values.keys() == expected.keys()
+            # Airflow's objects of one DAG compare each other in circles.
+            names = values.keys() - {"dag", "task_group", "expand_input"}
+            assert {n: values[n] for n in names} == {n: expected[n] for n in names}
+            assert one.dag is copied
+            assert one.task_group is not None
+            assert one.task_group.dag is copied
+            assert type(one.task_group) is type(two.task_group)
+    assert (
+        DagSerialization.to_dict(copied)["dag"]["tasks"]
+        == DagSerialization.to_dict(made)["dag"]["tasks"]
+    )
+
+
+def test_mapped_copies_share_no_container() -> None:
+    dag = map_four(copied=True, shared={})
+    one, two = (dag.get_task(f"list{number}") for number in (2, 3))
+    assert isinstance(one, MappedOperator)
+    assert isinstance(two, MappedOperator)
+    one.partial_kwargs["on_failure_callback"].append(print)
+    one.params["x"] = Param(1)
+    one.upstream_task_ids.add("x")
+    assert two.partial_kwargs["on_failure_callback"] == []
+    assert (dict(two.params), two.upstream_task_ids) == ({}, set())
+
+
+def test_an_id_of_a_mapped_task_that_is_taken_is_refused() -> None:
+    with a_dag():
+        for number in range(3):
+            make_mapped(EndpointOperator, {}, own_mapped(number), {"item": [1]})
+        with pytest.raises(DuplicateTaskIdFound):
+            make_mapped(EndpointOperator, {}, own_mapped(1), {"item": [1]})
+
+
+def test_where_airflow_does_more_with_a_new_task_its_own_is_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = DAG.add_task
+
+    def more(self: DAG, task: Any) -> None:
+        real(self, task)
+        self.edge_info[task.task_id] = {}
+
+    monkeypatch.setattr(DAG, "add_task", more)
+    with a_dag() as dag:
+        for number in range(4):
+            make_operator(ParentBatchesOperator, {}, own(number))
+            make_mapped(EndpointOperator, {}, own_mapped(number), {"item": [1]})
+    assert sorted(dag.edge_info) == sorted(dag.task_ids)
+    assert not is_copied()
+
+
+def test_a_dag_that_fails_fast_refuses_the_trigger_rule_of_a_copy() -> None:
+    options = {"endpoint_name": "e", "endpoint": {}, "instances_task_id": "e", "outlets": []}
+    with a_dag():
+        for number in range(3):
+            make_operator(EndpointDoneOperator, {}, {**options, "task_id": f"t{number}"})
+    assert is_copied()
+    with a_dag(fail_fast=True), pytest.raises(Exception, match="fail_fast"):
+        make_operator(EndpointDoneOperator, {}, {**options, "task_id": "t9"})
