@@ -48,10 +48,11 @@ class SingleFlight(Generic[T]):
     The thread is not a daemon and ends with the work, and the interpreter waits for it before it exits. So a task that is
     timed out or interrupted while a refresh token is on its way does not lose the answer. A waiting thread may be
     interrupted at any point, by a signal handler that raises, without leaving another one waiting. Usable after a fork: a
-    child starts without calls.
+    child starts without calls. ``name`` is that of the thread.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "oauth-refresh") -> None:
+        self._name = name
         self._reset()
 
     def _reset(self) -> None:
@@ -88,7 +89,7 @@ class SingleFlight(Generic[T]):
 
     def _start(self, call: Call[T], work: Callable[[], T]) -> bool:
         try:
-            threading.Thread(target=self._run, args=(call, work), name="oauth-refresh").start()
+            threading.Thread(target=self._run, args=(call, work), name=self._name).start()
         except RuntimeError:  # the interpreter is shutting down, or the system has no more threads
             return False
         return True

@@ -164,7 +164,7 @@ class ApiServer:
         Raises:
             urllib.error.HTTPError: it answered with an error.
         """
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", "Cache-Control": "no-cache"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
         data = None if body is None else json.dumps(body).encode()

@@ -5,8 +5,6 @@ An id may hold a slash, as Airflow's own ids may: the path ends with the action.
 
 from __future__ import annotations
 
-import hashlib
-
 from fastapi import APIRouter, Depends, Header
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict
@@ -23,8 +21,7 @@ from oauth_taskflow.taskflow.page.access import (
     may_read_connections,
 )
 from oauth_taskflow.taskflow.page.audit import audited, close_abandoned
-from oauth_taskflow.taskflow.page.connection_rows import list_rows
-from oauth_taskflow.taskflow.page.rendering import encode_json
+from oauth_taskflow.taskflow.page.shared_list import encode_listing
 
 router = APIRouter(prefix="/api")
 _CHANGES = [Depends(may_change_connection)]
@@ -50,18 +47,23 @@ class Outcome(BaseModel):
 
 
 @router.get("/connections", dependencies=[Depends(may_read_connections)])
-def list_connections(user: GetUserDep, if_none_match: str = Header(default="")) -> Response:
+def list_connections(
+    user: GetUserDep,
+    if_none_match: str = Header(default=""),
+    cache_control: str = Header(default=""),
+) -> Response:
     """Every connection that the user may see, with its grants. No token endpoint is asked.
 
-    The ETag is that of the content: a page that asks every few seconds gets 304 while nothing changes.
+    The ETag is that of the content: a page that asks every few seconds gets 304 while nothing changes. The answer may be two
+    seconds old, unless ``Cache-Control: no-cache`` asks for this moment's (RFC 9111 §5.2.1.4).
     """
     close_abandoned()
-    body = encode_json(list_rows(user))
-    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    listing = encode_listing(user, anew="no-cache" in cache_control.lower())
+    headers = {"ETag": listing.tag}
     # A proxy that compresses marks the tag as weak.
-    if tag in {each.strip().removeprefix("W/") for each in if_none_match.split(",")}:
-        return Response(status_code=304, headers={"ETag": tag})
-    return Response(body, media_type="application/json", headers={"ETag": tag})
+    if listing.tag in {each.strip().removeprefix("W/") for each in if_none_match.split(",")}:
+        return Response(status_code=304, headers=headers)
+    return Response(listing.body, media_type="application/json", headers=headers)
 
 
 @router.post("/connections/{connection_id:path}/refresh", dependencies=_CHANGES)

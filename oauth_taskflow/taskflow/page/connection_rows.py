@@ -11,7 +11,7 @@ from msgspec import Struct
 from oauth_taskflow.taskflow.grants.actions import is_testing_allowed
 from oauth_taskflow.taskflow.grants.grant_status import GrantStatus, Problem
 from oauth_taskflow.taskflow.grants.health import HEALTH, judge_grant
-from oauth_taskflow.taskflow.grants.overview import USES, ConnectionOverview, read_overview
+from oauth_taskflow.taskflow.grants.overview import ConnectionOverview
 from oauth_taskflow.taskflow.grants.page_hints import name_button
 from oauth_taskflow.taskflow.grants.usage import DagUse
 from oauth_taskflow.taskflow.page.visibility import find_visible, find_visible_dags
@@ -87,30 +87,54 @@ STATES = tuple(
 )
 
 
-def list_rows(user: BaseUser) -> Listing:
-    """Everything that ``user`` may see, the worst first.
+class Reading(Struct, frozen=True):
+    """Every connection, whoever may see it. ``uses_are_known`` is false while DAGs are still being searched."""
 
-    Raises:
-        OAuthTaskflowError: the token store failed.
-    """
-    overview = read_overview()
-    teams = {one.conn_id: one.team for one in overview}
+    overview: tuple[ConnectionOverview, ...]
+    uses_are_known: bool
+
+
+class View(Struct, frozen=True, kw_only=True):
+    """What one user may see and do: ids of connections to see and to change, and ids of DAGs to see."""
+
+    visible: frozenset[str]
+    changeable: frozenset[str]
+    dags: frozenset[str]
+    may_add: bool
+    may_test: bool
+
+
+def find_view(user: BaseUser, reading: Reading) -> View:
+    """Asks Airflow's auth manager what of ``reading`` is for ``user``."""
+    teams = {one.conn_id: one.team for one in reading.overview}
     visible = find_visible(user, teams)
     changeable = find_visible(user, {conn_id: teams[conn_id] for conn_id in visible}, "PUT")
-    shown = [one for one in overview if one.conn_id in visible]
+    shown = (one for one in reading.overview if one.conn_id in visible)
     dags = find_visible_dags(user, {use.dag_id for one in shown for use in one.used_by})
-    rows = [_make_row(one, dags, may_change=one.conn_id in changeable) for one in shown]
-    return Listing(
-        connections=sorted(rows, key=lambda row: (HEALTH[row.health].rank, row.conn_id)),
-        states=STATES,
-        uses_are_known=USES.is_complete,
+    return View(
+        visible=frozenset(visible),
+        changeable=frozenset(changeable),
+        dags=frozenset(dags),
         may_add=get_auth_manager().is_authorized_connection(method="POST", user=user),
+        may_test=is_testing_allowed(),
     )
 
 
-def _make_row(one: ConnectionOverview, dags: set[str], *, may_change: bool) -> ConnectionRow:
+def make_listing(reading: Reading, view: View) -> Listing:
+    """Everything of ``reading`` that ``view`` shows, the worst first."""
+    rows = [_make_row(one, view) for one in reading.overview if one.conn_id in view.visible]
+    return Listing(
+        connections=sorted(rows, key=lambda row: (HEALTH[row.health].rank, row.conn_id)),
+        states=STATES,
+        uses_are_known=reading.uses_are_known,
+        may_add=view.may_add,
+    )
+
+
+def _make_row(one: ConnectionOverview, view: View) -> ConnectionRow:
     summary = one.summary
-    uses = tuple(use for use in one.used_by if use.dag_id in dags)
+    uses = tuple(use for use in one.used_by if use.dag_id in view.dags)
+    may_change = one.conn_id in view.changeable
     return ConnectionRow(
         conn_id=one.conn_id,
         health=one.health,
@@ -120,14 +144,14 @@ def _make_row(one: ConnectionOverview, dags: set[str], *, may_change: bool) -> C
         auth_type=summary.auth_type if summary else "",
         grant_type=summary.grant_type if summary else "",
         asks_person=summary.asks_person if summary else False,
-        actions=tuple(_list_actions(one)) if may_change else (),
+        actions=tuple(_list_actions(one, view)) if may_change else (),
         grants=tuple(make_grant_row(status, one) for status in one.grants),
         used_by=tuple(_shorten(use) for use in uses[:_MOST_DAGS]),
         more_dags=max(len(uses) - _MOST_DAGS, 0),
     )
 
 
-def _list_actions(one: ConnectionOverview) -> Iterable[str]:
+def _list_actions(one: ConnectionOverview, view: View) -> Iterable[str]:
     """What can be done to the connection as it is."""
     summary = one.summary
     is_oauth = summary is not None and summary.auth_type == "oauth2"
@@ -135,7 +159,7 @@ def _list_actions(one: ConnectionOverview) -> Iterable[str]:
         yield "connect"
     if is_oauth and one.health != "never_connected":
         yield "refresh"
-    if summary is not None and is_testing_allowed():
+    if summary is not None and view.may_test:
         yield "test"
     if is_oauth and one.grants:
         yield "revoke"

@@ -8,8 +8,8 @@ from fastapi.responses import HTMLResponse
 from oauth_taskflow.iso8601 import instant_text
 from oauth_taskflow.taskflow.grants.health import HEALTH
 from oauth_taskflow.taskflow.page.access import GetUserDep, may_read_connections
-from oauth_taskflow.taskflow.page.connection_rows import list_rows
 from oauth_taskflow.taskflow.page.rendering import render_page
+from oauth_taskflow.taskflow.page.shared_list import read_listing
 
 router = APIRouter()
 
@@ -17,7 +17,7 @@ router = APIRouter()
 @router.get("/", dependencies=[Depends(may_read_connections)])
 def show_list(user: GetUserDep) -> HTMLResponse:
     """The list as a page that needs no script."""
-    return render_page("list.html", listing=list_rows(user), health=HEALTH, when=_format_instant)
+    return render_page("list.html", listing=read_listing(user), health=HEALTH, when=_format_instant)
 
 
 def _format_instant(seconds: float | None) -> str:

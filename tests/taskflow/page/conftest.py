@@ -19,6 +19,10 @@ os.environ["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"] = "admin:admin,viewer:vie
 # ``browse("admin")``: a client that is logged in as that user by cookie; ``browse()`` is nobody.
 Browse = Callable[..., "TestClient"]
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin", "Content-Type": "application/json"}
+SAME_ORIGIN_FORM = {
+    "Sec-Fetch-Site": "same-origin",
+    "Content-Type": "application/x-www-form-urlencoded",
+}
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +59,8 @@ def browse(root_app: Any) -> Iterator[Browse]:
             user = SimpleAuthManagerUser(username=name, role=name.upper())
             manager: Any = get_auth_manager()
             client.cookies.set("_token", manager.generate_jwt(user))
+        # What a test changed is to be seen at once.
+        client.headers["Cache-Control"] = "no-cache"
         opened.append(client)
         return client
 

@@ -141,6 +141,12 @@ function List({listing, act}) {
   const chosen = listing.connections.filter((row) => (!choice.state || row.health === choice.state) && matches(row, words));
   const rows = sortRows(chosen, choice.sort);
   const toggle = (id) => setOpen((known) => ({...known, [id]: !known[id]}));
+  // Whoever walks by keyboard goes on at the first of the new rows.
+  const showMore = () => {
+    const next = CSS.escape(rows[most].conn_id);
+    setMost(most + SHOWN_AT_ONCE);
+    setTimeout(() => document.querySelector(`[data-connection="${next}"] button`)?.focus(), 0);
+  };
   return el(
     C.Box,
     null,
@@ -151,7 +157,7 @@ function List({listing, act}) {
         el(T.Body, null, rows.slice(0, most).map((row) =>
           el(Row, {key: row.conn_id, row, states, now, act, isOpen: Boolean(open[row.conn_id]), toggle: () => toggle(row.conn_id)}))))),
     rows.length > most
-      ? el(C.Button, {mt: 3, variant: "outline", onClick: () => setMost(most + SHOWN_AT_ONCE)}, `Show ${Math.min(SHOWN_AT_ONCE, rows.length - most)} more of ${rows.length - most}`)
+      ? el(C.Button, {mt: 3, variant: "outline", onClick: showMore}, `Show ${Math.min(SHOWN_AT_ONCE, rows.length - most)} more of ${rows.length - most}`)
       : null,
     rows.length === 0 ? el(C.Text, {mt: 3}, listing.connections.length ? "No connection fits the search." : "There is no OAuth connection that you may see.") : null,
     listing.uses_are_known ? null : el(C.Text, {mt: 2, color: "fg.muted"}, "Still searching the DAGs for tasks that use these connections …"),

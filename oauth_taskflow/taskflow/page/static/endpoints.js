@@ -1,5 +1,6 @@
 // The tab on DAG, task and task instance: endpoints of a spec with the figures of their last run, their YAML, and its changes.
 import {chakra, el, ErrorBox, fetchJson, hasGlobals, PlainLink, react, router} from "./parts.js";
+import {poll} from "./polling.js";
 
 const REFRESH_MS = 10_000;
 const RUNNING = new Set(["scheduled", "queued", "running", "restarting", "deferred", "up_for_retry", "up_for_reschedule"]);
@@ -196,24 +197,24 @@ function useEndpoints({dagId, taskId, runId, mapIndex}) {
   const {useEffect, useState} = react();
   const [state, setState] = useState({});
   useEffect(() => {
-    let timer;
     let current = true;
     const query = new URLSearchParams();
     if (taskId) query.set("task_id", taskId);
     if (runId) query.set("run_id", runId);
     if (runId && Number(mapIndex) >= 0) query.set("map_index", mapIndex);
-    const again = () => { timer = setTimeout(load, REFRESH_MS); };
-    const load = () => document.hidden ? again() : fetchJson(`api/dags/${encode(dagId)}/endpoints?${query}`).then(
-      (body) => {
-        if (!current) return;
-        setState({body});
-        if (isRunning(body)) again();
-      },
-      (error) => current && setState({error}),
-    );
+    const ask = async () => {
+      try {
+        const body = await fetchJson(`api/dags/${encode(dagId)}/endpoints?${query}`);
+        if (current) setState({body});
+        return isRunning(body);
+      } catch (error) {
+        if (current) setState((known) => ({body: known.body, error}));
+        throw error;
+      }
+    };
     setState({});
-    load();
-    return () => { current = false; clearTimeout(timer); };
+    const end = poll(ask, REFRESH_MS);
+    return () => { current = false; end(); };
   }, [dagId, taskId, runId, mapIndex]);
   return state;
 }
@@ -221,14 +222,16 @@ function useEndpoints({dagId, taskId, runId, mapIndex}) {
 function Loaded(props) {
   const C = chakra();
   const {body, error} = useEndpoints(props);
-  if (error) return el(ErrorBox, {error});
-  if (!body) return el(C.Spinner, {"aria-label": "Loading"});
+  if (!body) return error ? el(ErrorBox, {error}) : el(C.Spinner, {"aria-label": "Loading"});
+  const failure = error ? el(ErrorBox, {error}) : null;
   if (body.endpoints.length === 0) {
     const what = props.taskId ? "This task pulls no endpoint of a spec." : "This DAG has no endpoints of a spec.";
     return el(C.Text, {color: "fg.muted"}, what);
   }
-  if (props.taskId) return el(Details, {endpoint: body.endpoints[0], dagId: props.dagId});
-  return el(List, {endpoints: body.endpoints, dagId: props.dagId});
+  const shown = props.taskId
+    ? el(Details, {endpoint: body.endpoints[0], dagId: props.dagId})
+    : el(List, {endpoints: body.endpoints, dagId: props.dagId});
+  return el(C.Box, null, failure, shown);
 }
 
 function Endpoints(props) {

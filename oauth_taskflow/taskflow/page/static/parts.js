@@ -1,3 +1,5 @@
+import {poll} from "./polling.js";
+
 // What the pages share. Airflow's UI offers React, Chakra UI and its router as globals; they are no documented interface, so
 // every page asks hasGlobals() first and falls back to the plain page.
 const globals = globalThis;
@@ -12,9 +14,10 @@ export const APP = new URL("../../", import.meta.url).pathname;
 // The page inside Airflow's UI, for links of the router, whose paths begin below the base path.
 export const PAGE = "/plugin/oauth";
 const PERIOD = 5000;
+const NOW = {"Cache-Control": "no-cache"};
 
-// The answer's JSON; null for 304. An error is thrown as {status, what, where, hint, problems}; problems are
-// those of single keys.
+// The answer's JSON; null for 304. An error is thrown as {status, what, where, hint, problems, wait}; problems are
+// those of single keys, wait is how many ms the server asks to wait.
 export async function fetchJson(path, options = {}) {
   return (await fetchAnswer(path, options)).body;
 }
@@ -24,7 +27,7 @@ async function fetchAnswer(path, options = {}) {
   try {
     answer = await fetch(APP + path, {headers: {Accept: "application/json"}, ...options});
   } catch {
-    throw {status: 0, what: "The API server did not answer", where: "", hint: "This page asks again every few seconds."};
+    throw {status: 0, what: "The API server did not answer", where: "", hint: "This page asks again by itself."};
   }
   if (answer.status === 304) return {body: null, tag: null};
   const body = await answer.json().catch(() => null);
@@ -39,6 +42,7 @@ function readError(answer, body) {
     what: isText ? body.detail : `The API server answered ${answer.status}`,
     where: body.where ?? "",
     problems: Array.isArray(body.problems) ? body.problems : [],
+    wait: 1000 * (Number(answer.headers.get("Retry-After")) || 0),
     hint: body.hint || (answer.status === 401 ? "Reload this page to log in again." : ""),
   };
 }
@@ -51,33 +55,43 @@ export const sendJson = (path, body = {}, method = "POST") =>
     body: JSON.stringify(body),
   });
 
-// {data, error, reload}: what the path answers, asked again every five seconds while the tab is seen. Content that is the
-// same is not sent again (ETag); after an error the last content stays.
+// {data, error, reload}: what the path answers, asked again about every five seconds while the tab is seen (polling.js). Content
+// that is the same is not sent again (ETag); after an error the last content stays. The first question and reload() ask for the
+// state of this moment; the others may get what the server has just read for another page.
 export function useLive(path) {
   const {useCallback, useEffect, useRef, useState} = react();
   const [state, setState] = useState({});
   const tag = useRef(null);
-  const reload = useCallback(async () => {
+  const numbers = useRef({last: 0, shown: 0});
+  const ask = useCallback(async (extra) => {
+    const number = ++numbers.current.last;
+    // An answer that was overtaken by a later question's is old.
+    const show = (change, answer) => {
+      if (number < numbers.current.shown) return;
+      numbers.current.shown = number;
+      if (answer?.body) tag.current = answer.tag;
+      setState(change);
+    };
     try {
-      const headers = {Accept: "application/json", ...(tag.current ? {"If-None-Match": tag.current} : {})};
+      const headers = {Accept: "application/json", ...(tag.current ? {"If-None-Match": tag.current} : {}), ...extra};
       const answer = await fetchAnswer(path, {headers});
-      if (answer.body) tag.current = answer.tag;
-      setState((known) => (answer.body || known.error ? {data: answer.body ?? known.data} : known));
+      show((known) => (answer.body || known.error ? {data: answer.body ?? known.data} : known), answer);
     } catch (error) {
-      setState((known) => ({data: known.data, error}));
+      show((known) => ({data: known.data, error}));
+      throw error;
     }
   }, [path]);
   useEffect(() => {
     tag.current = null;
-    reload();
-    const ask = () => document.visibilityState === "visible" && reload();
-    const timer = setInterval(ask, PERIOD);
-    document.addEventListener("visibilitychange", ask);
-    return () => {
-      clearInterval(timer);
-      document.removeEventListener("visibilitychange", ask);
+    let extra = NOW;
+    const askAgain = () => {
+      const asked = ask(extra);
+      extra = {};
+      return asked;
     };
-  }, [reload]);
+    return poll(askAgain, PERIOD);
+  }, [ask]);
+  const reload = useCallback(() => ask(NOW).catch(() => {}), [ask]);
   return {...state, reload};
 }
 
