@@ -5,6 +5,7 @@ These tests run in a process of their own: Playwright keeps an event loop in the
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from oauth_taskflow.testing import OAuthTestServer
+from tests.browser.colours import THEME
 from tests.browser.server import ApiServer, Deployment
 
 if TYPE_CHECKING:
@@ -88,20 +90,30 @@ def airflow(deployment: Deployment) -> Iterator[ApiServer]:
 
 @pytest.fixture(scope="session")
 def airflow_below(airflow: ApiServer, deployment: Deployment) -> Iterator[ApiServer]:
-    """A second API server of the same deployment, below a path."""
+    """A second API server of the same deployment, below a path, with colours of its own."""
     assert airflow.deployment is deployment
-    with ApiServer(deployment, path="/tools/airflow") as server:
+    colours = {"AIRFLOW__API__THEME": json.dumps(THEME)}
+    with ApiServer(deployment, path="/tools/airflow", **colours) as server:
         yield server
 
 
 @pytest.fixture
 def open_page(airflow: ApiServer, chromium: Browser) -> Iterator[OpenPage]:
-    """See ``OpenPage``; ``server`` is another API server, ``dark`` the theme."""
+    """See ``OpenPage``; ``server`` is another API server, ``dark`` the theme; ``scripts`` says whether JavaScript runs."""
     contexts = []
 
-    def open_page(user: str = "admin", *, server: ApiServer = airflow, dark: bool = False) -> Page:
-        scheme = "dark" if dark else "light"
-        context = chromium.new_context(base_url=server.origin, color_scheme=scheme)  # type: ignore[arg-type]
+    def open_page(
+        user: str = "admin",
+        *,
+        server: ApiServer = airflow,
+        dark: bool = False,
+        scripts: bool = True,
+    ) -> Page:
+        context = chromium.new_context(
+            base_url=server.origin,
+            color_scheme="dark" if dark else "light",
+            java_script_enabled=scripts,
+        )
         contexts.append(context)
         context.set_default_timeout(_PATIENCE_MS)
         if user:

@@ -11,26 +11,34 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.resource_details import ConnectionDetails
 from airflow.api_fastapi.core_api.security import (
     GetUserDep,
     get_user,
     requires_access_connection,
     requires_access_dag,
 )
+from airflow.configuration import conf
+from airflow.models.connection import Connection
 from fastapi import Depends, HTTPException, Request
 
 from oauth_taskflow.taskflow.page.places import base_url
 from oauth_taskflow.taskflow.page.return_address import CALLBACK
+from oauth_taskflow.taskflow.page.visibility import list_addable_teams
 
 __all__ = [
     "PERMISSIONS",
     "GetUserDep",
     "is_logged_in",
+    "may_add_by_form",
     "may_add_connections",
+    "may_change_by_form",
     "may_change_connection",
     "may_delete_connection",
     "may_read_connections",
     "may_read_dag",
+    "refuse_foreign_forms",
     "refuse_foreign_writes",
     "take_turn",
 ]
@@ -43,6 +51,32 @@ may_delete_connection = requires_access_connection("DELETE")
 # The path parameter ``dag_id`` names the DAG.
 may_read_dag = requires_access_dag("GET")
 is_logged_in = get_user
+
+
+# In a deployment with teams, Airflow's own dependencies read the team from a JSON body, and refuse the posts of forms.
+def may_add_by_form(user: GetUserDep) -> None:
+    """Lets users pass who may add connections for some team, or without one; a handler checks which.
+
+    Raises:
+        HTTPException: 403.
+    """
+    if not list_addable_teams(user):
+        raise HTTPException(403, "Forbidden")
+
+
+def may_change_by_form(connection_id: str, user: GetUserDep) -> None:
+    """Lets users pass who may change the connection, as one of its team where there are teams.
+
+    Raises:
+        HTTPException: 403.
+    """
+    has_teams = conf.getboolean("core", "multi_team", fallback=False)
+    team = Connection.get_team_name(connection_id) if has_teams else None
+    details = ConnectionDetails(conn_id=connection_id, team_name=team)
+    if not get_auth_manager().is_authorized_connection(method="PUT", details=details, user=user):
+        raise HTTPException(403, "Forbidden")
+
+
 # What counts as a permission of a route; a test looks for one of them on each.
 PERMISSIONS: tuple[Any, ...] = (
     may_read_connections,
@@ -51,12 +85,15 @@ PERMISSIONS: tuple[Any, ...] = (
     may_delete_connection,
     may_read_dag,
     is_logged_in,
+    may_add_by_form,
+    may_change_by_form,
 )
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 # Actions wait for servers of others, and everything for a token store that is away. Airflow's own routes run in the same
 # threads (40 by default) and must go on meanwhile. Nobody's callbacks must not keep users waiting either.
 COUNTS = {"action": 16, "reading": 8, "parking": 4}
 _PATIENCE = 30.0
+_FOREIGN = "This request does not come from Airflow's own page."
 TURNS = {kind: asyncio.Semaphore(count) for kind, count in COUNTS.items()}
 
 
@@ -73,10 +110,24 @@ def refuse_foreign_writes(request: Request) -> None:
     if request.method in _READING:
         return
     if not _is_same_origin(request):
-        raise HTTPException(403, "This request does not come from Airflow's own page.")
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
+        raise HTTPException(403, _FOREIGN)
+    if _read_kind(request) != "application/json":
         raise HTTPException(415, "Send the body as application/json.")
+
+
+def refuse_foreign_forms(request: Request) -> None:
+    """Lets posts of forms pass only from a page of this origin. Programs have the routes with JSON.
+
+    Raises:
+        HTTPException: 403 for another origin or none, 415 for another kind of body.
+    """
+    if request.method in _READING:
+        return
+    is_named = "sec-fetch-site" in request.headers or "origin" in request.headers
+    if not is_named or not _is_same_origin(request):
+        raise HTTPException(403, _FOREIGN)
+    if _read_kind(request) != "application/x-www-form-urlencoded":
+        raise HTTPException(415, "Send the form as application/x-www-form-urlencoded.")
 
 
 async def take_turn(request: Request) -> AsyncIterator[None]:
@@ -98,6 +149,10 @@ async def take_turn(request: Request) -> AsyncIterator[None]:
         yield
     finally:
         turns.release()
+
+
+def _read_kind(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _is_same_origin(request: Request) -> bool:

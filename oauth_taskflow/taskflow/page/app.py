@@ -11,10 +11,15 @@ from oauth_taskflow.taskflow.page import (
     connection_routes,
     consent_routes,
     endpoint_routes,
+    plain_forms,
     plain_routes,
     preset_routes,
 )
-from oauth_taskflow.taskflow.page.access import refuse_foreign_writes, take_turn
+from oauth_taskflow.taskflow.page.access import (
+    refuse_foreign_forms,
+    refuse_foreign_writes,
+    take_turn,
+)
 from oauth_taskflow.taskflow.page.border import Border
 from oauth_taskflow.taskflow.page.failures import HANDLERS
 from oauth_taskflow.taskflow.page.form_nulls import keep_nulls_out
@@ -45,6 +50,9 @@ def build_app() -> FastAPI:
     for router in ROUTERS:
         gates = [Depends(refuse_foreign_writes), Depends(take_turn)]
         app.include_router(router, dependencies=gates)
+    app.include_router(
+        plain_forms.router, dependencies=[Depends(refuse_foreign_forms), Depends(take_turn)]
+    )
     app.include_router(consent_routes.parking, dependencies=[Depends(take_turn)])
     app.mount("/static/{version}", StaticFiles(directory=_STATIC), name="static")
     app.add_middleware(Border)

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from oauth_taskflow.taskflow.page.failures import problem_answer
+from oauth_taskflow.taskflow.page.return_address import CALLBACK
 
 _LARGEST_BODY = 1 << 20
 _log = logging.getLogger(__name__)
@@ -61,7 +62,8 @@ class Border:
             return
         try:
             # The callback reads its body itself, and less of it.
-            receive_some = _limit_body(receive) if is_api else receive
+            is_callback = scope["path"].rstrip("/").endswith(CALLBACK)
+            receive_some = receive if is_callback else _limit_body(receive)
             await self.app(scope, receive_some, send_with_headers)
         except Exception as bug:  # noqa: BLE001  # its text may hold a secret, and Airflow would log it
             _log.error("A request of the page OAuth failed: %s", _describe(bug))

@@ -1,4 +1,7 @@
-"""Errors as answers: JSON with what happened, where, and what to do; no value of the request, and no traceback."""
+"""Errors as answers: what happened, where, and what to do; no value of the request, and no traceback.
+
+They are JSON, but a person who opened one of the app's own pages gets a page.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ from oauth_taskflow.errors import (
 )
 from oauth_taskflow.taskflow.grants.page_hints import name_button
 from oauth_taskflow.taskflow.page.places import base_path
+from oauth_taskflow.taskflow.page.rendering import render_page
 
 
 def problem_answer(
@@ -35,35 +39,52 @@ def problem_answer(
     return JSONResponse(body, status, headers=headers)
 
 
-def answer_error(_: Request, error: Exception) -> Response:
+def _answer(request: Request, status: int, what: str, **more: Any) -> Response:
+    if not _wants_page(request):
+        return problem_answer(status, what, **more)
+    headers = more.pop("headers", None)
+    page = render_page(
+        "refused.html", status=status, what=what, **{"where": "", "hint": "", **more}
+    )
+    page.headers.update(headers or {})
+    return page
+
+
+def _wants_page(request: Request) -> bool:
+    root = request.scope.get("root_path", "")
+    is_api = request.scope["path"].startswith((f"{root}/api/", "/api/"))
+    return "text/html" in request.headers.get("accept", "") and not is_api
+
+
+def answer_error(request: Request, error: Exception) -> Response:
     """An error of this package: 503 when the token store fails, else 409."""
     assert isinstance(error, OAuthTaskflowError)
     status = 503 if isinstance(error, TokenStoreError) and error.retryable else 409
     hint = error.hint
     if isinstance(error, ConnectionConfigError) and error.joined:
         hint = " ".join(problem.line for problem in error.joined)
-    return problem_answer(status, error.what, where=error.where, hint=name_button(hint))
+    return _answer(request, status, error.what, where=error.where, hint=name_button(hint))
 
 
 def answer_http_error(request: Request, error: Exception) -> Response:
     """401, 403, 404 and the like. A person who is not logged in and opens a page is sent to Airflow's login."""
     assert isinstance(error, StarletteHTTPException)
-    wants_page = "text/html" in request.headers.get("accept", "")
-    if error.status_code == 401 and request.method == "GET" and wants_page:
+    wants_html = "text/html" in request.headers.get("accept", "")
+    if error.status_code == 401 and request.method == "GET" and wants_html:
         back = f"{base_path()}{request.scope.get('root_path', '').removeprefix(base_path())}"
         target = quote(f"{back}/", safe="/")
         return RedirectResponse(f"{base_path()}/api/v2/auth/login?next={target}", 303)
-    return problem_answer(error.status_code, str(error.detail), headers=error.headers)
+    return _answer(request, error.status_code, str(error.detail), headers=error.headers)
 
 
-def answer_wrong_request(_: Request, error: Exception) -> Response:
+def answer_wrong_request(request: Request, error: Exception) -> Response:
     """422 with the place of each problem. The value is left out: it may be a secret that was put into the wrong field."""
     assert isinstance(error, RequestValidationError)
     places = [".".join(str(part) for part in each["loc"]) for each in error.errors()]
     problems = [
         f"{place}: {each['msg']}" for place, each in zip(places, error.errors(), strict=True)
     ]
-    return problem_answer(422, printable("; ".join(problems)))
+    return _answer(request, 422, printable("; ".join(problems)))
 
 
 def answer_wrong_draft(_: Request, error: Exception) -> Response:

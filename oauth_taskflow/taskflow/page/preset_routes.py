@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from airflow.api_fastapi.app import get_auth_manager
-from airflow.api_fastapi.auth.managers.models.resource_details import ConnectionDetails
-from airflow.configuration import conf
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -43,6 +40,7 @@ from oauth_taskflow.taskflow.page.connection_store import (
 )
 from oauth_taskflow.taskflow.page.rendering import answer_json
 from oauth_taskflow.taskflow.page.return_address import find_redirect_uri, find_weaknesses
+from oauth_taskflow.taskflow.page.visibility import list_addable_teams
 from oauth_taskflow.tokens.registry import open_store
 
 router = APIRouter(prefix="/api")
@@ -82,15 +80,7 @@ class EditedConnection(_Typed):
 @router.get("/presets", dependencies=[Depends(may_read_connections)])
 def list_presets(user: GetUserDep) -> Response:
     """The providers to choose from, and whether the user may add a connection: ``teams`` are those to add it for."""
-    teams = _list_teams(user)
-    manager = get_auth_manager()
-    allowed = [
-        team
-        for team in teams
-        if manager.is_authorized_connection(
-            method="POST", details=ConnectionDetails(team_name=team), user=user
-        )
-    ]
+    allowed = list_addable_teams(user)
     body = {"presets": list_choices(presets_folder()), "may_add": bool(allowed), "teams": allowed}
     return answer_json(body)
 
@@ -178,10 +168,3 @@ def _describe_saved(draft: Draft) -> dict[str, Any]:
         "decorator": write_decorator_lines(draft.conn_id),
         "spec": write_spec_lines(draft.conn_id),
     }
-
-
-def _list_teams(user: Any) -> list[str | None]:
-    """The teams of the user; None alone in a deployment without teams."""
-    if not conf.getboolean("core", "multi_team", fallback=False):
-        return [None]
-    return [None, *sorted(get_auth_manager().get_authorized_teams(user=user))]

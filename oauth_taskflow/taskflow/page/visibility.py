@@ -8,6 +8,7 @@ from typing import Literal
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
+from airflow.api_fastapi.auth.managers.models.resource_details import ConnectionDetails
 from airflow.providers.common.compat.sdk import conf
 
 Method = Literal["GET", "PUT", "POST", "DELETE"]
@@ -36,3 +37,18 @@ def find_visible_dags(user: BaseUser, dag_ids: set[str]) -> set[str]:
     if conf.getboolean("core", "multi_team", fallback=False):
         return dag_ids & manager.get_authorized_dag_ids(user=user)
     return set(manager.filter_authorized_dag_ids(dag_ids=dag_ids, user=user)) if dag_ids else set()
+
+
+def list_addable_teams(user: BaseUser) -> list[str | None]:
+    """The teams for which ``user`` may add a connection; None stands for a connection without one."""
+    manager = get_auth_manager()
+    teams: list[str | None] = [None]
+    if conf.getboolean("core", "multi_team", fallback=False):
+        teams += sorted(manager.get_authorized_teams(user=user))
+    return [
+        team
+        for team in teams
+        if manager.is_authorized_connection(
+            method="POST", details=ConnectionDetails(team_name=team), user=user
+        )
+    ]
