@@ -14,6 +14,7 @@ from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.tokens.sql.store import SqlTokenStore
 from oauth_taskflow.tokens.state.record import GrantState
 from tests.browser import grants
+from tests.browser.colours import BRAND, GRAY, head_of_airflow, read_colours
 from tests.browser.conftest import OpenPage, TakePicture
 from tests.browser.server import ApiServer
 
@@ -206,6 +207,26 @@ def test_the_page_follows_the_theme_of_airflow(
         )
     take_picture(page, "connections-dark")
     assert colors[False] != colors[True]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_api_theme_colours_the_page_as_it_does_airflows_own_elements(
+    store: SqlTokenStore, airflow_below: ApiServer, open_page: OpenPage, *, dark: bool
+) -> None:
+    page = open_page(server=airflow_below, dark=dark)
+    page.goto(f"{airflow_below.url}/connections")
+    solid = read_colours(page.get_by_role("button", name="Add Connection"))
+    sorting = read_colours(head_of_airflow(page).locator("button"))
+    head = read_colours(head_of_airflow(page))
+    title = read_colours(page.get_by_role("heading", name="Connections"))
+    assert solid["back"] == BRAND["600"]["value"]
+    assert head["border"] == GRAY["800" if dark else "200"]["value"]
+    show(page, airflow_below)
+    assert read_colours(page.get_by_role("link", name="New connection")) == solid
+    header = page.get_by_role("columnheader", name="Connection")
+    assert read_colours(header.get_by_role("button")) == sorting
+    assert read_colours(header) == head
+    assert read_colours(page.get_by_role("heading", name="OAuth connections")) == title
 
 
 def test_a_reader_sees_the_list_and_no_action(

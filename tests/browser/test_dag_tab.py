@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.api.scripted import Asked, Reply, scripted
+from tests.browser.colours import BRAND, head_of_airflow, read_colours
 from tests.browser.conftest import OpenPage, TakePicture
 from tests.browser.server import ApiServer
 
@@ -164,6 +165,23 @@ def test_below_a_path_and_in_the_dark_the_tab_is_the_same(
     shown = find_link(page, run_id)
     shown.wait_for()
     assert shown.get_attribute("href") == f"/tools/airflow/dags/tab/runs/{encode(run_id)}"
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_api_theme_colours_the_tab_as_it_does_airflows_own_elements(
+    airflow_below: ApiServer, open_page: OpenPage, run_id: str, *, dark: bool
+) -> None:
+    page = open_page(server=airflow_below, dark=dark)
+    page.goto(f"{airflow_below.url}/dags/tab/plugin/oauth-endpoints")
+    find_link(page, "contacts").wait_for()
+    own = page.locator(f"a[href='/tools/airflow/dags/tab/runs/{run_id}']").first
+    assert read_colours(find_link(page, "contacts"))["text"] == read_colours(own)["text"]
+    head = read_colours(page.get_by_role("columnheader", name="Destination"))
+    opener = read_colours(page.get_by_role("button", name="Details of contacts"))
+    page.goto(f"{airflow_below.url}/connections")
+    assert read_colours(head_of_airflow(page)) == head
+    assert read_colours(head_of_airflow(page).locator("button")) == opener
+    assert opener["text"] == BRAND["200" if dark else "800"]["value"]
 
 
 def encode(text: str) -> str:
