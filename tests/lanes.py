@@ -16,7 +16,7 @@ TESTS = Path(__file__).parent
 # Everything in these folders needs Airflow or a server.
 NEEDS_SERVERS = frozenset(
     TESTS / name
-    for name in ("browser", "celery", "end_to_end", "oidc_provider", "stores", "taskflow")
+    for name in ("browser", "celery", "end_to_end", "fab", "oidc_provider", "stores", "taskflow")
 )
 NOT_FAST = frozenset({"airflow", "full", "mariadb", "postgres", "slow"})
 # A test that uses this fixture, or a parameter with this value, needs the server that the mark names.

@@ -65,7 +65,7 @@ def test_the_gate_checks_everything_and_leaves_no_files_behind(checkout: Path) -
         "python scripts/generate_docs.py --check",
         "python -m pytest -n 2 --dist loadfile --ignore=tests/browser --ignore=tests/end_to_end"
         " --ignore=tests/stores --ignore=tests/tables --ignore=tests/celery"
-        " --ignore=tests/oidc_provider --cov --cov-report=",
+        " --ignore=tests/fab --ignore=tests/oidc_provider --cov --cov-report=",
         "coverage report --skip-covered",
     ]
     (combined,) = [call.split() for call in calls if "combine" in call]

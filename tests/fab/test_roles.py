@@ -1,0 +1,125 @@
+"""The page under Airflow's FAB auth manager (apache-airflow-providers-fab): its five roles, and one that only reads."""
+
+from __future__ import annotations
+
+import urllib.error
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from oauth_taskflow.testing import OAuthTestServer
+from tests.browser.server import ApiServer, Deployment
+
+pytestmark = [pytest.mark.airflow, pytest.mark.full]
+
+ROLES = ("Admin", "Op", "User", "Viewer", "Public", "Reader")
+ADD_USERS = """\
+import sys
+from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
+with get_application_builder() as builder:
+    manager = builder.sm
+    reader = manager.add_role("Reader")
+    manager.add_permission_to_role(reader, manager.create_permission("can_read", "Connections"))
+    for given in sys.argv[1:]:
+        role, password = given.split("=", 1)
+        name = role.lower()
+        assert manager.add_user(name, name, name, f"{name}@example.com", manager.find_role(role), password)
+"""
+MANAGER = "airflow.providers.fab.auth_manager"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[OAuthTestServer]:
+    """The authorization server and API."""
+    with OAuthTestServer(rotate=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def airflow(
+    tmp_path_factory: pytest.TempPathFactory, server: OAuthTestServer
+) -> Iterator[ApiServer]:
+    """An API server with a user of each role, and a connection that asks a person."""
+    deployment = Deployment(tmp_path_factory.mktemp("fab"))
+    deployment.environment |= {
+        "AIRFLOW__CORE__AUTH_MANAGER": f"{MANAGER}.fab_auth_manager.FabAuthManager",
+        "AIRFLOW__DATABASE__EXTERNAL_DB_MANAGERS": f"{MANAGER}.models.db.FABDBManager",
+    }
+    words = {role: f"a password of {role}" for role in ROLES}
+    deployment.passwords = {role.lower(): word for role, word in words.items()}
+    deployment.command("db", "migrate")
+    deployment.run(ADD_USERS, *(f"{role}={word}" for role, word in words.items()))
+    with ApiServer(deployment) as airflow:
+        airflow.add_connection("crm", server.connection_to_authorize())
+        yield airflow
+
+
+def ask(airflow: ApiServer, role: str, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    """Status and answer of the page's API to a user of ``role``."""
+    try:
+        token = airflow.log_in(role.lower())
+        return 200, airflow.call(method, f"/oauth/api{path}", body, token)
+    except urllib.error.HTTPError as error:
+        return error.code, None
+
+
+@pytest.mark.parametrize("role", ["User", "Viewer", "Public"])
+def test_roles_without_permission_on_connections_see_nothing(airflow: ApiServer, role: str) -> None:
+    for method, path, body in (
+        ("GET", "/connections", None),
+        ("GET", "/presets", None),
+        ("POST", "/connections", {"conn_id": "new"}),
+        ("POST", "/connections/crm/form", {}),
+        ("POST", "/connections/crm/refresh", {}),
+        ("POST", "/connections/crm/consent/offer", {}),
+        ("POST", "/connections/crm/consent", {"way": "browser"}),
+    ):
+        assert ask(airflow, role, method, path, body)[0] == 403, path
+
+
+@pytest.mark.parametrize("role", ["Admin", "Op"])
+def test_admin_and_op_may_do_everything(airflow: ApiServer, role: str) -> None:
+    status, listing = ask(airflow, role, "GET", "/connections")
+    assert status == 200
+    (row,) = [one for one in listing["connections"] if one["conn_id"] == "crm"]
+    assert {"connect", "test"} <= set(row["actions"])
+    assert listing["may_add"] is True
+    assert ask(airflow, role, "POST", "/connections/crm/form", {})[0] == 200
+    plugins = airflow.call("GET", "/api/v2/plugins", token=airflow.log_in(role.lower()))
+    assert "oauth_taskflow" in {one["name"] for one in plugins["plugins"]}
+
+
+def test_a_role_that_reads_connections_sees_the_list_and_no_action(airflow: ApiServer) -> None:
+    status, listing = ask(airflow, "Reader", "GET", "/connections")
+    assert status == 200
+    (row,) = [one for one in listing["connections"] if one["conn_id"] == "crm"]
+    assert (row["actions"], listing["may_add"]) == ([], False)
+    assert ask(airflow, "Reader", "POST", "/connections/crm/form", {})[0] == 403
+    assert ask(airflow, "Reader", "POST", "/connections/crm/consent", {"way": "browser"})[0] == 403
+
+
+def bring_answer(airflow: ApiServer, role: str) -> str:
+    """The ticket of a consent that a user of ``role`` began and a person gave."""
+    status, begun = ask(airflow, role, "POST", "/connections/crm/consent", {"way": "browser"})
+    assert status == 200
+    consent = requests.get(begun["authorization_url"], allow_redirects=False, timeout=60)
+    back = requests.get(consent.headers["Location"], allow_redirects=False, timeout=60)
+    assert back.status_code == 303
+    return urlsplit(back.headers["Location"]).fragment.rpartition("/")[2]
+
+
+def test_an_op_connects_and_another_user_cannot_finish_it(airflow: ApiServer) -> None:
+    finish = "/connections/crm/consent/finish"
+    ticket = bring_answer(airflow, "Op")
+    assert ask(airflow, "Admin", "POST", finish, {"ticket": ticket})[0] == 409
+    ticket = bring_answer(airflow, "Op")
+    status, connected = ask(airflow, "Op", "POST", finish, {"ticket": ticket})
+    assert status == 200
+    assert connected["conn_id"] == "crm"
+    _, listing = ask(airflow, "Admin", "GET", "/connections")
+    (row,) = [one for one in listing["connections"] if one["conn_id"] == "crm"]
+    assert row["health"] == "healthy"
+    assert row["grants"][0]["consented_by"] == "op"
