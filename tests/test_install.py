@@ -55,6 +55,11 @@ def install(
     )
 
 
+def test_python_keeps_its_bytecode_also_where_the_machine_forbids_it(checkout: Path) -> None:
+    done = install(checkout, 'echo "${PYTHONDONTWRITEBYTECODE:-kept}"', PYTHONDONTWRITEBYTECODE="1")
+    assert done.stdout == "kept\n"
+
+
 def test_a_machine_without_a_supported_python_gets_a_message(checkout: Path) -> None:
     tools = checkout / "bin"
     tools.mkdir()
