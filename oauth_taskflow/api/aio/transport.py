@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -37,12 +38,20 @@ def tls_context(
             context = ssl.create_default_context(
                 cafile=None if is_folder else verify, capath=verify if is_folder else None
             )
+        elif verify and cert is None:
+            context = _default_context()
         else:
             context = httpx.create_ssl_context(verify=verify, trust_env=False)
     if cert is not None:
         with usable_file("cert", conn_id):
             context.load_cert_chain(*((cert,) if isinstance(cert, str) else cert))
     return context
+
+
+@cache
+def _default_context() -> ssl.SSLContext:
+    """One for all sessions of a process: reading the certificates of all authorities takes 20 ms."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def proxy_mounts(
