@@ -9,6 +9,7 @@ from tests.lanes import (
     pytest_collection_modifyitems,
     pytest_configure,
     pytest_ignore_collect,
+    pytest_runtest_call,
 )
 from tests.mariadb import mariadb_url
 from tests.postgres import postgres_url
@@ -20,6 +21,7 @@ __all__ = [
     "pytest_collection_modifyitems",
     "pytest_configure",
     "pytest_ignore_collect",
+    "pytest_runtest_call",
 ]
 
 # The machine is shared, and the first call into a library imports half of it: a slow example says nothing about the code.

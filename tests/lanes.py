@@ -5,9 +5,12 @@ The fast tests load no Airflow, start no database server and no browser, and nei
 
 from __future__ import annotations
 
+import asyncio
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Generator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from hypothesis import settings
@@ -27,6 +30,9 @@ MARKS = {
     "postgres": "postgres",
     "postgresql": "postgres",
 }
+# Seconds. A test that waits for a condition looks again after less.
+LONGEST_SLEEP = 0.05
+T = TypeVar("T")
 
 
 class WithoutAirflow:
@@ -39,6 +45,45 @@ class WithoutAirflow:
             raise ImportError(msg)
 
 
+class Sleeps:
+    """Long sleeps of this process, with the places that called for them."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def watch(self) -> None:
+        """Note the calls of ``time.sleep`` and ``asyncio.sleep`` from now on."""
+        sleep, async_sleep = time.sleep, asyncio.sleep
+
+        def watched(seconds: float, /) -> None:
+            self._note(seconds)
+            sleep(seconds)
+
+        async def async_watched(delay: float, result: T | None = None) -> T | None:
+            self._note(delay)
+            return await async_sleep(delay, result)
+
+        time.sleep, asyncio.sleep = watched, async_watched  # type: ignore[assignment]  # as generic as the real one
+
+    def _note(self, seconds: float) -> None:
+        if seconds > LONGEST_SLEEP:
+            caller = sys._getframe(2)
+            self.found.append(f"{caller.f_code.co_filename}:{caller.f_lineno}: {seconds:g} s")
+
+    def refuse(self) -> None:
+        """Fail the running test if it slept."""
+        found, self.found = self.found, []
+        if found:
+            pytest.fail(
+                "The fast tests do not sleep: wait for a condition, use a fake clock, or mark this test with"
+                f" pytest.mark.slow. It slept at {', '.join(found)}",
+                pytrace=False,
+            )
+
+
+SLEEPS = Sleeps()
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the two options."""
     lanes = parser.getgroup("oauth-taskflow")
@@ -47,18 +92,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse Airflow in a fast run, and generate more examples in a full one."""
+    """Refuse Airflow and sleeps in a fast run, and generate more examples in a full one."""
     if config.getoption("--full"):
         settings.load_profile("thorough")
     if config.getoption("--fast"):
         hook: list[object] = sys.meta_path  # type: ignore[assignment]  # find_spec is all a hook needs
         hook.insert(0, WithoutAirflow())
+        SLEEPS.watch()
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave out the folders whose collection alone would load Airflow."""
     folders = {collection_path, *collection_path.parents}
     return True if config.getoption("--fast") and folders & NEEDS_SERVERS else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, T, T]:
+    """Fail the test that slept, or whose fixtures did."""
+    result = yield
+    SLEEPS.refuse()
+    return result
 
 
 @pytest.hookimpl(tryfirst=True)

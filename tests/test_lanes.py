@@ -13,6 +13,31 @@ from tests.lanes import WithoutAirflow
 ROOT = Path(__file__).resolve().parents[1]
 
 
+SLEEPING = """
+import asyncio
+import threading
+import time
+
+
+def test_directly():
+    time.sleep(0.06)
+
+
+def test_on_a_loop():
+    asyncio.run(asyncio.sleep(0.06))
+
+
+def test_in_a_thread():
+    thread = threading.Thread(target=time.sleep, args=(0.06,))
+    thread.start()
+    thread.join()
+
+
+def test_that_polls():
+    time.sleep(0.01)
+"""
+
+
 def collect_tests(*arguments: str) -> str:
     """The tests that pytest would run, one a line."""
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *arguments]
@@ -52,3 +77,15 @@ def test_a_fast_run_refuses_airflow() -> None:
     with pytest.raises(ImportError, match=r"mark this test with pytest\.mark\.airflow"):
         hook.find_spec("airflow.sdk", None, None)
     assert hook.find_spec("airflow_like", None, None) is None  # type: ignore[func-returns-value]  # that is the point
+
+
+@pytest.mark.slow
+def test_a_fast_run_fails_tests_that_sleep(tmp_path: Path) -> None:
+    file = tmp_path / "test_sleeps.py"
+    file.write_text(SLEEPING)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.lanes", "--rootdir", str(tmp_path)]
+    places = {"cwd": ROOT, "capture_output": True, "text": True, "check": False}
+    done = subprocess.run([*command, "--fast", str(file)], **places)  # type: ignore[call-overload]  # a mapping of its options
+    assert "3 failed, 1 passed" in done.stdout
+    assert f"mark this test with pytest.mark.slow. It slept at {file}:8: 0.06 s" in done.stdout
+    assert "4 passed" in subprocess.run([*command, str(file)], **places).stdout  # type: ignore[call-overload]  # as above
