@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -87,16 +88,46 @@ def layer_of(dotted: str) -> str:
     return dotted.partition(".")[0] or "__init__"
 
 
+class FileFacts(NamedTuple):
+    """The imports of a file, late ones included; those that run too; and the functions of 50 lines or more."""
+
+    imports: tuple[ast.Import | ast.ImportFrom, ...]
+    run: tuple[ast.Import | ast.ImportFrom, ...]
+    long_functions: tuple[str, ...]
+
+
 @cache  # several tests look at all files, and reading one costs more than all they do with it
-def statements_of(path: Path) -> tuple[ast.stmt, ...]:
-    """The imports of a file, late ones included."""
-    nodes = ast.walk(ast.parse(path.read_text()))
-    return tuple(node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom))
+def facts_of(path: Path) -> FileFacts:
+    tree = ast.parse(path.read_text())
+    every = tuple(statements_below(tree))
+    found = tuple(node for node in every if isinstance(node, ast.Import | ast.ImportFrom))
+    unread = {
+        below
+        for node in every
+        if isinstance(node, ast.If)
+        and isinstance(node.test, ast.Name)
+        and node.test.id == "TYPE_CHECKING"
+        for below in statements_below(ast.Module(node.body, []))
+    }
+    functions = (node for node in every if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    long = (one.name for one in functions if (one.end_lineno or 0) - one.body[0].lineno >= 50)
+    return FileFacts(found, tuple(node for node in found if node not in unread), tuple(long))
+
+
+def statements_below(tree: ast.AST) -> Iterator[ast.AST]:
+    """All statements, without the expressions in them, which are most of a tree."""
+    left = [tree]
+    while left:
+        node = left.pop()
+        for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+            below = getattr(node, field, ())
+            yield from below
+            left += below
 
 
 def imports_of(path: Path) -> Iterator[str]:
     """Every module of ours that ``path`` imports, late imports included, as ``layer.module``."""
-    for node in statements_of(path):
+    for node in facts_of(path).imports:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("oauth_taskflow"):
             yield (node.module or "").removeprefix("oauth_taskflow").lstrip(".")
         elif isinstance(node, ast.Import):
@@ -124,24 +155,14 @@ def test_imports_point_downwards() -> None:
     assert [problem for path in checked for problem in foreign_imports(path)] == []
 
 
-def for_types_only(tree: ast.Module) -> set[ast.AST]:
-    """The statements below ``if TYPE_CHECKING``, which import nothing when the program runs."""
-    tests = [node for node in ast.walk(tree) if isinstance(node, ast.If)]
-    kept = [
-        part for node in tests if ast.unparse(node.test) == "TYPE_CHECKING" for part in node.body
-    ]
-    return {below for part in kept for below in ast.walk(part)}
-
-
 @cache
 def names_imported_by(path: Path) -> frozenset[str]:
     """Every module that ``path`` may import when it runs, and every name that may be one."""
-    tree = ast.parse(path.read_text())
     found: set[str] = set()
-    for node in set(ast.walk(tree)) - for_types_only(tree):
+    for node in facts_of(path).run:
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
-        elif isinstance(node, ast.ImportFrom):
+        else:
             found |= {f"{node.module}.{name.name}" for name in node.names} | {node.module or ""}
     return frozenset(found)
 
@@ -235,7 +256,7 @@ def test_no_spans_are_written_and_metrics_in_one_place_only() -> None:
     found = [
         f"{path.name}: {ast.unparse(node)}"
         for path in modules()
-        for node in statements_of(path)
+        for node in facts_of(path).imports
         if writers & set(ast.unparse(node).replace(".", " ").replace(",", " ").split())
     ]
     assert sorted(found) == [
@@ -308,19 +329,11 @@ def python_files() -> list[Path]:
     return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
-def long_functions(path: Path) -> list[str]:
-    return [
-        f"{path.relative_to(ROOT)}: {node.name}"
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and (node.end_lineno or 0) - node.body[0].lineno >= 50
-    ]
-
-
 def test_no_file_passes_400_lines_and_no_function_50() -> None:
     files = python_files()
     assert [p for p in files if len(p.read_text().splitlines()) > 400] == []
-    assert [name for path in files for name in long_functions(path)] == []
+    found = {path.relative_to(ROOT): facts_of(path).long_functions for path in files}
+    assert {path: long for path, long in found.items() if long} == {}
 
 
 @pytest.mark.airflow
