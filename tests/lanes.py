@@ -92,10 +92,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse Airflow and sleeps in a fast run, and generate more examples in a full one."""
+    """Refuse Airflow and sleeps in a fast run, which has fewer generated examples than the gate; a full one has more."""
     if config.getoption("--full"):
         settings.load_profile("thorough")
     if config.getoption("--fast"):
+        settings.load_profile("quick")
         hook: list[object] = sys.meta_path  # type: ignore[assignment]  # find_spec is all a hook needs
         hook.insert(0, WithoutAirflow())
         SLEEPS.watch()

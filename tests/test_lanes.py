@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.lanes import WithoutAirflow
 
@@ -38,11 +39,16 @@ def test_that_polls():
 """
 
 
-def collect_tests(*arguments: str) -> str:
-    """The tests that pytest would run, one a line."""
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *arguments]
+def run_pytest(*arguments: str) -> str:
+    """What pytest prints."""
+    command = [sys.executable, "-m", "pytest", "-q", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return done.stdout
+
+
+def collect_tests(*arguments: str) -> str:
+    """The tests that pytest would run, one a line."""
+    return run_pytest("--collect-only", *arguments)
 
 
 @pytest.mark.slow
@@ -72,6 +78,16 @@ def test_tests_marked_full_run_only_with_the_option_full() -> None:
     assert "::" in collect_tests("--full", series)
 
 
+def test_a_fast_run_generates_fewer_examples_than_the_gate_and_a_full_one_more(
+    pytestconfig: pytest.Config,
+) -> None:
+    lanes = ("--fast", "--full")
+    expected = {(True, False): 20, (False, False): 100, (False, True): 1000}
+    chosen = tuple(bool(pytestconfig.getoption(lane)) for lane in lanes)
+    assert settings.default is not None
+    assert settings.default.max_examples == expected[chosen]
+
+
 def test_a_fast_run_refuses_airflow() -> None:
     hook = WithoutAirflow()
     with pytest.raises(ImportError, match=r"mark this test with pytest\.mark\.airflow"):
@@ -83,9 +99,8 @@ def test_a_fast_run_refuses_airflow() -> None:
 def test_a_fast_run_fails_tests_that_sleep(tmp_path: Path) -> None:
     file = tmp_path / "test_sleeps.py"
     file.write_text(SLEEPING)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.lanes", "--rootdir", str(tmp_path)]
-    places = {"cwd": ROOT, "capture_output": True, "text": True, "check": False}
-    done = subprocess.run([*command, "--fast", str(file)], **places)  # type: ignore[call-overload]  # a mapping of its options
-    assert "3 failed, 1 passed" in done.stdout
-    assert f"mark this test with pytest.mark.slow. It slept at {file}:8: 0.06 s" in done.stdout
-    assert "4 passed" in subprocess.run([*command, str(file)], **places).stdout  # type: ignore[call-overload]  # as above
+    arguments = ("-p", "tests.lanes", "--rootdir", str(tmp_path), str(file))
+    fast = run_pytest("--fast", *arguments)
+    assert "3 failed, 1 passed" in fast
+    assert f"mark this test with pytest.mark.slow. It slept at {file}:8: 0.06 s" in fast
+    assert "4 passed" in run_pytest(*arguments)

@@ -15,6 +15,7 @@ from tests.consents.conftest import STATE, make_pending
 from tests.consents.test_sql import age_rows, read_table
 from tests.tokens.conftest import KEY
 
+pytestmark = pytest.mark.slow
 ANSWER = (("code", "c"), ("state", STATE))
 BOUNDARIES = [(number, moment) for number in (0, 1) for moment in ("before", "after")]
 

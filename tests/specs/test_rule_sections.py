@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,12 @@ from oauth_taskflow.specs.rules.registry import (
 )
 
 FILES = sorted(Path(__file__).parent.glob("*valid/*.yaml"))
+
+
+@cache  # checking all files takes longer than all tests of this file
+def _endpoints() -> list[EndpointView]:
+    views = [checked.view for checked in map(check_file, FILES) if checked.view is not None]
+    return [each for view in views for each in view.endpoints]
 
 
 def _without(view: EndpointView, sections: tuple[str, ...]) -> EndpointView:
@@ -39,8 +46,7 @@ ABOUT = sorted({rule.about for rule, _ in ENDPOINT_RULES if rule.about})
 @pytest.mark.parametrize("about", ABOUT)
 def test_rules_about_a_key_find_nothing_without_it(about: tuple[str, ...]) -> None:
     checks = [check for rule, check in ENDPOINT_RULES if rule.about == about]
-    views = [checked.view for checked in map(check_file, FILES) if checked.view is not None]
-    endpoints = [_without(each, about) for view in views for each in view.endpoints]
+    endpoints = [_without(each, about) for each in _endpoints()]
 
     found = [finding for check in checks for view in endpoints for finding in check(view)]
 
@@ -56,7 +62,6 @@ def test_a_rule_cannot_be_about_a_key_that_does_not_exist() -> None:
 
 @pytest.mark.slow
 def test_leaving_rules_out_changes_no_finding() -> None:
-    views = [checked.view for checked in map(check_file, FILES) if checked.view is not None]
-    for endpoint in (each for view in views for each in view.endpoints):
+    for endpoint in _endpoints():
         every = {(rule, found) for rule, check in ENDPOINT_RULES for found in check(endpoint)}
         assert every == set(run_rules(endpoint))
