@@ -6,6 +6,7 @@ The fast tests load no Airflow, start no database server and no browser, and nei
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import time
 from collections.abc import Generator, Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 TESTS = Path(__file__).parent
 # Everything in these folders needs Airflow or a server.
@@ -33,6 +34,12 @@ MARKS = {
 # Seconds. A test that waits for a condition looks again after less.
 LONGEST_SLEEP = 0.05
 T = TypeVar("T")
+
+# The machine is shared, and the first call into a library imports half of it: a slow example says nothing about the code.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", settings.get_profile("patient"), max_examples=20)
+settings.register_profile("thorough", settings.get_profile("patient"), max_examples=1000)
+settings.load_profile("patient")
 
 
 class WithoutAirflow:
@@ -106,6 +113,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Leave out the folders whose collection alone would load Airflow."""
     folders = {collection_path, *collection_path.parents}
     return True if config.getoption("--fast") and folders & NEEDS_SERVERS else None
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from looking through ten thousand tests again and again."""
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
