@@ -164,10 +164,10 @@ def test_a_slow_token_blocks_no_other_call_and_occupies_few_threads(
 
     async def talk(session: AsyncOAuthSession) -> int:
         calls = [asyncio.create_task(session.get("/x")) for _ in range(50)]
-        while not waiting:  # a blocked loop would not come back before the token does
+        while len(waiting) < 4:  # a blocked loop would not come back before the token does
             await asyncio.sleep(0.01)
-        await asyncio.sleep(0.1)
-        assert len(waiting) <= 4
+        await asyncio.sleep(0.05)
+        assert len(waiting) == 4
         release.set()
         return len(await asyncio.gather(*calls))
 
