@@ -52,7 +52,7 @@ class _MappedOriginal:
         self.operator = Original(_mapped_state(made), names)
         self.arguments = Original(made.partial_kwargs, own.keys())
         # Airflow's class of what an operator is mapped over.
-        self.over = type(made.expand_input)
+        self.over: Any = type(made.expand_input)
         is_simple = self.operator.is_alike is None and self.arguments.is_alike is None
         self.is_alike: bool | None = None if is_simple else False
 
@@ -110,7 +110,8 @@ def make_mapped(
         if len(_mapped_originals) < _MOST and _is_airflows(BaseOperator.__init__):
             _mapped_originals[key] = _MappedOriginal(made, own)
     elif original.is_alike is None:
-        is_placed = is_registered(made, dag, sizes) and type(made.task_group) is ProxyType
+        group: Any = made.task_group
+        is_placed = is_registered(made, dag, sizes) and type(group) is ProxyType
         original.is_alike = is_placed and _is_same_mapped(made, _copy_mapped(original, own, over))
     return made
 

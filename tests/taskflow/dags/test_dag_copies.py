@@ -127,7 +127,7 @@ def test_what_airflow_checks_together_is_checked_for_each_combination() -> None:
     assert is_copied(copies)
     spec = read(TEXT.format(dag_id="x") + "schedule: '@daily'\nstart_date: 2026-01-01\n")
     made: list[str] = []
-    real = DAG.__attrs_post_init__  # type: ignore[attr-defined]  # of attrs
+    real: Any = DAG.__attrs_post_init__
 
     def note(self: DAG) -> None:
         made.append(self.dag_id)
@@ -142,7 +142,8 @@ def test_what_airflow_checks_together_is_checked_for_each_combination() -> None:
 
 
 def test_a_dag_with_state_of_its_own_is_left_to_airflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    numbers, real = count(), DAG.__attrs_post_init__  # type: ignore[attr-defined]  # of attrs
+    numbers = count()
+    real: Any = DAG.__attrs_post_init__
 
     def number(self: Any) -> None:
         real(self)

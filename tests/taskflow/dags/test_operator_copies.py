@@ -226,7 +226,8 @@ def map_four(*, copied: bool, shared: dict[str, Any]) -> DAG:
     with a_dag() as dag:
         for number in range(4):
             before = ParentBatchesOperator(**own(number))
-            for name, over in (("list", [{"a": number}, {"b": 2}]), ("result", before.output)):
+            values: dict[str, Any] = {"list": [{"a": number}, {"b": 2}], "result": before.output}
+            for name, over in values.items():
                 arguments = {**own_mapped(number), "task_id": f"{name}{number}"}
                 if copied:
                     made = make_mapped(EndpointOperator, shared, arguments, {"item": over})
