@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,5 @@ def test_the_dag_file_of_the_docs_loads(airflow_home: Any) -> None:
     assert dag.max_active_runs == 1
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("airflow.providers.slack") is None,
-    reason="apache-airflow-providers-slack is not installed",
-)
 def test_the_slack_notifier_of_the_docs_takes_these_arguments(airflow_home: Any) -> None:
     exec(BLOCKS[1], {})
