@@ -9,7 +9,7 @@ from msgspec import UNSET
 from oauth_taskflow.destinations.base import Description, Output
 from oauth_taskflow.engine.contract_figures import contract_figures
 from oauth_taskflow.engine.output_location import destination_kind
-from oauth_taskflow.engine.summary import EndpointSummary, describe_further, name_datasets
+from oauth_taskflow.engine.summary import EndpointSummary, add_up_datasets, describe_further
 from oauth_taskflow.specs.windows import move_interval
 from oauth_taskflow.waits import Waits
 
@@ -30,6 +30,7 @@ def summarize_run(
     if run.endpoint.incremental is not None:
         moved = move_interval(run.endpoint.incremental, run.interval)
         interval = [moved.start.isoformat() if moved.start else "", moved.end.isoformat()]
+    datasets = add_up_datasets(description)
     return EndpointSummary(
         endpoint=run.name,
         rows=summary.rows,
@@ -49,7 +50,8 @@ def summarize_run(
         map_index=run.map_index,
         warnings=[*summary.warnings, *filter(None, [late])],
         destination=destination_kind(run.endpoint),
-        datasets=name_datasets(description),
+        datasets=list(datasets),
+        dataset_bytes=list(datasets.values()),
         further=describe_further(run.endpoint, description),
         waits=waits.seconds(),
         **contract_figures(summary),

@@ -37,8 +37,8 @@ class EndpointSummary(Struct, frozen=True, omit_defaults=True):
     outside the window. ``watermark`` is the highest value of the incremental field, and ``interval`` the span that was
     read (ISO 8601; an empty start means from the beginning). ``map_index`` is that of a mapped instance; ``token_refreshes`` counts the refreshes that this process
     caused. ``warnings`` are for people. ``destination`` is the kind of destination that reads the files back. ``resumed``
-    counts the attempts whose records this one went on with. ``datasets`` are the URIs of the real objects, for lineage. With several
-    destinations, files, bytes and manifest are those of the first, and ``further`` has those of the others in their order. ``schema`` is the
+    counts the attempts whose records this one went on with. ``datasets`` are the URIs of the real objects, for lineage, and
+    ``dataset_bytes`` what was written to each of them. With several destinations, files, bytes and manifest are those of the first, and ``further`` has those of the others in their order. ``schema`` is the
     JSON Schema of the records, ``rejected`` counts the records that the contract left out, ``discarded`` the values by their paths.
     ``drift`` names what changed in the schema since the run before. ``waits`` are the seconds that requests of the last attempt waited,
     by reason; those of requests at the same time add up.
@@ -65,6 +65,7 @@ class EndpointSummary(Struct, frozen=True, omit_defaults=True):
     outside: int = 0
     resumed: int = 0
     datasets: list[str] = []
+    dataset_bytes: list[int] = []
     further: list[FurtherOutput] = []
     schema: dict[str, Any] | None = None
     rejected: int = 0
@@ -92,10 +93,14 @@ def describe_further(endpoint: Endpoint, description: Description) -> list[Furth
     ]
 
 
-def name_datasets(description: Description) -> list[str]:
-    """Returns the URIs of the real objects at all destinations, each once, the first destination's first."""
-    names = [each.dataset for each in (description, *description.further)]
-    return [name for name in dict.fromkeys(names) if name is not None]
+def add_up_datasets(description: Description) -> dict[str, int]:
+    """Returns the URIs of the real objects at all destinations, the first destination's first, with the bytes written."""
+    sizes: dict[str, int] = {}
+    for each in (description, *description.further):
+        if each.dataset is not None:
+            written = sum(part.bytes for part in each.parts)
+            sizes[each.dataset] = sizes.get(each.dataset, 0) + written
+    return sizes
 
 
 class EndpointTotal(Struct, frozen=True):
@@ -120,6 +125,7 @@ class EndpointTotal(Struct, frozen=True):
     filtered: int | UnsetType = UNSET
     outside: int | UnsetType = UNSET
     datasets: list[str] | UnsetType = UNSET
+    dataset_bytes: list[int] | UnsetType = UNSET
     manifests: list[str] = []
     schema: dict[str, Any] | UnsetType = UNSET
     rejected: int | UnsetType = UNSET
@@ -139,6 +145,11 @@ def add_up(
     Raises:
         InvalidRecord: the watermarks are of different kinds.
     """
+    sizes = {name: 0 for summary in summaries for name in summary.datasets}
+    for summary in summaries:
+        # A task that an earlier release ran named no sizes.
+        for name, size in zip(summary.datasets, summary.dataset_bytes, strict=False):
+            sizes[name] += size
     watermark = Watermark("watermark", missing="include", form=form)
     warnings = WarningList()
     for text in (text for summary in summaries for text in summary.warnings):
@@ -162,7 +173,8 @@ def add_up(
         files=[file for summary in summaries for file in summary.files],
         conn_id=summaries[0].conn_id if summaries else None,
         destination=_kind(summaries),
-        datasets=list(dict.fromkeys(name for s in summaries for name in s.datasets)) or UNSET,
+        datasets=list(sizes) or UNSET,
+        dataset_bytes=list(sizes.values()) or UNSET,
         warnings=warnings.texts(),
         manifests=[summary.manifest for summary in summaries],
         waits=add_waits(summary.waits for summary in summaries) or UNSET,

@@ -61,18 +61,17 @@ def describe_for_openlineage(summary: Mapping[str, Any] | None) -> Any:
 
     extractors = import_module("airflow.providers.openlineage.extractors")
     facets = _schema_facets(summary.get("schema"))
-    sizes = [summary.get("bytes"), *(one["bytes"] for one in summary.get("further") or ())]
     outputs = [
         OutputDataset(
             *name_for_openlineage(uri),
             facets=facets,
             outputFacets={
                 "outputStatistics": OutputStatisticsOutputDatasetFacet(
-                    rowCount=summary["rows"], size=sizes[at] if at < len(sizes) else None
+                    rowCount=summary["rows"], size=size
                 )
             },
         )
-        for at, uri in enumerate(names)
+        for uri, size in zip(names, summary["dataset_bytes"], strict=True)
     ]
     return extractors.OperatorLineage(outputs=outputs)
 
