@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 FOLDER = Path(__file__).with_name("providers")
@@ -11,7 +12,19 @@ _TITLE = re.compile(rb"(?m)^title:[ \t]*(.*)$")
 
 def list_files(*more: Path) -> dict[str, Path]:
     """Returns the file of each preset by name; a file in one of the folders ``more`` replaces the package's file of that name."""
-    return {path.stem.lower(): path for folder in (FOLDER, *more) for path in folder.glob("*.yaml")}
+    files = dict(_packaged_files())
+    for folder in more:
+        files |= _find_files(folder)
+    return files
+
+
+@cache  # they stay as they were installed, and each connection with a provider looks for one
+def _packaged_files() -> dict[str, Path]:
+    return _find_files(FOLDER)
+
+
+def _find_files(folder: Path) -> dict[str, Path]:
+    return {path.stem.lower(): path for path in folder.glob("*.yaml")}
 
 
 def read_title(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
 import jmespath
 import jsonschema
@@ -16,7 +17,7 @@ from oauth_taskflow.presets.fill import fill
 from oauth_taskflow.presets.load import load_preset, preset_names
 from oauth_taskflow.presets.model import Preset, RefreshRules
 from oauth_taskflow.presets.schema import preset_schema
-from oauth_taskflow.presets.titles import FOLDER
+from oauth_taskflow.presets.titles import FOLDER, list_files
 from oauth_taskflow.specs.yaml_reader import load_text
 from tests.presets.places import places_of
 
@@ -203,3 +204,10 @@ def test_unverified_presets_never_allow_resending_a_refresh_token() -> None:
     hearsay = Preset(title="T", refresh=RefreshRules(rotation="none"))
     assert hearsay.resend_window_s == 0
     assert replace(hearsay, verified="2026-11").resend_window_s == math.inf
+
+
+def test_files_of_an_own_folder_are_seen_at_once_and_only_when_it_is_named(tmp_path: Path) -> None:
+    for name in ("first", "Second"):
+        (tmp_path / f"{name}.yaml").touch()
+        assert list_files(tmp_path)[name.lower()] == tmp_path / f"{name}.yaml"
+    assert len(list_files(tmp_path)) == len(list_files()) + 2
