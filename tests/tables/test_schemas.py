@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from oauth_taskflow.errors import DestinationError
-from tests.tables.kinds import Kind, put, read_rows
+from tests.tables.kinds import Kind, connect, put, read_rows
 
 
 def skip_warehouses(kind: Kind) -> None:
@@ -92,6 +92,24 @@ def test_a_column_of_any_json_takes_everything(kind: Kind, tmp_path: Path) -> No
         (3, '"b"'),
         (4, "[1.5]"),
     ]
+
+
+def test_items_of_several_types_keep_their_kind_from_run_to_run(kind: Kind, tmp_path: Path) -> None:
+    mixed, digits = [1, "2"], [2**70, 1]
+    values: dict[str, Any] = {
+        "mixed": mixed,
+        "digits": digits,
+        "lists": [[mixed], []],
+        "owner": {"mixed": mixed},
+        "owners": [{"mixed": mixed, "digits": digits}],
+    }
+    for run in ("r1", "r2"):
+        put(kind, tmp_path, [{"id": 1, **values}], run)
+    for _ in range(2):
+        records = [{"id": 2, **values, "late": mixed}]
+        part = put(kind, tmp_path, records, "r3").parts[0]
+        destination = connect(kind, tmp_path, "r3")
+        assert list(destination.read(part.path, 0, 2, selector=part.selector)) == records
 
 
 def test_a_field_named_like_a_technical_column_is_refused(kind: Kind, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """The Arrow schema of a table in a lake: a text that holds digits or JSON says so in the metadata of its own field.
 
 Parquet files of ours keep the whole type with each column. A lake unites the metadata of a column over all runs, so there each
-field, nested ones included, has only what never changes. Iceberg keeps no metadata of Arrow: there the kinds are in
-a property of the table, by path.
+field, nested ones included, has only what never changes. Delta Lake keeps no metadata of the items of a list: there the
+field of the list says what they are. Iceberg keeps no metadata of Arrow: there the kinds are in a property of the table, by path.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from oauth_taskflow.destinations.arrow.types import (
 from oauth_taskflow.record_schema.model import FieldType, Kind, RecordSchema
 
 _KIND = b"oauth_taskflow.kind"
+# Behind the name above: the items of the list, or of the lists in it.
+_ITEMS = b"[]"
 _KEPT_AS_TEXT = frozenset({"decimal", "json"})
 NO_KINDS: Mapping[str, str] = MappingProxyType({})
 
@@ -32,7 +34,10 @@ def to_lake_schema(schema: RecordSchema) -> pa.Schema:
 
 
 def _to_field(name: str, field_type: FieldType) -> pa.Field:
-    metadata = {_KIND: field_type.kind} if field_type.kind in _KEPT_AS_TEXT else None
+    key, innermost = _KIND, field_type
+    while innermost.kind == "list" and innermost.item is not None:
+        key, innermost = key + _ITEMS, innermost.item
+    metadata = {key: innermost.kind} if innermost.kind in _KEPT_AS_TEXT else None
     return pa.field(name, _to_type(field_type), metadata=metadata)
 
 
@@ -66,12 +71,23 @@ def from_lake_schema(schema: pa.Schema, kinds: Mapping[str, str] = NO_KINDS) -> 
     return RecordSchema({field.name: _from_field(field, field.name, kinds) for field in schema})
 
 
-def _from_field(field: pa.Field, path: str, kinds: Mapping[str, str]) -> FieldType:
-    kind = kinds.get(path) or (field.metadata or {}).get(_KIND, b"").decode()
+def _from_field(
+    field: pa.Field,
+    path: str,
+    kinds: Mapping[str, str],
+    from_list: Mapping[bytes, bytes] = MappingProxyType({}),
+) -> FieldType:
+    metadata = {**from_list, **(field.metadata or {})}
+    kind = kinds.get(path) or metadata.get(_KIND, b"").decode()
     if kind in _KEPT_AS_TEXT:
         return FieldType(cast("Kind", kind), nullable=True)
     if pa.types.is_list(field.type) or pa.types.is_large_list(field.type):
-        item = _from_field(field.type.value_field, f"{path}[]", kinds)
+        of_items = {
+            _KIND + key.removeprefix(_KIND + _ITEMS): value
+            for key, value in metadata.items()
+            if key.startswith(_KIND + _ITEMS)
+        }
+        item = _from_field(field.type.value_field, f"{path}[]", kinds, of_items)
         return FieldType("list", nullable=True, item=item)
     if pa.types.is_struct(field.type):
         fields = {
