@@ -273,7 +273,8 @@ def _reason(response: requests.Response) -> str:
     return f" ({shown})" if shown else ""
 
 
-def _excerpt(response: requests.Response) -> str:
+def excerpt_body(response: requests.Response) -> str:
+    """Returns a colon and the beginning of the body, without our secrets; empty for pages of HTML and binary bodies."""
     if not _READ_AS_TEXT.match(response.headers.get("Content-Type", "")):
         return ""
     # A streamed body is not read here, because that could take forever.
@@ -339,7 +340,7 @@ def status_error(
     limited = verdict.limited
     named = policy.server_wait(status, headers, now, limited=limited) if retryable else None
     what = f"The API answered HTTP {status} {response.reason or ''}".rstrip() + _reason(response)
-    what += _excerpt(response)
+    what += excerpt_body(response)
     place = f"at {response.request.method} {redact_request_url(response.request, response.url)}"
     where = f"{place}{attempts_text(verdict.tries)}"
     error: ApiStatusError

@@ -12,15 +12,18 @@ from typing import Any
 import requests
 
 from oauth_taskflow.api.decoders.json import Body
-from oauth_taskflow.api.paginators.base import PagingOptions, find_or_none
+from oauth_taskflow.api.paginators.base import PagingOptions
 from oauth_taskflow.api.pull.records import AbsentRecords
+from oauth_taskflow.api.pull.root_errors import (
+    RootError,
+    find_error,
+    find_failure,
+    no_records_error,
+)
 from oauth_taskflow.api.pull.selector import RecordSelector
 from oauth_taskflow.api.request_secrets import redact_request_url
-from oauth_taskflow.errors import ApiError, NotAPage, RecordsNotFound
+from oauth_taskflow.errors import ApiError, NotAPage
 
-_ERRORS = ("error", "errors")
-# Values that some APIs write there after a success, such as TikTok's error.code "ok".
-_FINE = frozenset({"", "0", "ok", "none", "null", "false", "no", "success"})
 _CONDITIONS = ("If-None-Match", "If-Modified-Since")
 _EMPTY_HINT = 'If the API means no records by it, write responses: [{status: %d, when: "@ == `null`", action: end}].'
 
@@ -68,12 +71,12 @@ class PageJudge:
         if body.empty or body.json == b"null":
             raise _not_a_page_error(response, body)
         records = self.selector.find(body)
-        error = _find_error_name(body)
+        error = find_error(body)
         if records is None:
             return self._read_without_records(response, body, error)
         source, received = self.selector.source, self.selector.find_source_items(body)
-        if error is not None and not (self.selector.options.path and (received or records)):
-            raise _root_error(body, self.selector, error)
+        if not (self.selector.options.path and (received or records)):
+            self._reject_errors(response, body, error)
         is_expanded = source is not None and source.is_expanded
         return Content(
             body,
@@ -93,11 +96,18 @@ class PageJudge:
         except ApiError:
             return 0
 
+    def _reject_errors(
+        self, response: requests.Response, body: Body, error: RootError | None
+    ) -> None:
+        """Raises RecordsNotFound where a body without records reports that the request failed."""
+        found = error or (find_failure(body) if self.selector.options.path else None)
+        if found is not None:
+            raise no_records_error(response, body, self.selector, found)
+
     def _read_without_records(
-        self, response: requests.Response, body: Body, error: str | None
+        self, response: requests.Response, body: Body, error: RootError | None
     ) -> Content:
-        if error is not None:
-            raise _root_error(body, self.selector, error)
+        self._reject_errors(response, body, error)
         if self.selector.is_misplaced(body):
             raise self.selector.missing_error(body)
         has_landmark = self.options.has_landmark(body, response.headers)
@@ -109,35 +119,6 @@ class PageJudge:
         if written is None and self.selector.has_other_list(body):
             raise self.selector.missing_error(body)
         return Content(body, [], has_landmark, is_doubtful=not may_be_absent)
-
-
-def _find_error_name(body: Body) -> str | None:
-    """Returns the key at the root that reports an error; None without one."""
-    return next((name for name in _ERRORS if not _means_success(find_or_none(body, name))), None)
-
-
-def _means_success(error: Any) -> bool:
-    if isinstance(error, str):
-        return error.strip().lower() in _FINE
-    if isinstance(error, dict) and "code" in error:
-        return _means_success(error["code"])
-    return error in (None, False, 0, [], {})
-
-
-def _root_error(body: Body, selector: RecordSelector, name: str) -> RecordsNotFound:
-    error = selector.missing_error(body)
-    hint = (
-        "If this is a record, write records: {path: '@', single: true}. "
-        if selector.options.single
-        else ""
-    )
-    return RecordsNotFound(
-        "The answer has a root error and no records",
-        where=body.where,
-        hint=f"{hint}If the API means the end or nothing by it, write responses: [{{when: {name}, action: end}}]. "
-        f"{error.hint}",
-        retryable=True,
-    )
 
 
 def _is_conditional(response: requests.Response) -> bool:

@@ -1,0 +1,89 @@
+"""Finds what the root of a page's body says about a failure, and makes the error of a page that has nothing else."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+import requests
+
+from oauth_taskflow.api.decoders.json import Body
+from oauth_taskflow.api.errors import excerpt_body
+from oauth_taskflow.api.paginators.base import find_or_none
+from oauth_taskflow.api.pull.selector import RecordSelector
+from oauth_taskflow.errors import RecordsNotFound
+from oauth_taskflow.record_values import has_hidden_values
+
+_ERRORS = ("error", "errors")
+# Values that some APIs write there after a success, such as TikTok's error.code "ok".
+_FINE = frozenset({"", "0", "ok", "none", "null", "false", "no", "success"})
+# Keys that say how a request went, in envelopes such as JSend's {"status": "error", "data": null}.
+_FLAGS = ("success", "ok")
+_OUTCOMES = ("status", "result")
+_FAILED = frozenset({"error", "fail", "failed", "failure"})
+_CODES = ("code", "status", "statusCode", "status_code")
+
+
+class RootError(NamedTuple):
+    """A failure that a body reports: its ``key`` at the root, and a JMESPath ``condition`` that is true for it."""
+
+    key: str
+    condition: str
+
+
+def find_error(body: Body) -> RootError | None:
+    """Returns the ``error`` or ``errors`` at the root; None without one."""
+    name = next((name for name in _ERRORS if not _means_success(find_or_none(body, name))), None)
+    return None if name is None else RootError(name, name)
+
+
+def find_failure(body: Body) -> RootError | None:
+    """Returns another statement of the root that the request failed; for pages without records.
+
+    Beside records the same words describe them as often as not: a build's ``status`` is ``failed``.
+    """
+    root = body.decode()
+    if not isinstance(root, dict):
+        return None
+    keys = (*_FLAGS, *_OUTCOMES, *_CODES)
+    return next(
+        (_root_error(key, root[key]) for key in keys if _is_failure(key, root.get(key))), None
+    )
+
+
+def no_records_error(
+    response: requests.Response, body: Body, selector: RecordSelector, found: RootError
+) -> RecordsNotFound:
+    """Returns the error of a body that reports a failure and has no records; ``retryable``, and quotes the body."""
+    single = "If this is a record, write records: {path: '@', single: true}. "
+    # A single record is the body itself, and may hold what `fields` hides.
+    quoted = "" if has_hidden_values() else excerpt_body(response)
+    return RecordsNotFound(
+        f"The answer has a root error ({found.key}) and no records{quoted}",
+        where=body.where,
+        hint=f"{single if selector.options.single else ''}If the API means the end or nothing by it, write responses: "
+        f'[{{when: "{found.condition}", action: end}}]. {selector.missing_error(body).hint}',
+        retryable=True,
+    )
+
+
+def _root_error(key: str, value: Any) -> RootError:
+    literal = f"'{value}'" if isinstance(value, str) else f"`{json.dumps(value)}`"
+    return RootError(key, f"{key} == {literal}")
+
+
+def _is_failure(key: str, value: Any) -> bool:
+    if key in _FLAGS and value is False:
+        return True
+    if key in _OUTCOMES and isinstance(value, str) and value.lower() in _FAILED:
+        return True
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return key in _CODES and is_number and 400 <= value <= 599
+
+
+def _means_success(error: Any) -> bool:
+    if isinstance(error, str):
+        return error.strip().lower() in _FINE
+    if isinstance(error, dict) and "code" in error:
+        return _means_success(error["code"])
+    return error in (None, False, 0, [], {})

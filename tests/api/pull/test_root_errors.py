@@ -1,0 +1,78 @@
+"""A page without records that says at its root how the request failed: it is no end, and the error quotes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from oauth_taskflow.api.options import Records, ResponseRule
+from oauth_taskflow.errors import RecordsNotFound
+from tests.api.conftest import Connect
+from tests.api.pull.styles import ROWS, Api
+from tests.api.pull.test_page_judge import ALLOWED, read
+from tests.api.scripted import Reply
+
+FAILURES: dict[str, dict[str, Any]] = {
+    "success == `false`": {"success": False, "message": "internal"},
+    "ok == `false`": {"ok": False, "description": "internal"},
+    "status == 'error'": {"status": "error", "message": "internal"},
+    "status == 'FAIL'": {"status": "FAIL", "reason": "internal"},
+    "result == 'failed'": {"result": "failed", "why": "internal"},
+    "code == `500`": {"code": 500, "msg": "internal"},
+    "status == `401`": {"status": 401, "message": "internal"},
+    "statusCode == `404`": {"statusCode": 404, "message": "internal"},
+}
+SUCCESSES: list[dict[str, Any]] = [
+    {"success": True, "ok": True, "status": "success", "code": 200},
+    {"success": None, "ok": "false", "status": "OK", "result": "none", "code": 0},
+    {"status": True, "code": "500", "statusCode": 200, "status_code": 399},
+    {"code": 600, "status": "ZERO_RESULTS", "result": 0},
+]
+
+
+@pytest.mark.parametrize("condition", FAILURES)
+@pytest.mark.parametrize("items", [{"items": []}, {"items": None}, {}])
+@pytest.mark.parametrize("style", ["page", "cursor"])
+def test_a_reported_failure_without_records_is_no_end(
+    local: Connect, style: str, items: dict[str, Any], condition: str
+) -> None:
+    api = Api(style, {1: {**items, **FAILURES[condition]}})
+    with pytest.raises(RecordsNotFound, match="root error") as caught:
+        read(local(api), style, ALLOWED)
+    assert (caught.value.retryable, api.asked[1]) == (True, 5)
+    assert "internal" in str(caught.value)
+    assert f'responses: [{{when: "{condition}", action: end}}]' in str(caught.value)
+
+
+@pytest.mark.parametrize("condition", FAILURES)
+def test_the_rule_that_the_error_names_makes_it_an_end(local: Connect, condition: str) -> None:
+    api = Api("page", {1: {"items": [], **FAILURES[condition]}})
+    rule = ResponseRule(when=condition, action="end")
+    assert read(local(api), "page", responses=[rule], warn=lambda _: None) == [1, 2]
+
+
+@pytest.mark.parametrize("condition", FAILURES)
+def test_the_same_words_beside_records_describe_them(local: Connect, condition: str) -> None:
+    warned = list[str]()
+    session = local(lambda _: {"items": ROWS, **FAILURES[condition]})
+    assert read(session, "none", warn=warned.append) == [row["id"] for row in ROWS]
+    filtered = Records(path="items[?off]")
+    assert read(session, "none", filtered, warn=warned.append) == []
+    whole = local(lambda _: {"id": 7, **FAILURES[condition]})
+    assert read(whole, "none", Records(single=True), warn=warned.append) == [7]
+    assert warned == []
+
+
+@pytest.mark.parametrize("fine", SUCCESSES)
+def test_an_empty_page_that_reports_success_is_an_end(local: Connect, fine: dict[str, Any]) -> None:
+    assert read(local(Api("page", {1: {"items": [], **fine}})), "page") == [1, 2]
+
+
+def test_the_error_quotes_what_the_api_says_without_secrets(local: Connect) -> None:
+    body = {"data": None, "errors": [{"message": "no such field, Bearer abcdef123456"}]}
+    session = local(lambda _: Reply(body, headers={"Content-Type": "application/json"}))
+    with pytest.raises(RecordsNotFound) as caught:
+        read(session, "none", Records(path="data.rows"))
+    assert "no such field" in str(caught.value)
+    assert "abcdef123456" not in str(caught.value)
