@@ -38,7 +38,7 @@ ShortName = Annotated[str, Meta(max_length=250)]
 Name = Annotated[
     str,
     doc(
-        "Letters, digits, _ and -.",
+        "Letters, digits, _ and -, with a letter or _ first.",
         "contacts",
         pattern=r"^[A-Za-z_][A-Za-z0-9_\-]*(?!\n)$",
         max_length=200,

@@ -1,4 +1,4 @@
-"""The ``next_url`` style: the whole next URL in the body."""
+"""The ``next_url`` style: the whole next URL in the body or in a header."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from oauth_taskflow.api.paginators.pointers import (
 )
 from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.record_values import show_value
-from oauth_taskflow.schema.types import JmesPath, doc
+from oauth_taskflow.schema.types import JmesPath, Text, doc
 
 if TYPE_CHECKING:  # these load the HTTP library
     from oauth_taskflow.api.decoders.json import Body
@@ -24,9 +24,12 @@ if TYPE_CHECKING:  # these load the HTTP library
 
 
 class NextUrlPaginator(PagingOptions, frozen=True, kw_only=True, tag="next_url"):
-    """The whole next URL, absolute or relative, from the body."""
+    """The whole next URL, absolute or relative, from the body or a response header."""
 
     next: Annotated[JmesPath | None, doc("Path of the next URL in the body.", "links.next")] = None
+    header: Annotated[Text | None, doc("Response header that holds the next URL.", "Next-Page")] = (
+        None
+    )
     base: Annotated[
         Literal["url", "api_root"],
         doc(
@@ -44,12 +47,13 @@ class NextUrlPaginator(PagingOptions, frozen=True, kw_only=True, tag="next_url")
         return self.next or "next"
 
     def next_request(self, request: ApiRequest, page: PageView) -> ApiRequest | None:
-        """Returns the URL that the body names, text or ``{href: …}``, with sticky parameters where it lacks them."""
-        found = page.find(self._path)
+        """Returns the URL that the page names, text or ``{href: …}``, with sticky parameters where it lacks them."""
+        found = page.headers.get(self.header) if self.header else page.find(self._path)
         if isinstance(found, dict):
             found = found.get("href")
         if found is None or found == "" or found is False:
-            require_next_pointer(page, found, self._path)
+            place = f"the header {self.header}" if self.header else self._path
+            require_next_pointer(page, found, place)
             return None
         if not isinstance(found, str):
             raise InvalidRecord(
@@ -58,16 +62,25 @@ class NextUrlPaginator(PagingOptions, frozen=True, kw_only=True, tag="next_url")
         url = found if self.base == "api_root" else urljoin(page.url, found)
         return request.follow_url(add_sticky(url, self.sticky, page.first))
 
-    def has_own_landmark(self, body: Body, headers: Mapping[str, str]) -> bool:  # noqa: ARG002 - the protocol's
+    def has_own_landmark(self, body: Body, headers: Mapping[str, str]) -> bool:
         """Whether a response has a next URL."""
+        if self.header:
+            return bool(headers.get(self.header))
         return not is_end(find_or_none(body, self._path), (False,))
 
     def flaws(self, written: Collection[str]) -> Iterator[Flaw]:  # noqa: ARG002 - the protocol's
-        """Yields a next URL without a place."""
-        if self.next is None:
-            hint = "Write next: links.next."
+        """Yields a next URL without a place, or with two."""
+        if self.next is None and self.header is None:
+            hint = "Write next: links.next, or header: Next-Page."
             yield Flaw("incomplete", "next", "nothing says where the next URL is", hint)
+        if self.next is not None and self.header is not None:
+            message = "next and header say where the next URL is"
+            yield Flaw("contradiction", "header", message, "Keep one.")
 
     def end_marker(self) -> str | None:
         """Returns the place of the next URL."""
-        return f"a next URL at {self._path!r}"
+        return (
+            f"a next URL in the header {self.header}"
+            if self.header
+            else f"a next URL at {self._path!r}"
+        )

@@ -22,6 +22,9 @@ class Announcements:
 
     def __init__(self, options: PagingOptions, warn: Warn) -> None:
         self._options = options.announced_total
+        # A deleted row moves those behind it into pages that were read before.
+        is_shifted = options.ends_by == "count" and options.sort_key is None
+        self._warns_of_fall = is_shifted and not self._options.approximate
         self._warn = warn
         self.total: int | None = None
         self.continues: bool | None = None
@@ -58,7 +61,17 @@ class Announcements:
         total = read_count(value, f"total {options.place}", page.where)
         is_believed = page.rows > 0 or total is None or total >= page.rows_so_far
         if total is not None and (is_believed or self.total is None):
+            self._check_fall(total, page)
             self.total = total
+
+    def _check_fall(self, total: int, page: PageView) -> None:
+        before = self.total
+        if self._warns_of_fall and before is not None and total < before:
+            self._warns_of_fall = False
+            self._warn(
+                f"The total fell from {before:,} to {total:,} while pages were read: rows were deleted, and with numbered "
+                f"pages or offsets as many others may be missing {page.where}."
+            )
 
     def check_end(self, rows: int, pages: int, where: str, *, is_bare: bool = False) -> None:
         """Compares the end after ``rows`` rows and ``pages`` pages with the announcements.

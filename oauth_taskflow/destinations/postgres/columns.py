@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from oauth_taskflow.destinations.postgres.identifiers import name_flaw, shorten_name
+from oauth_taskflow.destinations.postgres.identifiers import column_flaw, shorten_name
 from oauth_taskflow.destinations.postgres.settings import TableSettings
 from oauth_taskflow.errors import DestinationError
 from oauth_taskflow.record_schema.model import FieldType
@@ -83,7 +83,7 @@ def _plan_column(field: str, name: str, seen: FieldType, present: str | None) ->
 
 
 def _check_name(field: str, technical: Mapping[str, str]) -> None:
-    flaw = name_flaw(shorten_name(field))
+    flaw = column_flaw(shorten_name(field))
     if flaw is None and field in technical:
         flaw = "it is a technical column; choose another column_prefix"
     if flaw is not None:

@@ -12,6 +12,8 @@ from msgspec import Struct
 MOST_BYTES = 63
 _MOST_PARTS = 2
 OWN_PREFIX = "_oauth_taskflow"
+# https://www.postgresql.org/docs/current/ddl-system-columns.html: also the edges of many a bounding box.
+SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 
@@ -51,7 +53,7 @@ def shorten_name(name: str) -> str:
 
 
 def name_flaw(name: str) -> str | None:
-    """Returns why ``name`` cannot be the name of a schema, table or column; None for a good one."""
+    """Returns why ``name`` cannot be the name of a schema or table; None for a good one."""
     if not name.strip():
         return "it is empty"
     if _CONTROL.search(name):
@@ -59,6 +61,13 @@ def name_flaw(name: str) -> str | None:
     if len(name.encode("utf-8", "replace")) > MOST_BYTES:
         return f"it is longer than {MOST_BYTES} bytes"
     return None
+
+
+def column_flaw(name: str) -> str | None:
+    """Returns why ``name`` cannot be the name of a column; None for a good one."""
+    if name in SYSTEM_COLUMNS:
+        return "PostgreSQL has a system column of that name in every table"
+    return name_flaw(name)
 
 
 def find_table_flaw(parts: Sequence[str]) -> tuple[str, str] | None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterator
 
 from oauth_taskflow.destinations.postgres.identifiers import (
+    column_flaw,
     find_table_flaw,
     name_flaw,
     shorten_name,
@@ -105,7 +106,7 @@ def _column_flaw(options: PostgresDestination, name: str) -> str | None:
     settings = TableSettings(mode=options.mode, prefix=options.column_prefix)
     if name in settings.technical_columns():
         return "it is a technical column; choose another column_prefix"
-    return name_flaw(name)
+    return column_flaw(name)
 
 
 @endpoint_rule("column-name")

@@ -129,5 +129,7 @@ def _folder(namespace: MutableMapping[str, Any], folder: Path) -> Path:
     for candidate in tried:
         if candidate.is_dir():
             return candidate
+    if (file := next((path for path in tried if path.is_file()), None)) is not None:
+        raise SpecError([f"load_specs takes a folder, and {file} is a file: write its folder."])
     shown = " and ".join(str(path) for path in tried)
     raise SpecError([f"The spec folder {str(folder)!r} does not exist; looked at {shown}."])

@@ -58,12 +58,13 @@ STYLES: dict[str, Callable[..., Paginate]] = {
     "last record": lambda **more: CursorPaginator(last_record="id", param="at", **more),
     "keyset": lambda **more: KeysetPaginator(key="id", param="at", **more),
     "next url": lambda **more: NextUrlPaginator(next="url", **more),
+    "next url header": lambda **more: NextUrlPaginator(header="X-Next", **more),
     "link": LinkHeaderPaginator,
     "none": SinglePage,
     "custom": custom,
 }
 PAGED = [style for style in STYLES if style != "none"]
-POINTED = ["cursor", "cursor header", "next url", "link"]
+POINTED = ["cursor", "cursor header", "next url", "next url header", "link"]
 COUNTED = ["page", "page ahead", "offset", "offset ahead", "custom", "last record", "keyset"]
 
 
@@ -136,6 +137,7 @@ class Api:
             body |= pointers.get(self.style, {})
             headers |= {
                 "cursor header": {"X-Next": str(index + 1)},
+                "next url header": {"X-Next": f"?at={index + 1}"},
                 "link": {"Link": f'<?at={index + 1}>; rel="next"'},
             }.get(self.style, {})
         return Reply(json.dumps(body).encode(), headers=headers)

@@ -89,6 +89,25 @@ def test_the_last_total_counts_when_it_changes(
         assert read(local(api), "cursor", total=HEADER) == ALL
 
 
+@pytest.mark.parametrize(
+    ("style", "warns"),
+    [("page", True), ("page ahead", True), ("offset", True), ("keyset", False), ("cursor", False)],
+)
+def test_a_total_that_falls_is_a_warning_where_rows_shift(
+    local: Connect, style: str, warns: bool
+) -> None:
+    api, told = Api(style), list[str]()
+    pages = [api.page(index, ROWS[index * 2 : index * 2 + 2]) for index in range(3)]
+    for page, total in zip(pages, (8, 7, 6), strict=True):
+        page.headers["X-Total"] = str(total)  # type: ignore[index]  # of a dict made above
+    api.instead = dict(enumerate(pages))
+    assert read(local(api), style, total=HEADER, warn=told.append) == ALL
+    assert [text.split(" while")[0] for text in told] == ["The total fell from 8 to 7"] * warns
+    estimate = TotalRows(header="X-Total", approximate=True)
+    assert read(local(api), style, total=estimate, warn=told.append) == ALL
+    assert len(told) == warns
+
+
 def test_a_total_only_on_the_first_page_holds_for_all(local: Connect) -> None:
     api = Api("page")
     first = api.page(0, ROWS[:2])

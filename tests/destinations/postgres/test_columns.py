@@ -139,6 +139,7 @@ def test_names_may_be_reserved_long_or_in_any_script(warehouse: Warehouse) -> No
         ({"_run_id": 1}, "it is a technical column; choose another column_prefix"),
         ({"": 1}, "it is empty"),
         ({"a\nb": 1}, "it has a control character"),
+        ({"ymax": 1, "xmax": 1}, "PostgreSQL has a system column of that name"),
     ],
 )
 def test_a_name_that_no_column_can_have_is_refused(

@@ -278,6 +278,12 @@ def test_a_folder_that_does_not_exist_is_named_with_the_places_looked_at(folder:
     assert str(folder / "nowhere") in message
 
 
+def test_a_file_in_place_of_the_folder_is_named(folder: Path) -> None:
+    write_spec(folder, "one")
+    with pytest.raises(SpecError, match=r"load_specs takes a folder, and .*one\.yaml is a file"):
+        load_specs(namespace(folder), f"{folder}/one.yaml")
+
+
 def test_shards_load_every_dag_once_and_report_every_problem_once(
     folder: Path, airflow_home: Path
 ) -> None:
