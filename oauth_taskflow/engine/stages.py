@@ -77,7 +77,7 @@ class WatermarkStage:
 
 
 class DedupeStage:
-    """Drops records whose primary key came before."""
+    """Drops records whose primary key came before; in runs by stored watermark, only those that did not change since."""
 
     def __init__(self, keys: Deduplicator) -> None:
         self._keys = keys
@@ -165,7 +165,11 @@ def build_dedupe_stage(options: StageOptions) -> Stage | None:
     if keys is None:
         return None
     paths = [keys] if isinstance(keys, str) else keys
-    return DedupeStage(Deduplicator(paths, across_parents=options.has_parents))
+    # The next run goes on behind a record that changed while this one reads, so its newer version is not a repeat.
+    keeps_versions = options.positions is not None
+    return DedupeStage(
+        Deduplicator(paths, across_parents=options.has_parents, keeps_versions=keeps_versions)
+    )
 
 
 def build_checks_stage(options: StageOptions) -> Stage | None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_taskflow.api.pull.keys.dedupe import Deduplicator
+from oauth_taskflow.api.pull.keys.dedupe import Deduplicator, Replay
 from oauth_taskflow.errors import InvalidRecord, PaginationLoop
 
 
@@ -68,6 +68,32 @@ def test_under_another_parent_only_the_same_record_is_a_repeat() -> None:
     other = [{"id": 1, "n": "a"}, {"id": 2, "n": "other"}, {"id": 2, "n": "again"}]
     assert seen.drop_seen([raw(record) for record in other]) == [raw(other[1])]
     assert seen.dropped == 2
+
+
+@pytest.mark.parametrize("across_parents", [False, True])
+def test_a_version_that_differs_from_the_last_one_is_no_repeat(across_parents: bool) -> None:
+    seen = Deduplicator(["id"], across_parents=across_parents, keeps_versions=True)
+    on, off, other = ({"id": 1, "on": True}, {"id": 1, "on": False}, {"id": 2})
+    assert seen.drop_seen([on, other, off, off, on]) == [on, other, off, on]
+    seen.begin_sequence(0)
+    assert seen.drop_seen([on, off, other]) == [off]
+    state = seen.save()
+    seen = Deduplicator(["id"], across_parents=across_parents, keeps_versions=True)
+    seen.restore(state)
+    seen.replay([on, other, off], Replay.THIS_SEQUENCE)
+    assert seen.drop_seen([off, other, on]) == [on]
+    seen.begin_sequence(1)
+    assert seen.drop_seen([{"id": 1}, other]) == [{"id": 1}] + [other] * (not across_parents)
+
+
+def test_pages_of_new_versions_are_no_loop() -> None:
+    seen = Deduplicator(["id"], keeps_versions=True)
+    for number in range(9):
+        assert len(seen.drop_seen([{"id": 1, "n": number}])) == 1
+    for _ in range(2):
+        assert seen.drop_seen([{"id": 1, "n": 8}]) == []
+    with pytest.raises(PaginationLoop):
+        seen.drop_seen([{"id": 1, "n": 8}])
 
 
 def test_three_pages_of_repeats_in_one_sequence_are_a_loop() -> None:

@@ -27,16 +27,21 @@ class Deduplicator:
     """Drops records whose primary key came before in the same task; the first record with a key stays.
 
     A key identifies a record within its parent. With ``across_parents``, a record whose key came under another parent
-    is dropped only when the whole record is equal. Only 16-byte digests are kept, about 100 bytes of memory per record,
-    twice that across parents.
+    is dropped only when the whole record is equal. With ``keeps_versions`` a record that differs from the last one with its
+    key is a newer version and stays too: readers that go on behind it never see it again. Only 16-byte digests are kept,
+    about 100 bytes of memory per record, twice that with either option.
     """
 
-    def __init__(self, paths: Sequence[str], *, across_parents: bool = False) -> None:
+    def __init__(
+        self, paths: Sequence[str], *, across_parents: bool = False, keeps_versions: bool = False
+    ) -> None:
         self._paths = tuple(paths)
         self._columns = [build_column_reader(path) for path in paths]
         # Key → the number of the last page sequence that had it.
         self._seen: dict[bytes, int] = {}
         self._records: set[bytes] | None = set() if across_parents else None
+        # Key → the content of the last record with it.
+        self._versions: dict[bytes, bytes] | None = {} if keeps_versions else None
         self._parent = self._sequence = self._repeated = self._new = 0
         self.dropped = 0
 
@@ -61,6 +66,8 @@ class Deduplicator:
             digest = _digest_key(key)
             if place is not Replay.OTHER_PARENT:
                 self._seen[digest] = sequence
+                if self._versions is not None:
+                    self._is_new_version(digest, record)
             if self._records is not None:
                 self._is_other(digest, record)
 
@@ -68,6 +75,8 @@ class Deduplicator:
         """Begins the page sequence of the parent record with this number."""
         if parent != self._parent:
             self._seen.clear()
+            if self._versions is not None:
+                self._versions.clear()
         self._parent = parent
         self._sequence += 1
         self._repeated = 0
@@ -99,20 +108,34 @@ class Deduplicator:
             )
         digest = _digest_key(key)
         seen_in = self._seen.get(digest)
-        if seen_in == self._sequence:
+        is_version = self._versions is not None and self._is_new_version(digest, record)
+        if seen_in == self._sequence and not is_version:
             return False
         self._new += 1
         self._seen[digest] = self._sequence
-        return seen_in is None and (self._records is None or self._is_other(digest, record))
+        is_other = self._records is None or self._is_other(digest, record)
+        return is_other if seen_in is None else is_version
+
+    def _is_new_version(self, digest: bytes, record: Any) -> bool:
+        """Whether the last record with this key had another content, or there was none."""
+        assert self._versions is not None
+        content = _digest_record(digest, record)
+        is_new = self._versions.get(digest) != content
+        self._versions[digest] = content
+        return is_new
 
     def _is_other(self, digest: bytes, record: Any) -> bool:
         """Whether no record with this key and content came under another parent."""
-        content = bytes(record) if isinstance(record, msgspec.Raw) else encode(record)
-        whole = hashlib.blake2b(digest + b"\0" + content, digest_size=16).digest()
+        whole = _digest_record(digest, record)
         assert self._records is not None
         is_other = whole not in self._records
         self._records.add(whole)
         return is_other
+
+
+def _digest_record(key: bytes, record: Any) -> bytes:
+    content = bytes(record) if isinstance(record, msgspec.Raw) else encode(record)
+    return hashlib.blake2b(key + b"\0" + content, digest_size=16).digest()
 
 
 def _digest_key(key: tuple[Any, ...]) -> bytes:
