@@ -17,7 +17,10 @@ _CAUSES = (
         "block sequence entries are not allowed",
         "A list begins on the line below its key; within one line write [a, b].",
     ),
-    ("(while parsing a flow", "A bracket or brace opened in this line or above is not closed."),
+    (
+        "(while parsing a flow",
+        "A bracket or brace opened in this line or above is not closed, or a template between braces has no quotes.",
+    ),
     (
         "quoted scalar",
         "Look for a quote that is not closed, and in double quotes for a single backslash.",

@@ -14,7 +14,7 @@ INDENTED = (
 )
 NEIGHBOURS = "Look for a line whose indentation differs from its neighbours, and for a quote inside quoted text."
 QUOTES = "Look for a quote that is not closed, and in double quotes for a single backslash."
-BRACKETS = "A bracket or brace opened in this line or above is not closed."
+BRACKETS = "A bracket or brace opened in this line or above is not closed, or a template between braces has no quotes."
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,14 @@ from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*\Z", re.ASCII)
 # Compiling takes a second for each hundred thousand characters.
-_LONGEST = 10_000
+LONGEST = 10_000
+_JSON_PATH = re.compile(r"\$(?:\.|\[|$)")
+_QUOTED = re.compile(r"""'[^']*'|"[^"]*"|`[^`]*`""")
+_OTHER_LANGUAGES = (
+    (re.compile(r"(?<![=!<>])=(?!=)"), "Compare with ==."),
+    (re.compile(r"(?i)\b(?:and|or|not)\b"), "Write && for and, || for or, ! for not."),
+    (re.compile(r"[=<>]\s*-?\d"), "Numbers stand in backticks: `5`."),
+)
 
 
 @endpoint_rule("bad-jmespath")
@@ -28,11 +35,19 @@ def bad_jmespath(view: EndpointView) -> Findings:
 
     Good: `next: '"@odata.nextLink"'`, `records: data[]`
     """
-    for path, expression in _expressions(view.endpoint):
+    for path, expression in list_expressions(view.endpoint):
         reason = "" if _PLAIN.match(expression) else _jmespath_error(expression)
         if reason:
-            hint = "Quote names with other characters inside the text: '\"@type\"'."
-            yield Finding(path, f"not a JMESPath: {reason}", hint)
+            yield Finding(path, f"not a JMESPath: {reason}", _find_hint(expression))
+
+
+def _find_hint(expression: str) -> str:
+    """The way to write what other query languages write like ``expression``."""
+    if _JSON_PATH.match(expression):
+        return f"JMESPath has no $ for the whole body: begin with a name, as in {expression.lstrip('$.') or '@'}."
+    outside = _QUOTED.sub("''", expression)
+    found = (hint for pattern, hint in _OTHER_LANGUAGES if pattern.search(outside))
+    return next(found, "Quote names with other characters inside the text: '\"@type\"'.")
 
 
 @lru_cache(maxsize=4096)
@@ -40,8 +55,8 @@ def _jmespath_error(expression: str) -> str:
     import jmespath  # noqa: PLC0415  # most expressions are plain paths, which need no parser
     from jmespath.exceptions import JMESPathError  # noqa: PLC0415  # as above
 
-    if len(expression) > _LONGEST:
-        return f"longer than {_LONGEST} characters"
+    if len(expression) > LONGEST:
+        return f"longer than {LONGEST} characters"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -54,7 +69,8 @@ def _jmespath_error(expression: str) -> str:
     return ""
 
 
-def _expressions(endpoint: Endpoint) -> Iterator[tuple[YamlPath, str]]:
+def list_expressions(endpoint: Endpoint) -> Iterator[tuple[YamlPath, str]]:
+    """Yields the JMESPath expressions of an endpoint, with the place of each."""
     yield from _record_expressions(endpoint)
     yield from _paginator_expressions(endpoint)
     if endpoint.incremental is not None and endpoint.incremental.field is not None:
@@ -132,8 +148,8 @@ def _patterns(endpoint: Endpoint) -> Iterator[tuple[YamlPath, str]]:
 
 @lru_cache(maxsize=1024)
 def _regex_error(pattern: str) -> str:
-    if len(pattern) > _LONGEST:
-        return f"longer than {_LONGEST} characters"
+    if len(pattern) > LONGEST:
+        return f"longer than {LONGEST} characters"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
