@@ -11,10 +11,12 @@ from tests.lanes import (
     pytest_runtest_call,
 )
 from tests.mariadb import mariadb_url
+from tests.pgbouncer import pooled_url, session_pool_url, transaction_pool_url
 from tests.postgres import postgres_url
 
 __all__ = [
     "mariadb_url",
+    "pooled_url",
     "postgres_url",
     "pytest_addoption",
     "pytest_collection_finish",
@@ -22,4 +24,6 @@ __all__ = [
     "pytest_configure",
     "pytest_ignore_collect",
     "pytest_runtest_call",
+    "session_pool_url",
+    "transaction_pool_url",
 ]

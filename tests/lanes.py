@@ -30,6 +30,8 @@ MARKS = {
     "postgres_url": "postgres",
     "postgres": "postgres",
     "postgresql": "postgres",
+    "pgbouncer": "postgres",
+    "pooled_url": "postgres",
 }
 # Seconds. A test that waits for a condition looks again after less; how long the package waits may depend on the machine.
 LONGEST_SLEEP = 0.05

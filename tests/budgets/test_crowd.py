@@ -18,7 +18,12 @@ from tests.budgets.crowd import (
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
+@pytest.fixture(
+    params=[
+        *("sqlite", "postgres", "mariadb"),
+        pytest.param("transaction_pool", marks=[pytest.mark.full, pytest.mark.postgres]),
+    ]
+)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'budgets.db'}"

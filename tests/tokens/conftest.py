@@ -29,13 +29,22 @@ def store(tmp_path: Path, clock: FakeClock) -> Iterator[ClockedStore]:
     store.close()
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+@pytest.fixture(
+    params=[
+        *("sqlite", "postgresql", "mariadb"),
+        pytest.param("pgbouncer", marks=pytest.mark.full),
+    ]
+)
 def real_store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """URL of an empty store, on every database that the tests can have."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/tokens.db"
-    fixture = {"postgresql": "postgres_url", "mariadb": "mariadb_url"}[request.param]
-    url: str = request.getfixturevalue(fixture)
+    fixtures = {
+        "postgresql": "postgres_url",
+        "mariadb": "mariadb_url",
+        "pgbouncer": "transaction_pool_url",
+    }
+    url: str = request.getfixturevalue(fixtures[request.param])
     return url
 
 

@@ -25,6 +25,7 @@ _CONNECT_ARGUMENTS: dict[str, dict[str, Any]] = {
         "keepalives_idle": 10,
         "keepalives_interval": 5,
         "keepalives_count": 2,
+        "prepare_threshold": None,  # a pooler may give each transaction another session of the server
     },
     "pymysql": {"connect_timeout": 10, "read_timeout": 20, "write_timeout": 20},
 }
