@@ -32,8 +32,9 @@ from oauth_taskflow.destinations.tables.dlt_register import COLUMNS, TABLE, Regi
 from oauth_taskflow.destinations.tables.dlt_session import DltSession, open_session
 from oauth_taskflow.destinations.tables.dlt_stage import Order, Stage, stage_name
 from oauth_taskflow.destinations.tables.fitting import fit_schema
-from oauth_taskflow.destinations.tables.merging import check_merge
+from oauth_taskflow.destinations.tables.merging import check_keys, check_merge, index_rows
 from oauth_taskflow.destinations.tables.place import RowsPlace
+from oauth_taskflow.destinations.tables.row_order import RowOrder
 from oauth_taskflow.destinations.tables.table_options import Mode
 from oauth_taskflow.errors import ApiError, DestinationError
 from oauth_taskflow.record_schema.model import FieldType, RecordSchema
@@ -45,7 +46,10 @@ _TRIES = 5
 
 
 class DltTableSettings(msgspec.Struct, frozen=True):
-    """The table as the spec describes it. ``keys`` are the fields of the primary key, ``order`` that of the order of rows."""
+    """The table as the spec describes it. ``keys`` are the fields of the primary key, ``order`` that of the order of rows.
+
+    ``order_form`` is the form of its values (``incremental.field_format``).
+    """
 
     dataset: str
     table: str
@@ -55,13 +59,18 @@ class DltTableSettings(msgspec.Struct, frozen=True):
     mode: Mode = "replace_run"
     keys: tuple[str, ...] = ()
     order: str | None = None
+    order_form: str | tuple[str, ...] | None = None
 
 
 class Merging(NamedTuple):
-    """The fields of the primary key, and the order of records with one key."""
+    """The fields of the primary key, and the order of records with one key.
+
+    ``newest`` has the newest record of each key, where the warehouse cannot compare their order itself.
+    """
 
     keys: Sequence[str]
     order: Order | None
+    newest: pa.Table | None = None
 
 
 class DltTable:
@@ -124,8 +133,10 @@ class DltTable:
             register.prepare(commit.place, attempt, has_stage=commit.rows.rows > 0)
             stage = Stage(session, attempt, self._columns, columns, fields)
             try:
+                merging = self._rank_rows(commit, fields, merging)
                 if commit.rows.rows:
-                    stage.load(self._quoted(session), commit, self._settings.file_format)
+                    newest = None if merging is None else merging.newest
+                    stage.load(self._quoted(session), commit, self._settings.file_format, newest)
                 self._take_over(session, register, stage, commit, merging)
             except BaseException:
                 with suppress(Exception):
@@ -226,9 +237,29 @@ class DltTable:
         merging = None
         if self._settings.mode == "merge":
             keys, order = check_merge(self._settings.keys, self._settings.order, fitted, self.uri)
-            newest = Order(order, columns[order]) if order in columns and order else None
-            merging = Merging(keys, newest)
+            by = None
+            if order is not None and order in columns:
+                by = Order(order, columns[order], self._rank(order, RecordSchema(written)))
+            merging = Merging(keys, by)
         return RecordSchema(written), used, merging
+
+    def _rank(self, order: str, written: RecordSchema) -> RowOrder | None:
+        """Returns what gives the values of ``order`` as they are compared; None where the warehouse compares them."""
+        if order not in written.fields:
+            return None
+        ranks = RowOrder(order, self._settings.order_form, self.uri)
+        return None if ranks.is_plain(to_arrow_schema(written).field(order).type) else ranks
+
+    def _rank_rows(
+        self, commit: Commit, fields: RecordSchema, merging: Merging | None
+    ) -> Merging | None:
+        """Returns ``merging`` with its newest rows and their ranks; unchanged where the warehouse compares."""
+        ranks = merging and merging.order and merging.order.ranks
+        if merging is None or ranks is None or not commit.rows.rows:
+            return merging
+        check_keys(merging.keys, fields, self.uri)
+        batches = commit.rows.read_batches(fields)
+        return merging._replace(newest=index_rows(batches, merging.keys, ranks, self.uri))
 
     def _ensure(
         self, session: DltSession, columns: Mapping[str, str], fields: RecordSchema
@@ -272,10 +303,17 @@ class DltTable:
             if not claimed:
                 raise superseded_error(self.uri)
             if merging is not None:
-                stage.merge(self._quoted(session), merging.keys, merging.order, self.uri)
+                self._merge(session, stage, merging)
             else:
                 self._delete(session, commit.place)
                 stage.append(self._quoted(session))
+
+    def _merge(self, session: DltSession, stage: Stage, merging: Merging) -> None:
+        target, order = self._quoted(session), merging.order
+        if merging.newest is not None and order is not None:
+            stage.drop_older(target, merging.keys, order, merging.newest)
+            order = None  # each key has one row now, which is not older than that of the table
+        stage.merge(target, merging.keys, order, self.uri)
 
     def _clean(self, session: DltSession, register: Register, attempts: Collection[str]) -> None:
         """Removes staging tables, and what dlt wrote down about loading them."""

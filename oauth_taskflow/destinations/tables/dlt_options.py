@@ -145,6 +145,7 @@ def _connect(
             mode=mode,
             keys=facts.primary_key,
             order=facts.order_field,
+            order_form=facts.order_form,
         )
         return DltTable(warehouse, settings)
 

@@ -20,7 +20,8 @@ from oauth_taskflow.destinations.tables.dlt_columns import (
     RowColumns,
 )
 from oauth_taskflow.destinations.tables.dlt_session import DltSession
-from oauth_taskflow.destinations.tables.merging import check_keys
+from oauth_taskflow.destinations.tables.merging import PLACE, RANK, check_keys
+from oauth_taskflow.destinations.tables.row_order import RowOrder
 from oauth_taskflow.errors import DestinationError
 from oauth_taskflow.record_schema.model import RecordSchema
 
@@ -28,6 +29,9 @@ from oauth_taskflow.record_schema.model import RecordSchema
 _FORMATS = {"postgres": "csv"}
 _MARK = "x"
 _PLACE = "oauth_taskflow_place"
+_THEIRS = "oauth_taskflow_theirs"
+# Values in one statement: drivers and warehouses take some thousands.
+_VALUES = 500
 
 
 def stage_name(attempt: str) -> str:
@@ -36,10 +40,14 @@ def stage_name(attempt: str) -> str:
 
 
 class Order(NamedTuple):
-    """The field by which the newest record of a key is found, and its column in the table."""
+    """The field by which the newest record of a key is found, and its column in the table.
+
+    ``ranks`` gives its values as they are compared, where they are not in the order of time as they are.
+    """
 
     field: str
     column: str
+    ranks: RowOrder | None = None
 
 
 class Stage:
@@ -71,8 +79,10 @@ class Stage:
             for name, kind in self._fields.fields.items()
         ]
 
-    def load(self, target: str, commit: Commit, file_format: str) -> None:
-        """Creates the table like ``target``, and lets dlt fill it.
+    def load(
+        self, target: str, commit: Commit, file_format: str, index: pa.Table | None = None
+    ) -> None:
+        """Creates the table like ``target``, and lets dlt fill it, with the rows of ``index`` alone if it is given.
 
         Raises:
             DestinationError: not all rows have arrived.
@@ -85,11 +95,12 @@ class Stage:
         session.execute(f"CREATE TABLE {self._quoted} AS SELECT {copied} FROM {target} WHERE 1 = 0")  # noqa: S608
         chosen = file_format or _FORMATS.get(session.warehouse.kind, "")
         self._is_marked = chosen == "csv"
-        session.load(self._name, self._types, self._batches(commit), chosen)
+        expected = commit.rows.rows if index is None else index.num_rows
+        session.load(self._name, self._types, self._batches(commit, index), chosen)
         ((count,),) = session.execute(f"SELECT COUNT(*) FROM {self._quoted}")  # noqa: S608
-        if count != commit.rows.rows:
+        if count != expected:
             raise DestinationError(
-                f"dlt loaded {count} of {commit.rows.rows} rows",
+                f"dlt loaded {count} of {expected} rows",
                 where=f"at {target}",
                 hint="Run the task again.",
             )
@@ -112,7 +123,7 @@ class Stage:
         self._check_values(keys, uri)
         quote = self._session.quote
         mine = {name: self._value(name) for name in self._own}
-        same = " AND ".join(f"{mine[key]} = {quote(self._columns[key])}" for key in keys)
+        same = self._match(keys)
         newer = latest = ""
         if order is not None and order.field in mine:
             value, theirs = mine[order.field], quote(order.column)
@@ -130,6 +141,36 @@ class Stage:
         self._session.execute(
             f"{self._insert(target)} FROM ({numbered}) AS numbered WHERE {_PLACE} = 1 AND NOT EXISTS ({newer_left})"
         )
+
+    def drop_older(self, target: str, keys: Sequence[str], order: Order, index: pa.Table) -> None:
+        """Removes rows that are older than those in the table; ``index`` has the rank of each, as ``merging.index_rows`` gives it."""
+        quote = self._session.quote
+        row, theirs = self._value(self._technical.row), quote(order.column)
+        found = self._session.execute(
+            f"SELECT {row}, {theirs} FROM {self._quoted} JOIN {target} ON {self._match(keys)} WHERE {theirs} IS NOT NULL"  # noqa: S608 - names are quoted
+        )
+        if not found or order.ranks is None:
+            return
+        places, values = zip(*found, strict=True)
+        kind = to_arrow_schema(self._fields).field(order.field).type
+        rows = pa.table(
+            [pa.array(places, pa.int64()), order.ranks.rank(pa.array(values, kind))],
+            [PLACE, _THEIRS],
+        )
+        both = rows.join(index.select([PLACE, RANK]), PLACE, join_type="inner", use_threads=False)
+        is_newer = pc.fill_null(
+            pc.greater_equal(both[RANK], both[_THEIRS]), pc.is_null(both[_THEIRS])
+        )
+        older = both.filter(pc.invert(is_newer))[PLACE].to_pylist()
+        for start in range(0, len(older), _VALUES):
+            some = older[start : start + _VALUES]
+            marks = ", ".join(["%s"] * len(some))
+            self._session.execute(f"DELETE FROM {self._quoted} WHERE {row} IN ({marks})", *some)  # noqa: S608 - as above
+
+    def _match(self, keys: Sequence[str]) -> str:
+        """Returns the condition that a row has the key of one in the table."""
+        quote = self._session.quote
+        return " AND ".join(f"{self._value(key)} = {quote(self._columns[key])}" for key in keys)
 
     def _check_values(self, keys: Sequence[str], uri: str) -> None:
         counts = ", ".join(f"COUNT({self._session.quote(self._own[key])})" for key in keys)
@@ -162,7 +203,7 @@ class Stage:
         quoted = self._session.quote(own)
         return f"SUBSTR({quoted}, 2)" if self._is_marked and self._types[own] == "text" else quoted
 
-    def _batches(self, commit: Commit) -> Iterator[pa.RecordBatch]:
+    def _batches(self, commit: Commit, index: pa.Table | None) -> Iterator[pa.RecordBatch]:
         schema = self._technical.extend_schema(to_arrow_schema(self._fields))
         rows = commit.rows.read_batches(self._fields)
         names = list(self._own.values())
@@ -175,7 +216,10 @@ class Stage:
             columns.insert(row_place, numbers)
             if self._is_marked:
                 columns = [self._mark(name, c) for name, c in zip(names, columns, strict=True)]
-            yield pa.RecordBatch.from_arrays(columns, names)
+            written = pa.RecordBatch.from_arrays(columns, names)
+            if index is not None:
+                written = written.filter(pc.is_in(numbers, index[PLACE].combine_chunks()))
+            yield written
 
     def _mark(self, name: str, values: pa.Array) -> pa.Array:
         is_text = self._types[name] == "text"

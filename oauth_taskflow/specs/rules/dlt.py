@@ -10,8 +10,6 @@ from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
 from oauth_taskflow.specs.rules.tables import find_technical
 
-# Forms whose values a warehouse compares as they are.
-_SORTED = frozenset({"iso", "date", "epoch", "epoch_ms", "epoch_us", "integer"})
 _TECHNICAL = ("dag_id", "endpoint", "run_id", "map_index", "row")
 _KEPT_BY_CONNECTION = "Keep it in the Airflow connection: conn_id, with credentials in its extra."
 
@@ -53,23 +51,3 @@ def dlt_column(view: EndpointView) -> Findings:
     for _, options in _tables(view):
         technical = {f"{options.column_prefix}{name}" for name in _TECHNICAL}
         yield from find_technical(view, technical)
-
-
-@endpoint_rule("dlt-merge-order")
-def dlt_merge_order(view: EndpointView) -> Findings:
-    """A warehouse behind dlt compares the incremental field as it is, so that a form like `%d/%m/%Y` would let the wrong record win.
-
-    Bad: `incremental: {field: updated, field_format: "%d/%m/%Y"}` with `destination: {type: dlt, mode: merge}`
-
-    Good: `fields: {dates: {updated: "%d/%m/%Y"}}` and `incremental: {field: updated}`
-    """
-    incremental = view.endpoint.incremental
-    if incremental is None or incremental.field is None or incremental.field_format is None:
-        return
-    form = incremental.field_format
-    if isinstance(form, str) and form in _SORTED:
-        return
-    if any(options.mode == "merge" for _, options in _tables(view)):
-        message = "mode merge of dlt compares the field as it is, and values of this form are not in the order of time"
-        hint = f"Turn it into RFC 3339, and remove this: fields: {{dates: {{{incremental.field}: …}}}}."
-        yield Finding(("incremental", "field_format"), message, hint)

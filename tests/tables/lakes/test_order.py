@@ -45,21 +45,25 @@ def merge(kind: Kind, folder: Path, run: str, form: Form, *values: Any) -> None:
     put(kind, folder, rows, run, facts=facts(form), mode="merge")
 
 
+def check_newer_wins(kind: Kind, folder: Path, form: Form, older: Any, newer: Any) -> None:
+    """Merges both in several orders, within a run and in runs after one another."""
+    merge(kind, folder, "r1", form, newer, older)
+    assert read_rows(kind, folder, "id", "v") == [(1, f"r1-{newer}")]
+    merge(kind, folder, "r2", form, older)
+    assert read_rows(kind, folder, "id", "v") == [(1, f"r1-{newer}")]
+    merge(kind, folder, "r3", form, older, newer, older)
+    assert read_rows(kind, folder, "id", "v") == [(1, f"r3-{newer}")]
+
+
 @pytest.mark.parametrize(("form", "older", "newer"), PAIRS)
 def test_the_newer_record_wins_within_a_run_and_between_runs(
     kind: Kind, tmp_path: Path, form: Form, older: Any, newer: Any
 ) -> None:
-    merge(kind, tmp_path, "r1", form, newer, older)
-    assert read_rows(kind, tmp_path, "id", "v") == [(1, f"r1-{newer}")]
-    merge(kind, tmp_path, "r2", form, older)
-    assert read_rows(kind, tmp_path, "id", "v") == [(1, f"r1-{newer}")]
-    merge(kind, tmp_path, "r3", form, older, newer, older)
-    assert read_rows(kind, tmp_path, "id", "v") == [(1, f"r3-{newer}")]
+    check_newer_wins(kind, tmp_path, form, older, newer)
 
 
-def test_keys_that_are_new_and_rows_without_a_time_are_merged_beside_older_ones(
-    kind: Kind, tmp_path: Path
-) -> None:
+def check_new_keys_and_missing_times(kind: Kind, tmp_path: Path) -> None:
+    """Merges rows without a time, and keys that the table lacks."""
     form = "%d/%m/%Y"
     first = [{"id": 1, "u": "01/03/2026", "v": 1}, {"id": 2, "u": None, "v": 1}, {"id": 3, "v": 1}]
     put(kind, tmp_path, first, "r1", facts=facts(form), mode="merge")
@@ -73,23 +77,36 @@ def test_keys_that_are_new_and_rows_without_a_time_are_merged_beside_older_ones(
     assert read_rows(kind, tmp_path, "id", "v") == [(1, 1), (2, 2), (3, 2), (4, 2)]
 
 
-@pytest.mark.parametrize(
-    ("form", "values", "message"),
-    [
-        ("%d/%m/%Y", ("01/03/2026", "2026-03-02"), "not in the form"),
-        (None, ("2026-03-01T00:00:00Z", "10"), "there are numbers, and '2026-03-01T00"),
-        (None, ("10", "2026-03-01T00:00:00Z"), "there are instants, and '10' is one of numbers"),
-        (None, ("10", "0.0000000001"), "too many digits"),
-    ],
-)
+def test_keys_that_are_new_and_rows_without_a_time_are_merged_beside_older_ones(
+    kind: Kind, tmp_path: Path
+) -> None:
+    check_new_keys_and_missing_times(kind, tmp_path)
+
+
+FLAWS: list[tuple[Form, tuple[str, str], str]] = [
+    ("%d/%m/%Y", ("01/03/2026", "2026-03-02"), "not in the form"),
+    (None, ("2026-03-01T00:00:00Z", "10"), "there are numbers, and '2026-03-01T00"),
+    (None, ("10", "2026-03-01T00:00:00Z"), "there are instants, and '10' is one of numbers"),
+    (None, ("10", "0.0000000001"), "too many digits"),
+]
+
+
+def check_refused(
+    kind: Kind, folder: Path, form: Form, values: tuple[str, str], message: str
+) -> None:
+    """Merges one value, then another one that cannot be compared with it."""
+    first, second = values
+    merge(kind, folder, "r1", form, first)
+    with pytest.raises(DestinationError, match=message):
+        merge(kind, folder, "r2", form, second)
+    assert read_rows(kind, folder, "v") == [(f"r1-{first}",)]
+
+
+@pytest.mark.parametrize(("form", "values", "message"), FLAWS)
 def test_what_cannot_be_compared_fails_the_run_and_changes_nothing(
     kind: Kind, tmp_path: Path, form: Form, values: tuple[str, str], message: str
 ) -> None:
-    first, second = values
-    merge(kind, tmp_path, "r1", form, first)
-    with pytest.raises(DestinationError, match=message):
-        merge(kind, tmp_path, "r2", form, second)
-    assert read_rows(kind, tmp_path, "v") == [(f"r1-{first}",)]
+    check_refused(kind, tmp_path, form, values, message)
 
 
 def _write(moment: datetime, style: str, hours: int) -> str:
