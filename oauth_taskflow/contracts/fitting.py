@@ -16,9 +16,11 @@ from oauth_taskflow.record_schema.model import (
     MOST_NESTED_FIELDS,
     NULL,
     FieldType,
+    name_kind,
     unite_types,
 )
 from oauth_taskflow.record_schema.observe import (
+    fits_fixed,
     observe_value,
     open_list,
     open_object,
@@ -26,6 +28,8 @@ from oauth_taskflow.record_schema.observe import (
 
 _read_text: Callable[[Any], str] = msgspec.json.Decoder(str).decode
 _READERS = {"date": build_reader("date"), "timestamp": build_reader("iso")}
+# Kinds that no value shows: only a schema says that a text is a date, and that a number has so many digits at most.
+_DECLARED = frozenset({*_READERS, "fixed"})
 # Kind of a field to the kinds of values that it holds; those of dates are texts that must be read.
 _HELD: Mapping[str, frozenset[str]] = {
     "integer": frozenset({"integer"}),
@@ -75,13 +79,15 @@ def name_type(kind: FieldType) -> str:
     """Returns the type in words: ``integer``, ``list of text``."""
     if kind.kind == "list":
         return "list" if kind.item is None else f"list of {name_type(kind.item)}"
-    return "wide integer" if kind.wide else kind.kind
+    return "wide integer" if kind.wide else name_kind(kind)
 
 
 def holds(kind: FieldType, found: FieldType, value: Any) -> bool:
     """Whether a field of type ``kind`` holds a value of type ``found``, neither of which is an object or list."""
     if kind.kind in _READERS:
         return found.kind == "text" and _is_date(value, kind.kind)
+    if kind.kind == "fixed":
+        return found.kind in _HELD["decimal"] and fits_fixed(bytes(value).decode(), kind)
     if found.kind not in _HELD.get(kind.kind, ()):
         return False
     return not (kind.kind == "number" and found.wide)
@@ -161,7 +167,7 @@ class Fitter:
             return self._fit_list(value, known, path, level)
         found = observe_value(value, level)
         if holds(known, found, value):
-            return value, known if known.kind in _READERS else found
+            return value, known if known.kind in _DECLARED else found
         self._ask(Difference(path, known, found, value))
         return value, found
 

@@ -10,7 +10,13 @@ from msgspec.structs import replace
 from oauth_taskflow.contracts.options import GivenSchema
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.record_schema.json_schema import schema_from_json
-from oauth_taskflow.record_schema.model import JSON, MOST_LEVELS, FieldType, RecordSchema
+from oauth_taskflow.record_schema.model import (
+    JSON,
+    MOST_LEVELS,
+    FieldType,
+    RecordSchema,
+    read_fixed,
+)
 from oauth_taskflow.suggestions import suggest_allowed
 
 TYPES: Mapping[str, FieldType] = {
@@ -70,13 +76,20 @@ def read_fields(
     return fields, flaws
 
 
+def _read_named(written: str, path: Path) -> tuple[FieldType, list[Flaw]]:
+    try:
+        kind = TYPES.get(written) or read_fixed(written)
+    except ValueError as error:
+        return JSON, [Flaw(path, str(error), "Write decimal(12, 2), or decimal for any digits.")]
+    if kind is None:
+        hint = suggest_allowed(written, [*TYPES, "decimal(12, 2)"])
+        return JSON, [Flaw(path, f"there is no type {written!r}", hint)]
+    return kind, []
+
+
 def _read_type(written: Any, path: Path) -> tuple[FieldType, list[Flaw]]:
     if isinstance(written, str):
-        kind = TYPES.get(written)
-        if kind is None:
-            hint = suggest_allowed(written, TYPES)
-            return JSON, [Flaw(path, f"there is no type {written!r}", hint)]
-        return kind, []
+        return _read_named(written, path)
     if isinstance(written, dict):
         fields, flaws = read_fields(written, path)
         return FieldType("object", fields=fields), flaws

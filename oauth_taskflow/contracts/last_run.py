@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from oauth_taskflow.record_schema.json_schema import schema_from_json, schema_to_json
-from oauth_taskflow.record_schema.model import FieldType, RecordSchema, unite_types
+from oauth_taskflow.record_schema.model import FieldType, RecordSchema, name_kind, unite_types
 
 _MOST_NAMED = 50
 
@@ -57,7 +57,7 @@ def _compare(
         known = before.get(name)
         place = f"{path}{name}"
         if known is None:
-            yield f"new field {place!r} ({kind.kind})"
+            yield f"new field {place!r} ({name_kind(kind)})"
         else:
             yield from _compare_types(known, kind, place)
 
@@ -71,4 +71,4 @@ def _compare_types(before: FieldType, after: FieldType, path: str) -> Iterator[s
     elif "null" not in {before.kind, after.kind}:
         united = unite_types(before, after).kind
         if united != before.kind:
-            yield f"field {path!r} was {before.kind}, and is now {after.kind}"
+            yield f"field {path!r} was {name_kind(before)}, and is now {name_kind(after)}"

@@ -21,9 +21,15 @@ class GivenSchema(Options, frozen=True, kw_only=True):
     fields: Annotated[
         dict[str, Any] | None,
         doc(
-            "Name to type: boolean, integer, number, decimal, text, date, timestamp, json; a mapping for an object, a list of "
-            "one type for a list. A name with ? may be absent or null.",
-            {"id": "integer", "email?": "text", "tags": ["text"], "address?": {"zip": "text"}},
+            "Name to type: boolean, integer, number, decimal, decimal(12, 2), text, date, timestamp, json; a mapping for an "
+            "object, a list of one type for a list. A name with ? may be absent or null.",
+            {
+                "id": "integer",
+                "total": "decimal(12, 2)",
+                "email?": "text",
+                "tags": ["text"],
+                "address?": {"zip": "text"},
+            },
         ),
     ] = None
     file: Annotated[

@@ -56,7 +56,69 @@ def build_check(fields: Mapping[str, FieldType]) -> Check | None:
         kind = _build_struct(fields)
     except (ValueError, RecursionError):
         return None
-    return Check(msgspec.json.Decoder(kind).decode, any(map(_has_numbers, fields.values())))
+    decode = msgspec.json.Decoder(kind).decode
+    verify = _build_verifier(FieldType("object", fields=fields))
+    if verify is not None:
+        decode = _decode_verified(decode, verify)
+    return Check(decode, any(map(_has_numbers, fields.values())))
+
+
+def _decode_verified(
+    decode: Callable[[Any], Any], verify: Callable[[Any], None]
+) -> Callable[[Any], None]:
+    def decode_verified(data: Any) -> None:
+        verify(decode(data))
+
+    return decode_verified
+
+
+def _build_verifier(kind: FieldType) -> Callable[[Any], None] | None:
+    """Returns what raises for a decoded value in which a fixed number has too many digits; None without such a field.
+
+    More than a plain literal, such as an exponent, is left to the slow look.
+    """
+    if kind.kind == "fixed":
+        return _verify_number(kind)
+    if kind.kind == "list" and kind.item is not None:
+        verify_item = _build_verifier(kind.item)
+        return None if verify_item is None else _verify_items(verify_item)
+    members = [
+        (f"f{place}", verify)
+        for place, one in enumerate(kind.fields.values())
+        if (verify := _build_verifier(one)) is not None
+    ]
+    return _verify_members(members) if members else None
+
+
+def _verify_number(kind: FieldType) -> Callable[[Any], None]:
+    before = kind.precision - kind.scale
+    whole = rb"-?\d{1,%d}" % before if before else rb"-?0"
+    match = re.compile(whole + rb"(?:\.\d{0,%d}0*)?" % kind.scale).fullmatch
+
+    def verify(value: Any) -> None:
+        if value is None or (kind.nullable and bytes(value) == b"null"):
+            return
+        if not match(value):
+            raise msgspec.ValidationError("it is not such a number")
+
+    return verify
+
+
+def _verify_items(verify_item: Callable[[Any], None]) -> Callable[[Any], None]:
+    def verify(values: Any) -> None:
+        for value in values or ():
+            verify_item(value)
+
+    return verify
+
+
+def _verify_members(members: list[tuple[str, Callable[[Any], None]]]) -> Callable[[Any], None]:
+    def verify(value: Any) -> None:
+        if value is not None:
+            for name, verify_member in members:
+                verify_member(getattr(value, name))
+
+    return verify
 
 
 def _build_struct(fields: Mapping[str, FieldType]) -> Any:
@@ -76,7 +138,7 @@ def _build_struct(fields: Mapping[str, FieldType]) -> Any:
 
 
 def _build_type(kind: FieldType) -> Any:
-    if kind.kind == "json" and kind.nullable:
+    if kind.kind == "fixed" or (kind.kind == "json" and kind.nullable):
         return msgspec.Raw
     made = _build_plain_type(kind)
     return Union[made, None] if kind.nullable else made  # noqa: UP007 - of types known at run time

@@ -18,6 +18,8 @@ from oauth_taskflow.record_schema.model import (
     NULL,
     FieldType,
     RecordSchema,
+    name_kind,
+    read_fixed,
     unite_types,
 )
 from oauth_taskflow.suggestions import did_you_mean
@@ -96,6 +98,8 @@ def _write_plain(kind: FieldType) -> dict[str, Any]:
         return {"type": "array", "items": False if kind.item is None else _write_type(kind.item)}
     if kind.wide:
         return {"type": "integer", "format": "int64"}
+    if kind.kind == "fixed":
+        return {"type": "number", "format": name_kind(kind)}
     return dict(_SCALARS[kind.kind])
 
 
@@ -159,7 +163,13 @@ class _Reader:
             return self._read_list(schema, place, level)
         if name not in _PLAIN:
             return self._refuse(f"{place}/type", f"there is no type {name!r}", str(name), _PLAIN)
-        return _FORMATS.get((name, str(schema.get("format"))), _PLAIN[name])
+        form = str(schema.get("format"))
+        if name == "number":
+            try:
+                return read_fixed(form) or _FORMATS.get((name, form), _PLAIN[name])
+            except ValueError as error:
+                return self._refuse(f"{place}/format", str(error))
+        return _FORMATS.get((name, form), _PLAIN[name])
 
     def _read_object(self, schema: dict[str, Any], place: str, level: int) -> FieldType:
         if not isinstance(schema.get("additionalProperties", False), bool):

@@ -5,6 +5,7 @@ A schema is observed in records, declared in a spec or read from a file. Parquet
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
@@ -17,6 +18,7 @@ Kind = Literal[
     "integer",  # 64 bits, signed
     "number",  # a double
     "decimal",  # a number of which every digit counts: beyond 64 bits, or beyond a double's 53 in a field with fractions
+    "fixed",  # a number with at most ``precision`` digits, ``scale`` of them after the point, such as money; only if it is declared
     "text",
     "date",
     "timestamp",
@@ -31,13 +33,18 @@ MOST_NESTED_FIELDS = 200
 MOST_LEVELS = 16
 _SAFE_INTEGER = 2**53
 _LONGEST_INTEGER = 2**63
+# Digits of a fixed number: what Arrow's decimal128 and all tables hold.
+MOST_DIGITS = 38
+_FIXED = re.compile(r"decimal\((\d{1,3}), ?(\d{1,3})\)")
+_NUMBERS = frozenset({"integer", "number", "decimal", "fixed"})
 
 
 class FieldType(Struct, frozen=True, omit_defaults=True):
     """The type of a field.
 
     ``nullable``: it may be absent or null. ``wide``: an integer may have more digits than a double keeps. ``item`` is the
-    type of a list's items, None when all lists were empty; ``fields`` are those of an object.
+    type of a list's items, None when all lists were empty; ``fields`` are those of an object. ``precision`` and ``scale`` are digits
+    of a fixed number: all of them, and those after the point.
     """
 
     kind: Kind
@@ -45,6 +52,8 @@ class FieldType(Struct, frozen=True, omit_defaults=True):
     wide: bool = False
     item: FieldType | None = None
     fields: Mapping[str, FieldType] = {}
+    precision: int = 0
+    scale: int = 0
 
 
 NULL = FieldType("null", nullable=True)
@@ -57,6 +66,28 @@ class RecordSchema(Struct, frozen=True):
     """The fields of records by name, in the order in which they were seen first."""
 
     fields: Mapping[str, FieldType] = {}
+
+
+def name_kind(kind: FieldType) -> str:
+    """Returns the kind as specs write it: ``integer``, ``decimal(12, 2)``."""
+    return f"decimal({kind.precision}, {kind.scale})" if kind.kind == "fixed" else kind.kind
+
+
+def read_fixed(text: str) -> FieldType | None:
+    """Returns the type that a text such as ``decimal(12, 2)`` names; None for another text.
+
+    Raises:
+        ValueError: no table holds so many digits.
+    """
+    found = _FIXED.fullmatch(text)
+    if found is None:
+        return None
+    precision, scale = int(found[1]), int(found[2])
+    if not 1 <= precision <= MOST_DIGITS or scale > precision:
+        raise ValueError(
+            f"the digits are 1 to {MOST_DIGITS}, and those after the point at most as many"
+        )
+    return FieldType("fixed", precision=precision, scale=scale)
 
 
 def integer_type(lowest: int, highest: int) -> FieldType:
@@ -91,7 +122,7 @@ def _unite_kinds(first: FieldType, second: FieldType, level: int) -> FieldType:
     kinds = {first.kind, second.kind}
     if "null" in kinds:
         return second if first.kind == "null" else first
-    if kinds <= {"integer", "number", "decimal"}:
+    if kinds <= _NUMBERS:
         return _unite_numbers(first, second)
     if len(kinds) > 1:
         return FieldType("text") if kinds <= {"text", "date", "timestamp"} else JSON
@@ -118,9 +149,19 @@ def _unite_items(first: FieldType | None, second: FieldType | None, level: int) 
 def _unite_numbers(first: FieldType, second: FieldType) -> FieldType:
     kinds = {first.kind, second.kind}
     wide = first.wide or second.wide
-    if "decimal" in kinds or (wide and "number" in kinds):
+    if kinds == {"fixed"}:
+        return _unite_fixed(first, second)
+    if kinds & {"decimal", "fixed"} or (wide and "number" in kinds):
         return FieldType("decimal")
     return FieldType("number") if "number" in kinds else FieldType("integer", wide=wide)
+
+
+def _unite_fixed(first: FieldType, second: FieldType) -> FieldType:
+    scale = max(first.scale, second.scale)
+    precision = max(first.precision - first.scale, second.precision - second.scale) + scale
+    if precision > MOST_DIGITS:
+        return FieldType("decimal")
+    return FieldType("fixed", precision=precision, scale=scale)
 
 
 def unite_fields(

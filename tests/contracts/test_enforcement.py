@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -15,8 +16,10 @@ from oauth_taskflow.contracts.enforcement import Enforcement
 from oauth_taskflow.contracts.inline_schema import read_fields
 from oauth_taskflow.contracts.options import Contract, Mode
 from oauth_taskflow.errors import InvalidRecord
+from oauth_taskflow.record_schema.generated_types import build_check
 from oauth_taskflow.record_schema.json_schema import schema_from_json, schema_to_json
 from oauth_taskflow.record_schema.model import FieldType, RecordSchema
+from oauth_taskflow.record_schema.observe import fits_fixed
 from oauth_taskflow.record_schema.observer import observe_all
 from oauth_taskflow.record_values import HIDE_ALL, apply_policy
 
@@ -226,3 +229,60 @@ def test_half_characters_survive_what_is_left_out_beside_them(record: str, kept:
     enforcement = Enforcement(Contract(columns="discard_value", types="freeze"), schema)
     (written,) = enforcement.take([raw(record)], URL)
     assert bytes(written).decode() == kept
+
+
+MONEY = ["1.10", "12345678901234567890.12", "-0.01", "7", "1e2", "1.100", "0.0", "-12.5E-1"]
+TOO_LONG = ["1.105", "123456789012345678901.5", "1e21", "1e-3", '"1.10"', "true"]
+
+
+@pytest.mark.parametrize("literal", [*MONEY, *TOO_LONG])
+def test_a_decimal_takes_numbers_of_its_digits_alone(literal: str) -> None:
+    schema = schema_of(total="decimal(22, 2)", lines=[{"price?": "decimal(22, 2)"}])
+    plain = '{"total":1.10,"lines":[{"price":null},{}]}'
+    record = f'{{"total":1,"lines":[{{"price":2.5}},{{"price":{literal}}}]}}'
+    enforcement = Enforcement(Contract(columns="freeze", types="discard_row"), schema)
+    # The first ones are looked at value by value, the later ones by compiled code.
+    records = [raw(text) for text in (record, *[plain] * 40, record)]
+    kept = enforcement.take(records, URL)
+    assert len(kept) == (42 if literal in MONEY else 40)
+    assert {bytes(one) for one in kept} <= {record.encode(), plain.encode()}
+    assert enforcement.schema == schema
+
+
+def test_a_decimal_with_too_many_digits_is_named_with_its_type() -> None:
+    schema = schema_of(total="decimal(12, 2)")
+    with pytest.raises(InvalidRecord) as caught:
+        enforce(schema, '{"total": 1.105}', types="freeze")
+    assert "'total' has number, and the schema says decimal(12, 2): the number '1.105'" in str(
+        caught.value
+    )
+    _, evolved = enforce(schema, '{"total": 1.105}')
+    assert evolved.schema.fields["total"].kind == "decimal"
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False), st.integers(1, 38), st.integers(0, 38))
+def test_the_compiled_check_and_the_slow_look_say_the_same(
+    value: Decimal, precision: int, scale: int
+) -> None:
+    kind = FieldType("fixed", precision=precision, scale=min(scale, precision))
+    check = build_check({"a": kind})
+    assert check is not None
+    literal = format(value, "f") if abs(value.adjusted()) < 60 else str(value)
+    is_held = fits_fixed(literal, kind)
+    try:
+        check.decode(f'{{"a":{literal}}}'.encode())
+    except msgspec.ValidationError:
+        assert not is_held or "e" in literal.lower()  # an exponent is left to the slow look
+    else:
+        assert is_held
+
+
+@pytest.mark.parametrize(
+    "written", ["decimal(0, 0)", "decimal(39, 2)", "decimal(2, 3)", "decimal(2)"]
+)
+def test_digits_that_no_table_holds_are_refused(written: str) -> None:
+    _, (flaw,) = read_fields({"total": written})
+    assert flaw.message in {
+        "the digits are 1 to 38, and those after the point at most as many",
+        "there is no type 'decimal(2)'",
+    }

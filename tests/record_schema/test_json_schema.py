@@ -63,6 +63,10 @@ def test_the_document_says_what_other_tools_understand() -> None:
             {"type": "array"},
             FieldType("list", nullable=True, item=FieldType("json", nullable=True)),
         ),
+        (
+            {"type": ["number", "null"], "format": "decimal(12,2)"},
+            FieldType("fixed", nullable=True, precision=12, scale=2),
+        ),
         ({"title": "Anything"}, FieldType("json", nullable=True)),
         (True, FieldType("json", nullable=True)),
     ],
@@ -87,6 +91,7 @@ def test_schemas_of_other_tools_are_read(schema: Any, expected: FieldType) -> No
         ({"type": "object", "properties": []}, "#/properties: properties are a mapping"),
         ({"type": "object", "properties": {}, "required": 1}, "#/required: it is a list"),
         ({"type": "object", "properties": {}, "additionalProperties": {}}, "#/additionalProperties: it is true"),
+        ({"type": "object", "properties": {"a": {"type": "number", "format": "decimal(39, 2)"}}}, "#/properties/a/format: the digits are 1 to 38"),
         ({"type": "object", "properties": {"a": False}}, "#/properties/a: a schema is a mapping"),
     ],
 )  # fmt: skip

@@ -13,6 +13,8 @@ from oauth_taskflow.record_schema.model import (
     FieldType,
     RecordSchema,
     integer_type,
+    name_kind,
+    read_fixed,
     unite_schemas,
     unite_types,
 )
@@ -20,6 +22,9 @@ from oauth_taskflow.record_schema.model import (
 SCALARS = [
     *(FieldType(kind) for kind in ("boolean", "number", "decimal", "text", "date", "timestamp")),
     FieldType("integer"),
+    FieldType("fixed", precision=12, scale=2),
+    FieldType("fixed", precision=20, scale=18),
+    FieldType("fixed", precision=38),
     FieldType("integer", wide=True),
     FieldType("integer", nullable=True),
     NULL,
@@ -41,7 +46,8 @@ def unordered(found: FieldType) -> object:
     """The type without the order of its fields."""
     fields = {name: unordered(found.fields[name]) for name in sorted(found.fields)}
     item = None if found.item is None else unordered(found.item)
-    return (found.kind, found.nullable, found.wide, item, fields)
+    digits = found.precision, found.scale
+    return (found.kind, found.nullable, found.wide, digits, item, fields)
 
 
 @given(TYPES, TYPES, TYPES)
@@ -89,10 +95,19 @@ def test_the_type_of_integers_follows_their_range(
         (FieldType("list", item=NULL), FieldType("object"), "json"),
         (FieldType("list"), FieldType("list", item=NULL), "list"),
         (NULL, FieldType("boolean"), "boolean"),
+        (FieldType("fixed", precision=9), FieldType("integer"), "decimal"),
+        (FieldType("fixed", precision=38), FieldType("fixed", precision=9, scale=9), "decimal"),
     ],
 )
 def test_types_unite_without_a_loss(first: FieldType, second: FieldType, kind: str) -> None:
     assert unite_types(first, second).kind == kind
+
+
+def test_fixed_numbers_unite_to_the_digits_of_both() -> None:
+    united = unite_types(
+        FieldType("fixed", precision=12, scale=2), FieldType("fixed", precision=9, scale=6)
+    )
+    assert (name_kind(united), read_fixed(name_kind(united))) == ("decimal(16, 6)", united)
 
 
 def test_a_field_that_one_schema_lacks_may_be_absent() -> None:

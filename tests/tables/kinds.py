@@ -143,7 +143,10 @@ def put(
     """Commits records as one task instance does, undecoded."""
     destination = connect(kind, folder, run_id, facts, **more)
     writer = destination.open(Run("contacts", run_id, map_index=map_index))
-    found = [msgspec.Raw(json.dumps(record).encode()) for record in records]
+    found = [
+        record if isinstance(record, msgspec.Raw) else msgspec.Raw(json.dumps(record).encode())
+        for record in records
+    ]
     try:
         writer.write(found)
         return destination.describe(writer.commit(summary_of(len(found))))

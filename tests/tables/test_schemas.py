@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from oauth_taskflow.destinations.base import EndpointFacts
 from oauth_taskflow.errors import DestinationError
+from oauth_taskflow.record_schema.model import FieldType, RecordSchema
 from tests.tables.kinds import Kind, connect, put, read_rows
 
 
@@ -166,3 +170,26 @@ def test_folders_may_have_unusual_names(kind: Kind, tmp_path: Path) -> None:
         put(kind, folder, [{"id": 1}])
     assert read_rows(kind, folder, "id") == [(1,)]
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+
+
+def test_declared_decimals_are_columns_of_decimals_with_every_digit(
+    kind: Kind, tmp_path: Path
+) -> None:
+    facts = EndpointFacts(
+        declared=RecordSchema({"total": FieldType("fixed", precision=22, scale=2)})
+    )
+    texts = ['{"id":1,"total":1.10}', '{"id":2,"total":12345678901234567890.12}', '{"id":3}']
+    part = put(kind, tmp_path, map(msgspec.Raw, map(str.encode, texts)), facts=facts).parts[0]
+    assert read_rows(kind, tmp_path, "id", "total") == [
+        (1, Decimal("1.10")),
+        (2, Decimal("12345678901234567890.12")),
+        (3, None),
+    ]
+    put(kind, tmp_path, [{"id": 4, "total": 5}], "r2", facts=facts)
+    found = connect(kind, tmp_path, facts=facts).read(part.path, 0, 3, selector=part.selector)
+    assert [str(row["total"]) for row in found] == ["1.10", "12345678901234567890.12", "None"]
+    with pytest.raises(
+        DestinationError, match=r"holds decimal\(22, 2\), and the records of this run need decimal"
+    ):
+        put(kind, tmp_path, [{"id": 5, "total": 0.125}], "r3", facts=facts)
+    assert len(kind.read(tmp_path)) == 4

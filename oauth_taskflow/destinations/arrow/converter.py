@@ -188,7 +188,7 @@ def flatten_fields(fields: Mapping[str, FieldType]) -> dict[str, FieldType]:
 
 def _is_kept_otherwise(kept: FieldType, seen: FieldType) -> bool:
     """Returns whether pyarrow made of a field, or of one within it, something else than the text that it is kept as."""
-    if kept.kind in {"json", "decimal"}:
+    if kept.kind in {"json", "decimal", "fixed"}:
         return seen.kind not in {kept.kind, "null"}
     if kept.kind == "list" and kept.item is not None and seen.item is not None:
         return _is_kept_otherwise(kept.item, seen.item)

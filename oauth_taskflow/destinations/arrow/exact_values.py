@@ -26,7 +26,7 @@ from oauth_taskflow.record_schema.model import (
     unite_fields,
     unite_types,
 )
-from oauth_taskflow.record_schema.observe import is_exact
+from oauth_taskflow.record_schema.observe import fits_fixed, is_exact
 
 _LONGEST_PLAIN = 64  # digits of a decimal that is written without an exponent
 _CONTEXT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
@@ -62,6 +62,10 @@ def observe_value(value: Any, declared: FieldType | None, level: int) -> FieldTy
 
 
 def _observe_scalar(value: Any, declared: FieldType | None) -> FieldType:
+    if declared is not None and declared.kind == "fixed":
+        found = _observe_fixed(value, declared)
+        if found is not None:
+            return found
     if isinstance(value, str):
         return _observe_text(value, declared)
     if value is None:
@@ -71,6 +75,21 @@ def _observe_scalar(value: Any, declared: FieldType | None) -> FieldType:
     if isinstance(value, int):
         return integer_type(value, value)
     return NUMBER if is_double(value) else DECIMAL
+
+
+def _observe_fixed(value: Any, declared: FieldType) -> FieldType | None:
+    """Returns the declared type of a fixed number whose digits it has, and the number or text of them is ``value``."""
+    text = _write_number(value)
+    if text is None or not fits_fixed(text, declared):
+        return None
+    return FieldType("fixed", precision=declared.precision, scale=declared.scale)
+
+
+def _write_number(value: Any) -> str | None:
+    if isinstance(value, str):
+        return value if _is_decimal(value) else None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return write_decimal(value) if is_number else None
 
 
 def _observe_nested(value: Any, declared: FieldType | None, level: int) -> FieldType:
@@ -132,11 +151,11 @@ def is_double(value: float) -> bool:
     return not isinstance(value, ExactFloat) or is_exact(value.text.encode())
 
 
-def write_decimal(value: float | str) -> str:
+def write_decimal(value: float | str | Decimal) -> str:
     """Returns the digits of a number, alike however it was written: ``1.10`` and ``11e-1`` give ``1.1``."""
     if isinstance(value, int | str):
         return str(value)
-    number = value.decimal if isinstance(value, ExactFloat) else Decimal(repr(value))
+    number = value.decimal if isinstance(value, ExactFloat) else Decimal(str(value))
     number = _CONTEXT.normalize(number)
     if not number:
         return "0"
@@ -155,8 +174,8 @@ def rewrite(value: Any, field_type: FieldType, declared: FieldType | None = None
     kind = field_type.kind
     if kind == "json":
         return encode(value).decode()
-    if kind == "decimal":
-        return _rewrite_decimal(value, declared)
+    if kind in {"decimal", "fixed"}:
+        return _rewrite_decimal(value, field_type, declared)
     if kind == "list" and isinstance(value, list) and field_type.item is not None:
         item, below = field_type.item, None if declared is None else declared.item
         return [rewrite(one, item, below) for one in value]
@@ -176,9 +195,10 @@ def _rewrite_object(
     }
 
 
-def _rewrite_decimal(value: Any, declared: FieldType | None) -> str:
+def _rewrite_decimal(value: Any, field_type: FieldType, declared: FieldType | None) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return write_decimal(value)
-    if isinstance(value, str) and _observe_text(value, declared).kind == "decimal":
+    known = field_type if field_type.kind == "fixed" else declared
+    if isinstance(value, str) and _observe_scalar(value, known).kind in {"decimal", "fixed"}:
         return value
     raise Misfit(f"{type(value).__name__} is not a decimal")

@@ -12,7 +12,7 @@ import pyarrow.json
 
 from oauth_taskflow.api.decoders.numbers import build_json_decoder
 from oauth_taskflow.destinations.arrow.exact_values import Misfit, is_double
-from oauth_taskflow.destinations.arrow.types import make_nullable
+from oauth_taskflow.destinations.arrow.types import make_nullable, to_arrow_type
 from oauth_taskflow.record_schema.generated_types import may_lose_digits
 from oauth_taskflow.record_schema.model import (
     MOST_LEVELS,
@@ -100,6 +100,10 @@ def _read_type(field_type: FieldType) -> pa.DataType | None:
         return None if item is None else pa.list_(item)
     if field_type.kind == "object":
         return pa.struct(list(_explicit(field_type.fields)))
+    if (
+        field_type.kind == "fixed"
+    ):  # pyarrow takes the digits of the literal, and refuses one that has too many
+        return to_arrow_type(field_type)
     return _READ_TYPES.get(field_type.kind)
 
 
@@ -162,6 +166,8 @@ def _observe(array: pa.Array, known: FieldType | None, level: int) -> FieldType:
         return FieldType(known.kind if known is not None and known.kind in _TEXTS else "text")
     if pa.types.is_integer(found):
         return _observe_integers(array, known)
+    if pa.types.is_decimal(found):
+        return FieldType("fixed", precision=found.precision, scale=found.scale)
     return FieldType("boolean" if pa.types.is_boolean(found) else "number")
 
 

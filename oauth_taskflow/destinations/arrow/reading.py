@@ -52,7 +52,7 @@ def read_values(array: pa.Array, field_type: FieldType) -> list[Any]:
         return _read_objects(array, field_type)
     if kind in {"json", "object"}:
         return _read_texts(array, decode)
-    if kind == "decimal":
+    if kind in {"decimal", "fixed"}:
         return _read_texts(array, _read_decimal)
     if pa.types.is_timestamp(array.type):
         return _read_plain(dates.from_timestamps(array))

@@ -50,6 +50,8 @@ def to_arrow_type(field_type: FieldType) -> pa.DataType:
             return pa.string()
         fields = [(name, to_arrow_type(below)) for name, below in field_type.fields.items()]
         return pa.struct(fields)
+    if field_type.kind == "fixed":
+        return pa.decimal128(field_type.precision, field_type.scale)
     return _PLAIN[field_type.kind]
 
 
@@ -78,6 +80,8 @@ _FOREIGN = (
 
 
 def _translate(found: pa.DataType) -> FieldType:
+    if pa.types.is_decimal128(found) and 0 <= found.scale <= found.precision:
+        return FieldType("fixed", nullable=True, precision=found.precision, scale=found.scale)
     for is_kind, kind in _FOREIGN:
         if is_kind(found):
             return FieldType(kind, nullable=True, wide=kind == "integer")  # type: ignore[arg-type]  # a Kind
@@ -97,6 +101,8 @@ def to_form(field_type: FieldType) -> FieldType:
     if field_type.kind == "object":
         fields = {name: to_form(below) for name, below in field_type.fields.items()}
         return FieldType("object", fields=fields)
+    if field_type.kind == "fixed":
+        return replace(field_type, nullable=False)
     return FieldType("text") if field_type.kind == "null" else FieldType(field_type.kind)
 
 

@@ -67,6 +67,8 @@ def _widen_same_kind(array: pa.Array, old: FieldType, new: FieldType) -> pa.Arra
         return dates.to_timestamps(array)
     if pa.types.is_string(array.type) and new.kind == "date":
         return dates.to_dates(array)
+    if new.kind == "fixed":
+        return array.cast(to_arrow_type(new))
     return array
 
 

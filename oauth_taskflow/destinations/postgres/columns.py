@@ -16,6 +16,7 @@ _TYPES = {
     "integer": "bigint",
     "number": "double precision",
     "decimal": "numeric",
+    "fixed": "numeric",  # with digits in its type it would round
     "text": "text",
     "date": "date",
     "timestamp": "timestamp with time zone",
@@ -28,10 +29,10 @@ _HOLDS = {
     "boolean": {"boolean"},
     "bigint": {"integer"},
     "double precision": {"integer", "number"},
-    "numeric": {"integer", "number", "decimal"},
+    "numeric": {"integer", "number", "decimal", "fixed"},
     "text": {"text", "date", "timestamp"},
 }
-_NUMBERS = {"integer", "number", "decimal"}
+_NUMBERS = {"integer", "number", "decimal", "fixed"}
 # Behind USING; a double has all its digits in its text only.
 _TO_NUMERIC = {"bigint": "{0}::numeric", "double precision": "{0}::text::numeric"}
 

@@ -12,9 +12,10 @@ from oauth_taskflow.record_schema.observer import SchemaObserver
 _TAKES = {
     "number": {"integer"},
     "decimal": {"integer", "number"},
+    "fixed": {"integer", "number", "decimal"},
     "date": {"text"},
     "timestamp": {"text"},
-    "json": {"boolean", "integer", "number", "decimal", "text", "list", "object"},
+    "json": {"boolean", "integer", "number", "decimal", "fixed", "text", "list", "object"},
 }
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from oauth_taskflow.destinations.postgres.staging import DELETED, ORDER, RECORD,
 # The parameters of a run, in this order.
 RUN_COLUMNS = ("dag_id", "endpoint", "run_id", "map_index")
 _RUN_VALUES = ("%s::text", "%s::text", "%s::text", "%s::integer")
+_ROUNDS = re.compile(r"numeric\(\d+,-?\d+\)")
 _STAGED = f"s.{quote_name(RECORD)}"
 
 
@@ -41,9 +43,12 @@ def select_columns(columns: Sequence[Column], stage: str) -> Selection:
     plain = [one for one in columns if _is_plain(one)]
     source = f"{stage} AS s"
     if plain:
-        expanded = ", ".join(f"{quote_name(one.field)} {one.type}" for one in plain)
+        expanded = ", ".join(f"{quote_name(one.field)} {_find_exact(one)}" for one in plain)
         source += f", jsonb_to_record({_STAGED}) AS x({expanded})"
-    values = [f"x.{quote_name(one.field)}" if _is_plain(one) else _extract(one) for one in columns]
+    values = [
+        _refuse_rounding(f"x.{quote_name(one.field)}" if _is_plain(one) else _extract(one), one)
+        for one in columns
+    ]
     return Selection([quote_name(one.name) for one in columns], values, source)
 
 
@@ -51,12 +56,27 @@ def _is_plain(column: Column) -> bool:
     return len(column.field.encode()) <= MOST_BYTES
 
 
+def _find_exact(column: Column) -> str:
+    """The type in which a value is read: PostgreSQL rounds it for one with digits, which an author of a table chose."""
+    return "numeric" if _ROUNDS.fullmatch(column.type) else column.type
+
+
+def _refuse_rounding(value: str, column: Column) -> str:
+    """An expression of a value, and an error where its column would round it."""
+    if not _ROUNDS.fullmatch(column.type):
+        return value
+    kept = f"({value})::{column.type}"
+    # Not a constant, which would be an error before any value is looked at.
+    failing = f"(left(({value})::text, 0) || 'it would be rounded')::{column.type}"
+    return f"CASE WHEN ({value}) = {kept} THEN {kept} WHEN ({value}) IS NOT NULL THEN {failing} END"
+
+
 def _extract(column: Column) -> str:
     """The value of a field whose name is too long for a column."""
     name = quote_text(column.field)
     if column.type == "jsonb":
         return f"NULLIF({_STAGED} -> {name}, 'null')"
-    return f"({_STAGED} ->> {name})::{column.type}"
+    return f"({_STAGED} ->> {name})::{_find_exact(column)}"
 
 
 def build_key_terms(

@@ -20,10 +20,10 @@ from oauth_taskflow.destinations.arrow.types import to_arrow_schema
 from oauth_taskflow.destinations.output_folders import superseded_error
 from oauth_taskflow.destinations.tables.base import Commit, Committed
 from oauth_taskflow.destinations.tables.dlt_columns import (
-    DLT_TYPES,
     TECHNICAL_TYPES,
     NotedColumn,
     RowColumns,
+    find_data_type,
     name_columns,
     read_present,
 )
@@ -37,7 +37,7 @@ from oauth_taskflow.destinations.tables.place import RowsPlace
 from oauth_taskflow.destinations.tables.row_order import RowOrder
 from oauth_taskflow.destinations.tables.table_options import Mode
 from oauth_taskflow.errors import ApiError, DestinationError
-from oauth_taskflow.record_schema.model import FieldType, RecordSchema
+from oauth_taskflow.record_schema.model import RecordSchema
 
 _log = logging.getLogger(__name__)
 # Rows that one query gives: all of them are in memory.
@@ -201,14 +201,12 @@ class DltTable:
             *values,
             *numbers,
         )
-        schema = to_arrow_schema(
-            RecordSchema({note.field: FieldType(note.kind, nullable=True) for note in notes})  # type: ignore[arg-type]
-        )
+        schema = to_arrow_schema(RecordSchema({note.field: note.type for note in notes}))
         columns = list(zip(*rows, strict=True))[1:] if rows else [()] * len(notes)
         if not notes:
             return pa.table({"": pa.nulls(len(rows))}).select([])
         arrays = [
-            pa.array([_plain(value, note.kind) for value in values], field.type)
+            pa.array([_plain(value, note.type.kind) for value in values], field.type)
             for values, note, field in zip(columns, notes, schema, strict=True)
         ]
         return pa.Table.from_arrays(arrays, schema=schema)
@@ -265,7 +263,7 @@ class DltTable:
         self, session: DltSession, columns: Mapping[str, str], fields: RecordSchema
     ) -> None:
         """Lets dlt create the table, its columns and the register; when another task was faster, its columns count."""
-        kinds = [DLT_TYPES[kind.kind] for kind in fields.fields.values()]
+        kinds = map(find_data_type, fields.fields.values())
         types = dict(zip(columns.values(), (*TECHNICAL_TYPES, *kinds), strict=True))
         wanted = {
             session.normalize(self._settings.table): types,

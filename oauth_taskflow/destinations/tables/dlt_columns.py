@@ -6,10 +6,17 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import cast
 
 import msgspec
+from msgspec.structs import replace
 
 from oauth_taskflow.destinations.tables.technical_columns import TechnicalColumns
 from oauth_taskflow.errors import DestinationError
-from oauth_taskflow.record_schema.model import FieldType, Kind, RecordSchema
+from oauth_taskflow.record_schema.model import (
+    FieldType,
+    Kind,
+    RecordSchema,
+    name_kind,
+    read_fixed,
+)
 
 # Kind of a field -> data type of dlt (https://dlthub.com/docs/general-usage/schema#data-types).
 DLT_TYPES: Mapping[str, str] = {
@@ -17,6 +24,7 @@ DLT_TYPES: Mapping[str, str] = {
     "integer": "bigint",
     "number": "double",
     "decimal": "text",
+    "fixed": "decimal",
     "text": "text",
     "date": "date",
     "timestamp": "timestamp",
@@ -24,7 +32,7 @@ DLT_TYPES: Mapping[str, str] = {
 }
 # Data types of RowColumns.all_names.
 TECHNICAL_TYPES = ("text", "text", "text", "bigint", "bigint")
-_KINDS = {data_type: kind for kind, data_type in DLT_TYPES.items() if kind != "decimal"}
+_KINDS = {t: kind for kind, t in DLT_TYPES.items() if kind not in {"decimal", "fixed"}}
 _KINDS |= {"decimal": "decimal", "wei": "decimal"}
 # Kinds that a warehouse may keep as a text, so that only our own notes tell them from one.
 _NOTED = frozenset({"decimal", "json"})
@@ -32,12 +40,22 @@ _NOTED = frozenset({"decimal", "json"})
 _FORBIDDEN = "%"
 
 
+def find_data_type(kind: FieldType) -> str:
+    """Returns dlt's type of a field's column, a decimal with its digits: ``decimal(12, 2)``."""
+    return name_kind(kind) if kind.kind == "fixed" else DLT_TYPES[kind.kind]
+
+
 class NotedColumn(msgspec.Struct, frozen=True, array_like=True):
-    """The note of a run about one of its columns: the column, the field in it, and the kind of the field."""
+    """The note of a run about one of its columns: the column, the field in it, and the kind of the field (``model.name_kind``)."""
 
     column: str
     field: str
     kind: str
+
+    @property
+    def type(self) -> FieldType:
+        """The type of the field."""
+        return replace(read_fixed(self.kind) or FieldType(cast("Kind", self.kind)), nullable=True)
 
 
 def name_columns(
@@ -78,7 +96,7 @@ def read_present(
     """Returns the fields that a table has.
 
     Args:
-        columns: dlt's types of the columns, by their names as the warehouse lists them.
+        columns: dlt's types of the columns, as ``find_data_type`` has them, by their names as the warehouse lists them.
         noted: what runs have noted about them. A column without a note, of an attempt that was cut off or of somebody
             else, is that of the record's field with its name.
         records: the fields of the records that are to be written.
@@ -95,6 +113,8 @@ def read_present(
 
 
 def _find_type(data_type: str, noted: str) -> FieldType:
+    if (fixed := read_fixed(data_type)) is not None:
+        return replace(fixed, nullable=True)
     kind = _KINDS.get(data_type, "text")
     if noted in _NOTED and kind in {"text", "json", "decimal"}:
         kind = noted

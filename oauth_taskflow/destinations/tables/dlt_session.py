@@ -21,9 +21,11 @@ from dlt.common.destination import Destination
 from dlt.common.runtime.run_context import RunContext
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
+from oauth_taskflow.destinations.arrow.types import to_arrow_type
 from oauth_taskflow.destinations.tables.dlt_credentials import Warehouse
 from oauth_taskflow.destinations.tables.dlt_errors import as_dlt_errors
 from oauth_taskflow.errors import DestinationError
+from oauth_taskflow.record_schema.model import MOST_DIGITS, FieldType, name_kind, read_fixed
 
 _NAME = "oauth_taskflow"
 _SETTINGS = {
@@ -157,7 +159,7 @@ class DltSession:
     def find_columns(self, table: str) -> Types:
         """Returns dlt's types of the columns of a table, as the warehouse lists them; none without the table."""
         _, columns = self._client.get_storage_table(table)
-        return {name: str(column["data_type"]) for name, column in columns.items()}
+        return {name: _name_type(column) for name, column in columns.items()}
 
     def ensure(self, tables: Mapping[str, Types]) -> None:
         """Creates tables and adds columns, as far as they are missing."""
@@ -182,17 +184,14 @@ class DltSession:
             self.query(statement, schema_name)
 
     def _resource(self, table: str, columns: Types, batches: Iterator[pa.RecordBatch]) -> Any:
-        hints = {
-            name: {"name": name, "data_type": kind, "nullable": True}
-            for name, kind in columns.items()
-        }
+        hints = {name: _build_hint(name, kind) for name, kind in columns.items()}
 
         def tables() -> Iterator[Any]:
             first = next(batches, None)
             if (
                 first is None
             ):  # a table without rows lets dlt create its columns, and none of its own
-                texts = [pa.field(name, _ARROW_TYPES[kind]) for name, kind in columns.items()]
+                texts = [pa.field(name, _arrow_type(kind)) for name, kind in columns.items()]
                 yield pa.schema(texts).empty_table()
                 return
             yield pa.Table.from_batches([first])
@@ -218,3 +217,24 @@ class DltSession:
             finally:
                 pipeline.deactivate()
                 self._pipeline.activate()
+
+
+def _name_type(column: Mapping[str, Any]) -> str:
+    """Returns dlt's type of a column that is listed, a decimal with its digits where the warehouse says them."""
+    kind, precision = str(column["data_type"]), column.get("precision")
+    if kind != "decimal" or not precision or int(precision) > MOST_DIGITS:
+        return kind
+    scale = int(column.get("scale") or 0)
+    return name_kind(FieldType("fixed", precision=int(precision), scale=scale))
+
+
+def _build_hint(name: str, kind: str) -> dict[str, Any]:
+    hint = {"name": name, "data_type": kind, "nullable": True}
+    if (fixed := read_fixed(kind)) is not None:
+        return {**hint, "data_type": "decimal", "precision": fixed.precision, "scale": fixed.scale}
+    return hint
+
+
+def _arrow_type(kind: str) -> pa.DataType:
+    fixed = read_fixed(kind)
+    return _ARROW_TYPES[kind] if fixed is None else to_arrow_type(fixed)

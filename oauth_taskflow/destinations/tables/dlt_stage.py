@@ -14,16 +14,16 @@ import pyarrow.compute as pc
 from oauth_taskflow.destinations.arrow.types import to_arrow_schema
 from oauth_taskflow.destinations.tables.base import Commit
 from oauth_taskflow.destinations.tables.dlt_columns import (
-    DLT_TYPES,
     TECHNICAL_TYPES,
     NotedColumn,
     RowColumns,
+    find_data_type,
 )
 from oauth_taskflow.destinations.tables.dlt_session import DltSession
 from oauth_taskflow.destinations.tables.merging import PLACE, RANK, check_keys
 from oauth_taskflow.destinations.tables.row_order import RowOrder
 from oauth_taskflow.errors import DestinationError
-from oauth_taskflow.record_schema.model import RecordSchema
+from oauth_taskflow.record_schema.model import RecordSchema, name_kind
 
 # PostgreSQL's COPY of CSV files is an order of magnitude faster than the INSERT statements that dlt writes by default.
 _FORMATS = {"postgres": "csv"}
@@ -75,7 +75,7 @@ class Stage:
     def notes(self) -> list[NotedColumn]:
         """The columns of the run's fields."""
         return [
-            NotedColumn(self._columns[name], name, kind.kind)
+            NotedColumn(self._columns[name], name, name_kind(kind))
             for name, kind in self._fields.fields.items()
         ]
 
@@ -194,7 +194,7 @@ class Stage:
         return f"INSERT INTO {target} ({theirs}) SELECT {', '.join(map(self._value, self._own))}"
 
     def _list_types(self) -> tuple[str, ...]:
-        kinds = (DLT_TYPES[kind.kind] for kind in self._fields.fields.values())
+        kinds = map(find_data_type, self._fields.fields.values())
         return (*TECHNICAL_TYPES, *kinds)
 
     def _value(self, name: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from oauth_taskflow.destinations.arrow.types import to_arrow_type, to_form
 from oauth_taskflow.errors import DestinationError
-from oauth_taskflow.record_schema.model import FieldType, RecordSchema, unite_fields
+from oauth_taskflow.record_schema.model import FieldType, RecordSchema, name_kind, unite_fields
 
 
 def fit_schema(table: RecordSchema, records: RecordSchema, uri: str) -> RecordSchema:
@@ -69,7 +69,7 @@ def _find_clash(
 
 def _clash_error(path: str, have: FieldType, need: FieldType, uri: str) -> DestinationError:
     return DestinationError(
-        f"Column {path[:200]!r} of the table holds {have.kind}, and the records of this run need {need.kind}; nothing was "
+        f"Column {path[:200]!r} of the table holds {name_kind(have)}, and the records of this run need {name_kind(need)}; nothing was "
         "written",
         where=f"at {uri}",
         hint="Cast the field (fields: cast), let a contract discard such values, or write to a new table.",

@@ -45,8 +45,8 @@ def contract_without_schema(view: EndpointView) -> Findings:
 def contract_schema(view: EndpointView) -> Findings:
     """The schema of a contract is given in one way, and can be read.
 
-    Types are boolean, integer, number, decimal, text, date, timestamp and json; a mapping is an object, and a list of one type
-    a list. A name with `?` may be absent or null. A file holds JSON Schema 2020-12, and its path is relative to the spec.
+    Types are boolean, integer, number, decimal, decimal(12, 2), text, date, timestamp and json; a mapping is an object, and a list
+    of one type a list. A name with `?` may be absent or null. A file holds JSON Schema 2020-12, and its path is relative to the spec.
 
     Bad: `contract: {schema: {fields: {id: int}}}`, `contract: {schema: {}}`,
     `contract: {schema: {json_schema: {type: array}}}`

@@ -219,3 +219,31 @@ def test_a_table_of_others_is_read_by_its_arrow_types() -> None:
     kinds = to_record_schema(table.schema).fields
     assert [kinds[name].kind for name in "abd"] == ["integer", "list", "number"]
     assert list(read_records(table)) == [{"a": 1, "b": [{"c": "x"}], "d": 1.5}]
+
+
+MONEY = RecordSchema({"total": FieldType("fixed", nullable=True, precision=22, scale=2)})
+EXACT = ["1.10", "12345678901234567890.12", "-0.01", "7", "1e2", "null"]
+
+
+@pytest.mark.parametrize("more", ["", ',"o":{"any":1.5},"j":1', ',"total":7'], ids=len)
+def test_declared_decimals_keep_their_digits_and_type(more: str) -> None:
+    lines = [f'{{"total":{value}{more if ":7" not in more else ""}}}' for value in EXACT]
+    if ":7" in more:  # a name that comes twice is read the slow way
+        lines[0] = '{"total":9,"total":1.10}'
+    schema, tables = convert(lines, 100, MONEY)
+    (table,) = tables
+    assert table.schema.field("total").type == pa.decimal128(22, 2)
+    assert to_record_schema(table.schema).fields["total"].kind == "fixed"
+    found = [None if value is None else str(value) for value in table.column("total").to_pylist()]
+    assert found == ["1.10", "12345678901234567890.12", "-0.01", "7.00", "100.00", None]
+    assert [str(row["total"]) for row in read_records(table)][1] == "12345678901234567890.12"
+    assert schema.fields["total"].precision == 22
+
+
+@pytest.mark.parametrize("rows", [1, 100])
+def test_decimals_that_do_not_fit_keep_their_digits_as_texts(rows: int) -> None:
+    lines = [f'{{"total":{value}}}' for value in ("1.10", "1.105", "7")]
+    assert kinds_of(lines, rows, MONEY) == {"total": "decimal"}
+    schema, tables = convert(lines, rows, MONEY)
+    widened = [widen_table(table, schema).column("total").to_pylist() for table in tables]
+    assert [value for values in widened for value in values] == ["1.1", "1.105", "7"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from oauth_taskflow.destinations.base import EndpointFacts, Run
@@ -205,3 +206,24 @@ def test_types_that_an_attempt_saw_go_on_in_the_next(warehouse: Warehouse) -> No
     writer.commit(summary(2))
     assert warehouse.column("only_here") == [0.5, None]
     assert warehouse.stages() == []
+
+
+def test_declared_decimals_keep_every_digit(warehouse: Warehouse) -> None:
+    declared = RecordSchema({"total": FieldType("fixed", precision=22, scale=2)})
+    records = [
+        msgspec.Raw(b'{"total":%s}' % text) for text in (b"1.10", b"12345678901234567890.12")
+    ]
+    warehouse.pull([records], EndpointFacts(declared=declared), layout="columns")
+    assert warehouse.types() == {"total": "numeric"}
+    assert warehouse.column("total::text") == ["1.10", "12345678901234567890.12"]
+
+
+def test_a_column_that_would_round_a_number_refuses_it(warehouse: Warehouse) -> None:
+    warehouse.pull([[{"id": 1}]], layout="columns")
+    warehouse.ask(f"ALTER TABLE {warehouse.schema}.contacts ADD COLUMN total numeric(12, 2)")
+    warehouse.pull([[{"id": 1, "total": 1.5}, {"id": 2, "total": None}]], layout="columns")
+    with pytest.raises(
+        DestinationError, match=r"Column 'total' of type numeric\(12,2\) refuses a value"
+    ):
+        warehouse.pull([[{"id": 1, "total": 1.505}]], layout="columns", run="r2")
+    assert warehouse.column("total::text") == ["1.50", None]
