@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from types import SimpleNamespace
+from typing import Any
 
 from msgspec.structs import replace
 
+from oauth_taskflow.connections.parse import parse_connection
+from oauth_taskflow.connections.settings import OAuth2Settings
 from oauth_taskflow.errors import InvalidGrant, OAuthTaskflowError, TokenEndpointUnavailable
 from oauth_taskflow.oauth.token import Token
+from oauth_taskflow.taskflow.token_sources import grant, token_endpoint
+from oauth_taskflow.tokens.grant_key import GrantIdentity
 from oauth_taskflow.tokens.sql.store import SqlTokenStore
 from oauth_taskflow.tokens.state.consent import Consent
 from oauth_taskflow.tokens.state.record import GrantRecord, GrantState, LastFailure
@@ -24,9 +31,26 @@ def open_store(deployment: Deployment) -> SqlTokenStore:
     return SqlTokenStore(deployment.environment["AIRFLOW__OAUTH_TASKFLOW__TOKEN_STORE"], keys)
 
 
-def put(store: SqlTokenStore, conn_id: str, number: int = 0, **changes: object) -> str:
-    """Stores a grant of ``conn_id`` with a valid token, changed as ``changes`` say; its grant key."""
-    key = hashlib.sha256(f"{conn_id}/{number}".encode()).hexdigest()
+def find_key(conn_id: str, connection: dict[str, Any]) -> str:
+    """The key under which the grant of that connection is stored, as long as it stays as it is."""
+    known = {name: connection.get(name) for name in ("host", "schema", "login", "password", "port")}
+    extra = json.dumps(connection.get("extra") or {})
+    fields: Any = SimpleNamespace(**known, conn_id=conn_id, conn_type="oauth2", extra=extra)
+    settings = parse_connection(fields, announce=False)
+    assert isinstance(settings.auth, OAuth2Settings)
+    traded = grant(settings.auth)
+    endpoint = token_endpoint(settings, settings.auth)
+    return GrantIdentity.for_grant(endpoint, traded, traded.subject_key).key
+
+
+def put(
+    store: SqlTokenStore, conn_id: str, number: int = 0, *, key: str = "", **changes: object
+) -> str:
+    """Stores a grant of ``conn_id`` with a valid token, changed as ``changes`` say; its grant key.
+
+    ``key`` is that of a connection that exists (``find_key``).
+    """
+    key = key or hashlib.sha256(f"{conn_id}/{number}".encode()).hexdigest()
     leased = store.acquire(key, owner="tests", ttl=1.0)
     assert leased is not None
     now = leased.read_at.store

@@ -28,14 +28,15 @@ NEEDED = ("hubspot_eu", "salesforce", "sap", "xero", "slack", "billing", "erp", 
 def store(airflow: ApiServer, authorization_server: OAuthTestServer) -> Iterator[SqlTokenStore]:
     """Connections and grants in many states; the token store is open for more."""
     server = authorization_server
-    airflow.add_connection(
-        "hubspot_eu", server.connection_to_authorize() | {"extra": {"provider": "hubspot"}}
-    )
-    airflow.add_connection(
-        "xero", server.connection_to_authorize() | {"extra": {"provider": "xero"}}
-    )
-    for name in ("salesforce", "sap", "slack"):
-        airflow.add_connection(name, server.connection_to_authorize())
+    asking = server.connection_to_authorize()
+    connections = {
+        "hubspot_eu": asking | {"extra": {"provider": "hubspot"}},
+        "xero": asking | {"extra": {"provider": "xero"}},
+        **dict.fromkeys(("salesforce", "sap", "slack"), asking),
+    }
+    for name, connection in connections.items():
+        airflow.add_connection(name, connection)
+    keys = {name: grants.find_key(name, connection) for name, connection in connections.items()}
     airflow.add_connection("billing", server.connection())
     airflow.add_connection(
         "weather",
@@ -48,23 +49,26 @@ def store(airflow: ApiServer, authorization_server: OAuthTestServer) -> Iterator
     )
     store = grants.open_store(airflow.deployment)
     now = time.time()
-    grants.put(store, "hubspot_eu")
-    grants.put(store, "xero", token=grants.ended_token(now))
+    grants.put(store, "hubspot_eu", key=keys["hubspot_eu"])
+    grants.put(store, "xero", key=keys["xero"], token=grants.ended_token(now))
     grants.put(
         store,
         "sap",
+        key=keys["sap"],
         token=grants.ended_token(now),
         last_failure=grants.failure(grants.unavailable(), now),
     )
     grants.put(
         store,
         "slack",
+        key=keys["slack"],
         token=grants.ended_token(now),
         last_failure=grants.failure(grants.unavailable(), now, now + 240.0),
     )
     grants.put(
         store,
         "salesforce",
+        key=keys["salesforce"],
         state=GrantState.NEEDS_CONSENT,
         token=None,
         last_failure=grants.failure(grants.refused(), now),

@@ -34,7 +34,7 @@ class GrantStatus(Struct, frozen=True, kw_only=True):
     ``empty``, ``needs_consent``, ``misconfigured``, ``revoked`` or ``unreadable``. ``consent_is_due`` says that a person must
     consent now, ``consent_due_at`` when a later consent is due. ``asked_again_at`` ends the cool-down after a failure, and
     ``failing_since`` is when the first of the latest failures happened. ``consented_by`` names the user who asked for the
-    consent, empty if unknown.
+    consent, empty if unknown. ``is_former`` says that the connection was edited since: its next use begins another grant.
     """
 
     conn_id: str
@@ -50,6 +50,7 @@ class GrantStatus(Struct, frozen=True, kw_only=True):
     asked_again_at: float | None = None
     failing_since: float | None = None
     problem: Problem | None = None
+    is_former: bool = False
 
 
 def read_status(record: GrantRecord, leeway: float = LEEWAY) -> GrantStatus:

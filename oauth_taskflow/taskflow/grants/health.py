@@ -44,6 +44,9 @@ HEALTH: Mapping[str, Health] = {
     "unused": Health("Not used yet", "The first task that uses it fetches a token.", 6),
     "idle": Health("Idle", "The token has ended; the next use refreshes it.", 7),
     "healthy": Health("Healthy", "The token is valid, and refreshed ahead of its end.", 8),
+    "superseded": Health(
+        "Superseded", "The connection was edited since; its next use begins another grant.", 8
+    ),
     "no_grant": Health(
         "Keeps no grant", "This kind of connection has nothing to refresh or to consent to.", 9
     ),
@@ -62,6 +65,8 @@ _OF_STATUS: Mapping[str, str] = {
 
 def judge_grant(status: GrantStatus, *, asks_person: bool) -> str:
     """The key in ``HEALTH`` for one stored grant, of a connection that begins with a person's consent or not."""
+    if status.is_former:
+        return "superseded"
     known = _OF_STATUS.get(status.state, "")
     if status.problem is not None and known not in {"unreadable", "misconfigured", "needs_consent"}:
         return "cooling_down" if status.asked_again_at is not None else "failing"
@@ -88,8 +93,8 @@ def judge_connection(summary: ConnectionSummary | None, grants: Sequence[GrantSt
 
 
 def choose_current(grants: Sequence[GrantStatus]) -> GrantStatus | None:
-    """The grant that was used or consented to last; an edited connection keeps its earlier ones."""
-    return max(grants, key=_last_change, default=None)
+    """The grant that was used or consented to last, without those of the connection before it was edited."""
+    return max((one for one in grants if not one.is_former), key=_last_change, default=None)
 
 
 def _last_change(status: GrantStatus) -> tuple[float, bool]:

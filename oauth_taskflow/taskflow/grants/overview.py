@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.connections.summary import ConnectionSummary, summarize
@@ -18,6 +20,7 @@ from oauth_taskflow.taskflow.grants.connection_list import (
     is_backend_configured,
     list_connections,
 )
+from oauth_taskflow.taskflow.grants.current_grant import CurrentGrant, CurrentGrants
 from oauth_taskflow.taskflow.grants.grant_status import (
     GrantStatus,
     read_status,
@@ -26,6 +29,7 @@ from oauth_taskflow.taskflow.grants.grant_status import (
 from oauth_taskflow.taskflow.grants.health import judge_connection
 from oauth_taskflow.taskflow.grants.kept_consents import store_kept_consents
 from oauth_taskflow.taskflow.grants.usage import DagUse, UsageIndex
+from oauth_taskflow.tokens.cipher import TokenCipher
 from oauth_taskflow.tokens.registry import open_store
 from oauth_taskflow.tokens.sql.listing import ListedGrant
 
@@ -73,10 +77,17 @@ def read_overview() -> list[ConnectionOverview]:
         SQLAlchemyError: the metadata database failed.
     """
     store_kept_consents()
+    store = open_store(store_url(), fernet_keys())
+    users, stored, listed = (
+        USES.find_users(_WAIT_FOR_USES),
+        store.list_records(),
+        list_connections(),
+    )
+    owners = {one.conn_id for one in stored} & listed.keys()
+    current = _read_current(store.cipher).find({name: listed[name].source for name in owners})
     grants: defaultdict[str, list[GrantStatus]] = defaultdict(list)
-    for one in open_store(store_url(), fernet_keys()).list_records():
-        grants[one.conn_id].append(_read_status(one))
-    users, listed = USES.find_users(_WAIT_FOR_USES), list_connections()
+    for one in stored:
+        grants[one.conn_id].append(_read_status(one, current.get(one.conn_id)))
     named = {conn_id for conn_id, uses in users.items() if any(one.is_certain for one in uses)}
     others = _look_up((grants.keys() | named) - listed.keys() - {""})
     return [
@@ -85,9 +96,15 @@ def read_overview() -> list[ConnectionOverview]:
     ]
 
 
-def _read_status(listed: ListedGrant) -> GrantStatus:
+@lru_cache(maxsize=4)
+def _read_current(cipher: TokenCipher) -> CurrentGrants:
+    return CurrentGrants(cipher)
+
+
+def _read_status(listed: ListedGrant, current: CurrentGrant | None) -> GrantStatus:
     if listed.record is not None:
-        return read_status(listed.record)
+        is_former = current is not None and current.is_former(listed.record)
+        return replace(read_status(listed.record), is_former=is_former)
     assert listed.failure is not None
     return unreadable_status(listed.conn_id, listed.grant_key, listed.failure)
 
@@ -123,6 +140,10 @@ def _ask_backends(conn_id: str) -> _Elsewhere:
     return known
 
 
+def _rank(status: GrantStatus) -> tuple[bool, float]:
+    return not status.is_former, status.refreshed_at or 0.0
+
+
 def _describe(
     conn_id: str,
     listed: ListedConnection | None,
@@ -148,6 +169,6 @@ def _describe(
         source=source,
         team=listed.team if listed is not None else None,
         summary=summary,
-        grants=tuple(sorted(grants, key=lambda one: one.refreshed_at or 0.0, reverse=True)),
+        grants=tuple(sorted(grants, key=_rank, reverse=True)),
         used_by=users.get(conn_id, ()),
     )

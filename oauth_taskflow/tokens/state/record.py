@@ -210,7 +210,6 @@ class GrantRecord(SecretValue, frozen=True):
             else replace(token, access_token="", dpop_key="", extras={}),
             refresh_token=None if self.refresh_token is None else "",
             alternates=(),
-            seeds=(),
             dpop_key="",
             answer=None,
             predecessor="",

@@ -4,7 +4,8 @@ import {chakra, el, ErrorBox, InnerLink, PAGE, react, StateBadge, StatusLine, us
 
 const SHOWN_AT_ONCE = 50;
 // What a column sorts by; without a value a row comes last.
-const latest = (row) => row.grants[0] ?? {};
+// The grant that counts; those of the connection before it was edited come last.
+const latest = (row) => (row.grants[0]?.health === "superseded" ? {} : row.grants[0] ?? {});
 const KINDS = {
   oauth2: "OAuth 2.0", api_key: "API key", bearer: "Bearer token", basic: "User and password", session: "Login request",
   self_signed_jwt: "Self-signed JWT", aws_sigv4: "AWS signature", none: "No authentication",
