@@ -23,6 +23,7 @@ from oauth_taskflow.errors import AuthorizationFailed
 from oauth_taskflow.oauth.client import Params, TokenForm
 from oauth_taskflow.oauth.dialect import STANDARD, RequestDialect
 from oauth_taskflow.oauth.endpoint.endpoint_request import DirectRequest
+from oauth_taskflow.oauth.endpoint.response_fields import is_sendable
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import BaseGrant, GrantOptions
 from oauth_taskflow.redaction import redact_text, redact_url
@@ -237,6 +238,6 @@ def push(endpoint: TokenEndpoint, url: str, authorization: Authorization) -> str
     request = DirectRequest.from_params(authorization.parameters, authorization.options, hidden)
     _, fields = request.send(endpoint, url)
     reference = fields.get("request_uri")
-    if not isinstance(reference, str) or not reference:
+    if not is_sendable(reference):  # a browser is sent there with it
         raise authorization.failure("The pushed request was accepted without a request_uri")
     return authorization.url_after_push(reference)

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from oauth_taskflow.errors import AuthorizationFailed, TokenRequestRejected
 from oauth_taskflow.oauth.client import Params, TokenForm
 from oauth_taskflow.oauth.endpoint.endpoint_request import DirectRequest
+from oauth_taskflow.oauth.endpoint.expiry import lifetime
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Outcome, Rejected, Unusable
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import BaseGrant, GrantOptions
@@ -81,17 +82,9 @@ def authorize_device(
         user_code=user_code,
         verification_uri=uri,
         complete_uri=texts.get("verification_uri_complete", ""),
-        expires_in=_seconds(fields.get("expires_in"), _DEFAULT_LIFETIME),
-        interval=_seconds(fields.get("interval"), _DEFAULT_INTERVAL),
+        expires_in=lifetime(fields.get("expires_in")) or _DEFAULT_LIFETIME,
+        interval=lifetime(fields.get("interval")) or _DEFAULT_INTERVAL,
     )
-
-
-def _seconds(value: object, default: float) -> float:
-    try:
-        number = float(value) if isinstance(value, int | float | str) else default
-    except ValueError:
-        return default
-    return number if 0 < number < float("inf") else default
 
 
 def wait_for_device(

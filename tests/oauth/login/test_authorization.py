@@ -247,6 +247,8 @@ def test_the_next_login_pushes_an_expired_request_again(
     ("answered", "reason"),
     [
         ({"status": 200, "body": "{}"}, "accepted without a request_uri"),
+        # Half of a surrogate pair has no form in a URL.
+        ({"status": 201, "body": '{"request_uri": "u\\ud800"}'}, "accepted without a request_uri"),
         ({"status": 400, "body": '{"error": "invalid_request"}'}, "refused (invalid_request"),
         ({"status": 503, "body": ""}, "unavailable (HTTP 503)"),
         ({"status": 307, "headers": {"Location": "https://evil.example"}}, "redirects (HTTP 307)"),

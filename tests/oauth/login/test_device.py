@@ -174,6 +174,16 @@ def test_sparse_answers_get_the_defaults_of_the_rfc(
     assert device.verification_uri == "https://v"
 
 
+@pytest.mark.parametrize("number", ["9" * 400, "1e999", "1e308", "-1", "0", "true", "[1]"])
+def test_impossible_lifetimes_and_intervals_count_as_missing(
+    server: OAuthTestServer, clock: Waiting, number: str
+) -> None:
+    body = f'{{"device_code": "d", "user_code": "u", "verification_uri": "https://v", "interval": {number}, "expires_in": {number}}}'
+    server.fault("/oauth/device", status=200, body=body)
+    device = begin(server, clock)
+    assert (device.interval, device.expires_in) == (5.0, 600.0)
+
+
 @pytest.mark.parametrize(
     ("answered", "reason"),
     [
