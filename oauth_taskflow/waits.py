@@ -23,6 +23,7 @@ class Waits:
 
     def __init__(self) -> None:
         self._seconds: dict[str, float] = {}
+        self.earlier: Mapping[str, float] = {}
         self._lock = threading.Lock()
         self._outer: Waits | None = None
 
@@ -50,12 +51,28 @@ class Waits:
             self._outer.add(reason, seconds)
 
     def seconds(self) -> dict[str, float]:
-        """Returns the seconds so far by reason, to the millisecond, the longest first; those of many requests add up."""
+        """Returns the seconds so far by reason, to the millisecond, the longest first; those of many requests add up.
+
+        The seconds of ``earlier``, before this block, are among them.
+        """
         with self._lock:
-            return add_waits([self._seconds])
+            return add_waits([self.earlier, self._seconds])
 
 
 _collected: ContextVar[Waits | None] = ContextVar("oauth_taskflow_waits", default=None)
+
+
+def set_earlier_waits(seconds: Mapping[str, float]) -> None:
+    """Counts ``seconds`` by reason, of attempts before this one, among those that are collected around this call."""
+    waits = _collected.get()
+    if waits is not None:
+        waits.earlier = seconds
+
+
+def collected_waits() -> dict[str, float]:
+    """Returns the seconds by reason that are collected around this call."""
+    waits = _collected.get()
+    return {} if waits is None else waits.seconds()
 
 
 def note_wait(reason: str, seconds: float) -> None:

@@ -59,7 +59,8 @@ class RunState(Struct, frozen=True):
 
     ``start`` is the boundary before the current sequence, ``now`` the last one, with ``page`` inside the sequence (None
     between two). ``idle`` counts waits in a row without a page, ``attempts`` the attempts that were cut off. ``began``
-    and ``expires`` are seconds since the epoch, ``seconds`` is the time of the earlier attempts.
+    and ``expires`` are seconds since the epoch, ``seconds`` is the time of the earlier attempts, ``waits`` what of it requests
+    waited, by reason.
     """
 
     version: int
@@ -75,6 +76,7 @@ class RunState(Struct, frozen=True):
     began: float
     seconds: float
     expires: float
+    waits: dict[str, float] = {}
 
 
 _decode_state = build_json_decoder(RunState).decode

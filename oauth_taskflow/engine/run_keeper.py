@@ -53,6 +53,7 @@ from oauth_taskflow.engine.resume import (
 )
 from oauth_taskflow.errors import DestinationError, OAuthTaskflowError
 from oauth_taskflow.specs.model import Endpoint
+from oauth_taskflow.waits import collected_waits, set_earlier_waits
 
 if TYPE_CHECKING:
     from oauth_taskflow.engine.run import EndpointRun
@@ -139,6 +140,7 @@ class RunKeeper:
             self._reset()
             self._writer = cast("ResumableWriter", destination.open(run))
         state = self._earlier
+        set_earlier_waits(state.waits if state else {})
         times = (state.began, state.seconds) if state else (0.0, 0.0)
         self._counts = self._now.counts(*times)
         return self._writer, self._counts
@@ -342,6 +344,7 @@ class RunKeeper:
             began=self._counts.began or clock.now(),
             seconds=self._counts.seconds + clock.monotonic() - self._began,
             expires=clock.now() + (wait or 0.0) + _VALID_SECONDS,
+            waits=collected_waits(),
         )
         self._writer.keep(encode_state(state, self._options.seal))
         self._kept_at, self._has_kept = clock.monotonic(), True

@@ -22,7 +22,7 @@ def summarize_run(
 ) -> EndpointSummary:
     """Returns the figures of ``run``, whose ``output`` is committed; settles its stored watermarks.
 
-    ``sequences`` were begun by all attempts; ``waits`` are those of this one.
+    ``sequences`` were begun by all attempts, and ``waits`` are theirs too.
     """
     late = run.watermarks.settle() if run.watermarks is not None else ""
     summary = output.summary

@@ -40,8 +40,8 @@ class EndpointSummary(Struct, frozen=True, omit_defaults=True):
     counts the attempts whose records this one went on with. ``datasets`` are the URIs of the real objects, for lineage, and
     ``dataset_bytes`` what was written to each of them. With several destinations, files, bytes and manifest are those of the first, and ``further`` has those of the others in their order. ``schema`` is the
     JSON Schema of the records, ``rejected`` counts the records that the contract left out, ``discarded`` the values by their paths.
-    ``drift`` names what changed in the schema since the run before. ``waits`` are the seconds that requests of the last attempt waited,
-    by reason; those of requests at the same time add up.
+    ``drift`` names what changed in the schema since the run before. ``waits`` are the seconds that requests waited, by
+    reason, in all attempts whose records are in the output; those of requests at the same time add up.
     """
 
     endpoint: str

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from oauth_taskflow.api.rate_limit import RateLimit
+from oauth_taskflow.engine.resume import PullSuspended
 from oauth_taskflow.engine.sequence_view import SequenceView
 from oauth_taskflow.engine.summary import EndpointSummary, add_up
 from oauth_taskflow.errors import ApiError
@@ -49,6 +50,25 @@ def test_the_waits_for_a_budget_are_in_the_summary(tmp_path: Path) -> None:
     bench.limits = (RateLimit(requests=2, per="PT5S"),)
     summary = bench.attempt()
     assert summary.pages == 4
+    assert summary.waits == {BUDGET: pytest.approx(5.0, abs=1.5)}
+
+
+def test_the_waits_of_attempts_that_were_cut_off_are_in_the_summary(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, busy=(3,))
+    bench.limits = (RateLimit(requests=2, per="PT5S"),)
+    summary, suspended = bench.finish()
+    assert (summary.pages, summary.resumed, suspended) == (4, 1, 1)
+    assert summary.waits == {BUDGET: pytest.approx(5.0, abs=1.5)}
+
+
+def test_the_waits_of_records_that_are_read_anew_do_not_count(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, busy=(3,))
+    bench.limits = (RateLimit(requests=2, per="PT5S"),)
+    with pytest.raises(PullSuspended):
+        bench.attempt()
+    bench.clock.advance(2 * 86_400.0)  # too old to go on
+    summary = bench.attempt()
+    assert (summary.pages, summary.resumed) == (4, 0)
     assert summary.waits == {BUDGET: pytest.approx(5.0, abs=1.5)}
 
 
