@@ -35,6 +35,8 @@ from oauth_taskflow.tokens.registry import open_store  # noqa: E402
 from tests.browser import grants  # noqa: E402
 
 _GOAL_MS = 300.0
+_PAGES, _PERIOD = 50, 5
+_ANEW = {"Cache-Control": "no-cache"}
 
 
 def fill_connections(count: int) -> None:
@@ -112,6 +114,17 @@ def measure(work: Callable[[], object], rounds: int) -> list[str]:
     return [f"{figure:.0f}" for figure in figures]
 
 
+def serve_open_pages(client: Any, seconds: int, **headers: str) -> list[str]:
+    """Requests and CPU seconds of a minute in which fifty pages ask every five seconds, measured for ``seconds``."""
+    tag, count = ask(client).headers["etag"], seconds * _PAGES // _PERIOD
+    start, cpu = time.monotonic(), time.process_time()
+    for number in range(count):
+        time.sleep(max(0.0, start + number * _PERIOD / _PAGES - time.monotonic()))
+        tag = ask(client, **{"If-None-Match": tag}, **headers).headers["etag"]
+    spent, minutes = time.process_time() - cpu, seconds / 60
+    return [f"{count / minutes:.0f}", f"{spent / minutes:.1f}"]
+
+
 def compare(given: Any) -> None:
     """Prints the table and the verdict."""
     client = open_client()
@@ -121,9 +134,10 @@ def compare(given: Any) -> None:
         time.sleep(0.1)
     answer = ask(client)
     body = answer.json()
-    later = measure(lambda: ask(client), given.rounds)
+    later = measure(lambda: ask(client, **_ANEW), given.rounds)
     tag = answer.headers["etag"]
-    same = measure(lambda: ask(client, **{"If-None-Match": tag}), given.rounds)
+    same = measure(lambda: ask(client, **{"If-None-Match": tag}, **_ANEW), given.rounds)
+    shared = measure(lambda: ask(client), given.rounds)
     store = open_store(store_url(), fernet_keys())
     keys = [key for _, key in store.list_grants()]
     each = measure(lambda: [store.read(key) for key in keys], 1)
@@ -132,6 +146,7 @@ def compare(given: Any) -> None:
         ["first answer of a process", *first],
         ["later answers", *later],
         ["nothing has changed (304)", *same],
+        ["later answers, the reading of another page", *shared],
         ["reading each grant by itself", *each],
     ]
     print(environment_line({}))
@@ -140,12 +155,18 @@ def compare(given: Any) -> None:
     )
     print(table(["", "median ms", "longest ms", "CPU ms"], rows))
     print()
+    pages = [
+        ["each reads for itself", *serve_open_pages(client, given.seconds, **_ANEW)],
+        ["a reading is shared for two seconds", *serve_open_pages(client, given.seconds)],
+    ]
+    print(table([f"{_PAGES} open pages, a minute", "requests", "CPU s"], pages))
+    print()
     print(verdict("later answers, ms", float(later[0]), _GOAL_MS, lambda value: f"{value:.0f}"))
 
 
 def main() -> None:
     """Runs the comparison."""
-    given = command_line(__doc__, connections=500, grants=2000, dags=200, rounds=20)
+    given = command_line(__doc__, connections=500, grants=2000, dags=200, rounds=20, seconds=20)
     initdb()
     fill_connections(given.connections)
     fill_grants(given.connections, given.grants)
