@@ -83,6 +83,13 @@ install_test_environment() {
     echo "$stamp" >.venv/installed-tests
 }
 
+# Another environment with the package: its folder and its lock.
+make_environment_beside() {
+    .venv/bin/uv venv -q --clear --python .venv/bin/python "$1" &&
+        .venv/bin/uv pip install -q --python "$1/bin/python" --require-hashes -r "$2" &&
+        .venv/bin/uv pip install -q --python "$1/bin/python" --no-deps --no-build-isolation -e .
+}
+
 # Folders of tests whose servers are npm packages.
 NPM_FOLDERS="tests/stores tests/oidc_provider"
 
@@ -102,12 +109,25 @@ install_services() {
         return
     fi
     echo "Installing into .venv-services and node_modules of $NPM_FOLDERS (first time, or a lock or the folder changed) …"
-    .venv/bin/uv venv -q --clear --python .venv/bin/python .venv-services &&
-        .venv/bin/uv pip install -q --python .venv-services/bin/python --require-hashes -r tests/services.lock &&
-        .venv/bin/uv pip install -q --python .venv-services/bin/python --no-deps --no-build-isolation -e . &&
-        install_npm_packages || {
+    make_environment_beside .venv-services tests/services.lock && install_npm_packages || {
         echo "The environment of scripts/test-services could not be installed; are a package index and npm within reach?" >&2
         return 1
     }
     echo "$stamp" >.venv-services/installed
+}
+
+# The oldest release of Airflow that the package supports.
+install_airflow_3_2() {
+    local stamp
+    install_environment
+    stamp=$(stamp_of tests/airflow-3.2.lock pyproject.toml)
+    if [ -x .venv-airflow-3.2/bin/python ] && [ "$(cat .venv-airflow-3.2/installed 2>/dev/null)" = "$stamp" ]; then
+        return
+    fi
+    echo "Installing into .venv-airflow-3.2 (first time, or its lock or the folder changed) …"
+    make_environment_beside .venv-airflow-3.2 tests/airflow-3.2.lock || {
+        echo "Airflow 3.2 could not be installed; is a package index within reach?" >&2
+        return 1
+    }
+    echo "$stamp" >.venv-airflow-3.2/installed
 }

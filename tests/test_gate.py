@@ -34,6 +34,8 @@ def checkout(tmp_path: Path) -> Path:
     (tmp_path / "scripts").mkdir()
     shutil.copy(SCRIPT, tmp_path / "scripts")
     (tmp_path / "scripts/install.sh").write_text("install_test_environment() { :; }\n")
+    (tmp_path / "scripts/test-airflow-3.2").write_text("#!/bin/sh\necho test-airflow-3.2 >>calls\n")
+    (tmp_path / "scripts/test-airflow-3.2").chmod(0o755)
     return tmp_path
 
 
@@ -116,6 +118,7 @@ def test_the_full_run_adds_what_is_too_long_for_the_gate(checkout: Path) -> None
     assert "python -m pytest tests/end_to_end --full --cov --cov-report=" in calls
     assert "mypy" in calls
     assert (checkout / "mutants").read_text() == "all\n"
+    assert calls[-1] == "test-airflow-3.2"
 
 
 def test_other_arguments_go_to_pytest(checkout: Path) -> None:

@@ -15,8 +15,14 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "scripts"
-BASE, TESTS, SERVICES = (
-    ROOT / name for name in ("requirements.lock", "tests/requirements.lock", "tests/services.lock")
+BASE, TESTS, SERVICES, OLDEST = (
+    ROOT / name
+    for name in (
+        "requirements.lock",
+        "tests/requirements.lock",
+        "tests/services.lock",
+        "tests/airflow-3.2.lock",
+    )
 )
 NPM_FOLDERS = ("tests/stores", "tests/oidc_provider")
 # What Debian's python3 does while python3-venv is not installed: it fails with half an environment made.
@@ -159,7 +165,7 @@ def packages(lock: Path) -> list[str]:
     return [line for line in lock.read_text().splitlines() if line[0] not in " #"]
 
 
-@pytest.mark.parametrize("lock", [BASE, TESTS, SERVICES], ids=lambda lock: lock.name)
+@pytest.mark.parametrize("lock", [BASE, TESTS, SERVICES, OLDEST], ids=lambda lock: lock.name)
 def test_a_lock_pins_each_package_by_hash_and_names_no_index(lock: Path) -> None:
     text = lock.read_text()
     assert "://" not in text
