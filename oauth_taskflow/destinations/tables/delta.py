@@ -9,49 +9,45 @@ import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
-from deltalake import Schema as DeltaSchema
+from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from oauth_taskflow.destinations.arrow.reading import take_rows
 from oauth_taskflow.destinations.tables.base import Commit, Committed
 from oauth_taskflow.destinations.tables.column_names import FORBIDDEN_IN_DELTA, check_names
+from oauth_taskflow.destinations.tables.delta_files import (
+    FILE_BYTES,
+    WRITER,
+    quote_column,
+    scan_files,
+)
+from oauth_taskflow.destinations.tables.delta_log import RunNotes, describe_run
+from oauth_taskflow.destinations.tables.delta_merge import (
+    add_order_columns,
+    find_newer,
+    merge_rows,
+    note_nothing,
+)
 from oauth_taskflow.destinations.tables.fitting import fit_schema
 from oauth_taskflow.destinations.tables.lake_schema import (
     from_lake_schema,
     read_lake_records,
     to_lake_schema,
 )
-from oauth_taskflow.destinations.tables.merging import (
-    check_keys,
-    check_merge,
-    index_rows,
-    pick_rows,
-)
+from oauth_taskflow.destinations.tables.merging import MergeFields, pick_rows, plan_merge
 from oauth_taskflow.destinations.tables.overtaking import is_own, repeat_when_overtaken
 from oauth_taskflow.destinations.tables.place import RowsPlace
-from oauth_taskflow.destinations.tables.replacement import Replacement
-from oauth_taskflow.destinations.tables.row_order import RowOrder
-from oauth_taskflow.destinations.tables.spool import BATCH_ROWS
 from oauth_taskflow.destinations.tables.store_options import read_store_options
 from oauth_taskflow.destinations.tables.table_options import Mode
 from oauth_taskflow.destinations.tables.technical_columns import TechnicalColumns
 from oauth_taskflow.errors import ApiError, DestinationError
 from oauth_taskflow.record_schema.model import RecordSchema
 from oauth_taskflow.redaction import redact_url
-
-# The name of our entry in the metadata of a transaction.
-_ENTRY = "oauth_taskflow"
-# Transactions that are looked through for the manifest of a run, the newest first.
-_MOST_TRANSACTIONS = 1000
-# Rows and bytes that the library may have in memory before it writes them.
-_WRITER = WriterProperties(compression="ZSTD", max_row_group_size=65_536)
-_FILE_BYTES = 32 << 20
 
 
 class DeltaSettings(msgspec.Struct, frozen=True):
@@ -68,14 +64,6 @@ class DeltaSettings(msgspec.Struct, frozen=True):
     order_form: str | tuple[str, ...] | None = None
 
 
-class _Seen(NamedTuple):
-    """The findings about the rows of one place in the log up to version ``looked``."""
-
-    looked: int
-    version: int | None
-    manifest: Mapping[str, Any] | None
-
-
 class DeltaLakeTable:
     """The table in the folder ``path``: a ``pathlib.Path``, a ``UPath`` or an ``ObjectStoragePath``."""
 
@@ -85,7 +73,7 @@ class DeltaLakeTable:
         self._path = path
         self._settings = settings
         self._columns = TechnicalColumns(settings.prefix)
-        self._seen: dict[tuple[Any, ...], _Seen] = {}
+        self._notes = RunNotes()
 
     @property
     def uri(self) -> str:
@@ -109,7 +97,7 @@ class DeltaLakeTable:
     def find_manifest(self, place: RowsPlace) -> Mapping[str, Any] | None:
         """Returns the manifest of the newest transaction for ``place`` among the last thousand."""
         table = self._load()
-        return None if table is None else self._find_entry(table, place)[1]
+        return None if table is None else self._notes.find(table, place)[1]
 
     def commit(self, commit: Commit) -> Committed:
         """Writes the rows in place of earlier ones of the same instance, or merges them by primary key.
@@ -144,7 +132,7 @@ class DeltaLakeTable:
         Raises:
             DestinationError: another attempt committed since this one was opened.
         """
-        version, manifest = self._find_entry(table, commit.place)
+        version, manifest = self._notes.find(table, commit.place)
         own = is_own(manifest, commit, self.uri)
         return Committed(str(version), commit.rows.bytes) if own else None
 
@@ -155,7 +143,7 @@ class DeltaLakeTable:
             return ()
         columns = self._columns
         found = self._filter(place, columns.names[:3])
-        batches = _scan(table.to_pyarrow_dataset(), found, columns.names)
+        batches = scan_files(table.to_pyarrow_dataset(), found, columns.names)
         rows = (pa.Table.from_batches([batch]).filter(found) for batch in batches)
         return {number for part in rows for number in part[columns.map_index].to_pylist()}
 
@@ -165,7 +153,7 @@ class DeltaLakeTable:
         def remove_once() -> None:
             table = self._load()
             if table is not None:
-                table.delete(self._predicate(place), commit_properties=_describe(place, None))
+                table.delete(self._predicate(place), commit_properties=describe_run(place, None))
 
         repeat_when_overtaken(remove_once, CommitFailedError)
 
@@ -179,7 +167,9 @@ class DeltaLakeTable:
         try:
             dataset = self._open(version).to_pyarrow_dataset()
             found = self._filter(place, self._columns.names)
-            parts = (pa.Table.from_batches([one]).filter(found) for one in _scan(dataset, found))
+            parts = (
+                pa.Table.from_batches([one]).filter(found) for one in scan_files(dataset, found)
+            )
             own = itertools.chain.from_iterable(part.to_batches() for part in parts)
             for rows in take_rows(own, skip, take):
                 yield from self._read_rows(rows, dataset.schema)
@@ -244,92 +234,35 @@ class DeltaLakeTable:
             mode="overwrite",
             predicate=self._predicate(commit.place),
             schema_mode="merge",
-            target_file_size=_FILE_BYTES,
-            writer_properties=_WRITER,
-            commit_properties=_describe(commit.place, commit.manifest),
+            target_file_size=FILE_BYTES,
+            writer_properties=WRITER,
+            commit_properties=describe_run(commit.place, commit.manifest),
         )
 
     def _merge(
         self, table: DeltaTable, commit: Commit, records: RecordSchema, schema: pa.Schema
     ) -> None:
-        settings, described = self._settings, _describe(commit.place, commit.manifest)
-        keys, name = check_merge(settings.keys, settings.order, records, self.uri)
-        if not commit.rows.rows:
-            self._note_nothing(table, schema, described)
+        settings, described = self._settings, describe_run(commit.place, commit.manifest)
+        fields = MergeFields(settings.keys, settings.order, settings.order_form)
+        plan = plan_merge(commit.rows, records, fields, self.uri)
+        if plan is None:
+            note_nothing(table, schema, described)
             return
-        check_keys(keys, records, self.uri)
-        order = None
-        if name is not None and name in records.fields:
-            order = RowOrder(name, settings.order_form, self.uri)
-        index = index_rows(commit.rows.read_batches(records), keys, order, self.uri)
-        self._add_columns(table, schema, [*keys, *([order.name] if order else [])])
-        newer = None
-        if order is not None and order.is_plain(schema.field(order.name).type):
-            quoted = _quote(order.name)
-            newer = f"t.{quoted} IS NULL OR s.{quoted} >= t.{quoted}"
-        elif order is not None:
-            index = _leave_out_older(table, index, keys, order)
+        add_order_columns(table, schema, plan)
+        index, newer = find_newer(table, schema, plan)
         if not index.num_rows:
-            self._note_nothing(table, schema, described)
+            note_nothing(table, schema, described)
             return
         newest = pick_rows(commit.rows.read_batches(records), index)
         rows = self._columns.extend(newest, commit.place, schema)
-        merger = table.merge(
-            pa.RecordBatchReader.from_batches(schema, rows),
-            " AND ".join(f"t.{_quote(key)} = s.{_quote(key)}" for key in keys),
-            source_alias="s",
-            target_alias="t",
-            merge_schema=True,
-            writer_properties=_WRITER,
-            commit_properties=described,
-        )
-        merger.when_matched_update_all(newer).when_not_matched_insert_all().execute()
-
-    def _note_nothing(
-        self, table: DeltaTable, schema: pa.Schema, described: CommitProperties
-    ) -> None:
-        """Commits the manifest of a run without records."""
-        write_deltalake(
-            table,
-            schema.empty_table(),
-            mode="append",
-            schema_mode="merge",
-            commit_properties=described,
-        )
-
-    def _add_columns(self, table: DeltaTable, schema: pa.Schema, names: Sequence[str]) -> None:
-        """Adds columns that a condition names, in a transaction of their own: a table that has none cannot be asked."""
-        present = {field.name for field in table.schema().fields}
-        missing = [schema.field(name) for name in names if name not in present]
-        if missing:
-            table.alter.add_columns(list(DeltaSchema.from_arrow(pa.schema(missing)).fields))
-
-    def _find_entry(
-        self, table: DeltaTable, place: RowsPlace
-    ) -> tuple[int | None, Mapping[str, Any] | None]:
-        """Returns the newest version that wrote the rows of ``place``, and its manifest.
-
-        What this object has looked through before is not read again: of a store, each version is a request.
-        """
-        wanted, version = list(place.key), table.version()
-        before = self._seen.get(place.key)
-        if before is None or version < before.looked:
-            before = _Seen(version - _MOST_TRANSACTIONS, None, None)
-        found, count = before, version - before.looked
-        for transaction in table.history(count) if count else ():
-            entry = transaction.get(_ENTRY)
-            noted = msgspec.json.decode(entry) if isinstance(entry, str) else {}
-            if noted.get("rows") == wanted:
-                found = _Seen(version, transaction.get("version"), noted.get("manifest"))
-                break
-        self._seen[place.key] = _Seen(version, found.version, found.manifest)
-        return found.version, found.manifest
+        reader = pa.RecordBatchReader.from_batches(schema, rows)
+        merge_rows(table, reader, plan.keys, newer, described)
 
     def _predicate(self, place: RowsPlace) -> str:
         *texts, number = place.key
         quoted = ["'" + text.replace("'", "''") + "'" for text in texts]
         pairs = zip(self._columns.names, [*quoted, str(number)], strict=True)
-        return " AND ".join(f"{_quote(name)} = {value}" for name, value in pairs)
+        return " AND ".join(f"{quote_column(name)} = {value}" for name, value in pairs)
 
     def _filter(self, place: RowsPlace, names: Sequence[str]) -> pc.Expression:
         values = dict(zip(self._columns.names, place.key, strict=True))
@@ -337,44 +270,6 @@ class DeltaLakeTable:
         for name in names:
             found = found & (pc.field(name) == values[name])
         return found
-
-
-def _describe(place: RowsPlace, manifest: Mapping[str, Any] | None) -> CommitProperties:
-    entry = msgspec.json.encode({"rows": place.key, "manifest": manifest}).decode()
-    return CommitProperties(custom_metadata={_ENTRY: entry})
-
-
-def _scan(
-    dataset: Any, may_match: pc.Expression | None, columns: Sequence[str] | None = None
-) -> Iterator[pa.RecordBatch]:
-    """Yields all rows of the files that may have some of ``may_match``, in the order of the files' names.
-
-    Arrow gets no filter of rows: it cannot compare texts with the figures of files that a merge wrote (``string_view``).
-    """
-    names = None if columns is None else list(columns)
-    for fragment in sorted(dataset.get_fragments(may_match), key=lambda one: str(one.path)):
-        yield from fragment.scanner(
-            schema=dataset.schema, columns=names, batch_size=BATCH_ROWS, use_threads=False
-        ).to_batches()
-
-
-def _leave_out_older(
-    table: DeltaTable, index: pa.Table, keys: Sequence[str], order: RowOrder
-) -> pa.Table:
-    """Returns the part of the index whose rows are not older than those of the table, which a condition in SQL cannot tell."""
-    rows = Replacement(index, keys, order)
-    found = rows.range()
-    may_match = None
-    if found is not None:
-        name, low, high = found
-        may_match = (pc.field(name) >= low) & (pc.field(name) <= high)
-    for batch in _scan(table.to_pyarrow_dataset(), may_match, rows.columns):
-        rows.choose(batch)
-    return rows.newer()
-
-
-def _quote(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
 
 
 def _without_connection(path: Any) -> str:

@@ -40,31 +40,27 @@ from oauth_taskflow.destinations.tables.iceberg_files import (
     rewrite_without,
     stage_files,
 )
+from oauth_taskflow.destinations.tables.iceberg_notes import (
+    describe_run,
+    find_run,
+    read_kinds,
+    write_kinds,
+)
 from oauth_taskflow.destinations.tables.lake_schema import (
-    find_text_kinds,
     from_lake_schema,
     read_lake_records,
     to_lake_schema,
 )
-from oauth_taskflow.destinations.tables.merging import (
-    check_keys,
-    check_merge,
-    index_rows,
-    pick_rows,
-)
+from oauth_taskflow.destinations.tables.merging import MergeFields, pick_rows, plan_merge
 from oauth_taskflow.destinations.tables.overtaking import is_own, repeat_when_overtaken
 from oauth_taskflow.destinations.tables.place import RowsPlace
 from oauth_taskflow.destinations.tables.replacement import Replacement
-from oauth_taskflow.destinations.tables.row_order import RowOrder
 from oauth_taskflow.destinations.tables.table_options import Mode
 from oauth_taskflow.destinations.tables.technical_columns import TechnicalColumns
 from oauth_taskflow.errors import ApiError, DestinationError
 from oauth_taskflow.record_schema.model import RecordSchema
 from oauth_taskflow.redaction import redact_url
 
-# Names in the summary of a snapshot and among the properties of a table.
-_ENTRY = "oauth-taskflow.rows"
-_KINDS = "oauth-taskflow.kinds"
 # Metadata files of older commits would pile up, one a run.
 _PROPERTIES = {
     "write.parquet.compression-codec": "zstd",
@@ -110,7 +106,7 @@ class IcebergTable:
     def find_manifest(self, place: RowsPlace) -> Mapping[str, Any] | None:
         """Returns the manifest of the newest snapshot for ``place`` among those that the table keeps."""
         table = self._load()
-        return None if table is None else _find_entry(table, place)[1]
+        return None if table is None else find_run(table, place)[1]
 
     def commit(self, commit: Commit) -> Committed:
         """Writes the rows in place of earlier ones of the same instance, or merges them by primary key.
@@ -165,7 +161,7 @@ class IcebergTable:
         Raises:
             DestinationError: another attempt committed since this one was opened.
         """
-        snapshot, manifest = _find_entry(table, commit.place)
+        snapshot, manifest = find_run(table, commit.place)
         return Committed(str(snapshot), size) if is_own(manifest, commit, self.uri) else None
 
     def list_instances(self, place: RowsPlace) -> Collection[int]:
@@ -197,7 +193,7 @@ class IcebergTable:
         files = DataFiles(table)
         replaced = self._remove_rows(table, place, files)
         transaction = table.transaction()
-        stage_files(transaction, files.names, replaced, _describe(place, None))
+        stage_files(transaction, files.names, replaced, describe_run(place, None))
         try:
             transaction.commit_transaction()
         except CommitFailedException:
@@ -217,7 +213,7 @@ class IcebergTable:
         found = self._filter(place)
         scan = table.scan(row_filter=found, snapshot_id=snapshot)
         reader = ArrowScan(table.metadata, table.io, scan.projection(), found)
-        kinds = _read_kinds(table)
+        kinds = read_kinds(table)
         tasks = sorted(scan.plan_files(), key=lambda one: one.file.file_path)
         scans = (reader.to_record_batches([task]) for task in tasks)
         for rows in take_rows(itertools.chain.from_iterable(scans), skip, take):
@@ -240,7 +236,7 @@ class IcebergTable:
         schema = self._columns.extend_schema(to_lake_schema(records))
         # Whole values of the technical columns: files of other runs are then left out without being read.
         metrics = {f"write.metadata.metrics.column.{n}": "full" for n in self._columns.names}
-        kinds = {_KINDS: _encode(find_text_kinds(records))}
+        kinds = write_kinds(records)
         with suppress(TableAlreadyExistsError):
             self._catalog.create_table(
                 self._name, schema, properties={**_PROPERTIES, **metrics, **kinds}
@@ -255,7 +251,7 @@ class IcebergTable:
     def _stage(
         self, table: PyIcebergTable, commit: Commit, files: DataFiles, own: RunFiles
     ) -> Transaction:
-        present = from_lake_schema(schema_to_pyarrow(table.schema()), _read_kinds(table))
+        present = from_lake_schema(schema_to_pyarrow(table.schema()), read_kinds(table))
         present = self._columns.remove_from(present)
         records = fit_schema(present, commit.rows.schema, self.uri)
         check_names(records.fields, self.uri, FORBIDDEN_IN_ICEBERG)
@@ -270,8 +266,8 @@ class IcebergTable:
         transaction = table.transaction()
         with transaction.update_schema() as update:
             update.union_by_name(schema)
-        transaction.set_properties({_KINDS: _encode(find_text_kinds(records))})
-        described = _describe(commit.place, commit.manifest)
+        transaction.set_properties(write_kinds(records))
+        described = describe_run(commit.place, commit.manifest)
         stage_files(transaction, names, replaced, described)
         if not names:  # a run without records is a commit, too
             transaction.append(schema.empty_table(), described)
@@ -284,14 +280,12 @@ class IcebergTable:
         rows = commit.rows.read_batches(records)
         if self._settings.mode != "merge":
             return rows, self._remove_rows(table, commit.place, files)
-        keys, name = check_merge(self._settings.keys, self._settings.order, records, self.uri)
-        if not commit.rows.rows:
+        settings = self._settings
+        fields = MergeFields(settings.keys, settings.order, settings.order_form)
+        plan = plan_merge(commit.rows, records, fields, self.uri)
+        if plan is None:
             return rows, []
-        check_keys(keys, records, self.uri)
-        order = None
-        if name is not None and name in records.fields:
-            order = RowOrder(name, self._settings.order_form, self.uri)
-        index = index_rows(rows, keys, order, self.uri)
+        keys, order, index = plan
         present = set(table.schema().column_names)
         replaced: list[DataFile] = []
         if present.issuperset(
@@ -330,33 +324,6 @@ def _may_match(rows: Replacement) -> BooleanExpression:
         return AlwaysTrue()
     name, low, high = found
     return And(GreaterThanOrEqual(name, low), LessThanOrEqual(name, high))
-
-
-def _find_entry(
-    table: PyIcebergTable, place: RowsPlace
-) -> tuple[int | None, Mapping[str, Any] | None]:
-    """Returns the newest snapshot that wrote the rows of ``place``, and its manifest."""
-    wanted = _encode(place.key)
-    for snapshot in reversed(table.metadata.snapshots):
-        noted = snapshot.summary.additional_properties if snapshot.summary is not None else {}
-        if noted.get(_ENTRY) == wanted:
-            return snapshot.snapshot_id, msgspec.json.decode(
-                noted.get(f"{_ENTRY}.manifest", "null")
-            )
-    return None, None
-
-
-def _describe(place: RowsPlace, manifest: Mapping[str, Any] | None) -> dict[str, str]:
-    return {_ENTRY: _encode(place.key), f"{_ENTRY}.manifest": _encode(manifest)}
-
-
-def _read_kinds(table: PyIcebergTable) -> Mapping[str, str]:
-    found: Mapping[str, str] = msgspec.json.decode(table.properties.get(_KINDS, "{}"))
-    return found
-
-
-def _encode(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
 
 
 def _gone_error(uri: str, version: str) -> ApiError:

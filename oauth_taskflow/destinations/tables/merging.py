@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from oauth_taskflow.destinations.tables.column_names import plain_column
 from oauth_taskflow.destinations.tables.row_order import RowOrder
+from oauth_taskflow.destinations.tables.spool import TableSpool
 from oauth_taskflow.errors import DestinationError
 from oauth_taskflow.record_schema.model import RecordSchema
 
@@ -22,6 +24,40 @@ RANK = "oauth_taskflow_rank"
 _ORDER = "oauth_taskflow_order"
 _HAS_ORDER = "oauth_taskflow_has_order"
 _WITHOUT_ORDER = frozenset({"object", "list", "json", "decimal"})
+
+
+class MergeFields(NamedTuple):
+    """The fields of the primary key, that of the order of rows, and how records write the order."""
+
+    keys: Sequence[str]
+    order: str | None
+    order_form: str | tuple[str, ...] | None
+
+
+class MergePlan(NamedTuple):
+    """The columns of the primary key, the order of rows, and the index of the newest row of each key."""
+
+    keys: list[str]
+    order: RowOrder | None
+    index: pa.Table
+
+
+def plan_merge(
+    rows: TableSpool, records: RecordSchema, fields: MergeFields, uri: str
+) -> MergePlan | None:
+    """Returns what a run merges into the table with the columns ``records``; None for a run without rows.
+
+    Raises:
+        DestinationError: the rows have no key, or a column cannot be compared.
+    """
+    keys, name = check_merge(fields.keys, fields.order, records, uri)
+    if not rows.rows:
+        return None
+    check_keys(keys, records, uri)
+    order = None
+    if name is not None and name in records.fields:
+        order = RowOrder(name, fields.order_form, uri)
+    return MergePlan(keys, order, index_rows(rows.read_batches(records), keys, order, uri))
 
 
 def check_merge(
