@@ -89,7 +89,7 @@ def _copy(
 
 def _is_same(made: DAG, copied: DAG) -> bool:
     """Whether Airflow's ``made`` has the values of ``copied``; times come from Airflow's own DAGs."""
-    groups = [_group_state(dag.task_group) for dag in (made, copied)]
+    groups = _group_state(made.task_group), _group_state(copied.task_group)
     return is_same_state(vars(made), vars(copied), {*_TIMES, "task_group"}) and is_same_state(
         *groups, {"dag"}
     )

@@ -184,7 +184,8 @@ def _place_mapped(made: MappedOperator, dag: DAG) -> MappedOperator:
     made.dag = dag
     if register(made.task_id, made, dag):
         made.task_group = proxy(dag.task_group)
-        made.start_date, made.end_date = dag.start_date, dag.end_date
+        times: Any = (dag.start_date, dag.end_date)
+        made.start_date, made.end_date = times
         return made
     dag.task_group.add(made)
     dag.add_task(made)

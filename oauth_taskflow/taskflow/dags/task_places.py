@@ -47,7 +47,7 @@ def is_registered(task: Any, dag: DAG, before: Sizes) -> bool:
     group, task_id = dag.task_group, task.task_id
     return (
         measure(dag) == {**before, **{name: before[name] + 1 for name in grown}}
+        and (task.dag, task.start_date, task.end_date) == (dag, dag.start_date, dag.end_date)
         and dag.task_dict.get(task_id) is group.children.get(task_id) is task
         and task_id in group.used_group_ids
-        and (task.dag, task.start_date, task.end_date) == (dag, dag.start_date, dag.end_date)
     )

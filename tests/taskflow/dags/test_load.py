@@ -17,6 +17,7 @@ from oauth_taskflow.errors import SpecError
 from oauth_taskflow.specs.yaml_reader import load_text
 from oauth_taskflow.taskflow.dags import factory
 from oauth_taskflow.taskflow.dags.broken_spec import BrokenSpecDag
+from oauth_taskflow.taskflow.dags.task_doc import describe_endpoint
 from tests.taskflow.dags.specs_folder import write_spec
 
 LOADER = """\
@@ -357,11 +358,10 @@ def test_a_kept_spec_brings_the_documentation_of_its_tasks(
     monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__SPEC_CACHE", str(tmp_path / "cache"))
     first = {dag.dag_id: dag for dag in load_specs(namespace(folder), folder)}
     described: list[Any] = []
-    real = factory.describe_endpoint
 
     def note(options: Any, connection: str | None) -> str:
         described.append(options)
-        return real(options, connection)
+        return describe_endpoint(options, connection)
 
     monkeypatch.setattr(factory, "describe_endpoint", note)
     (folder / "crm.json").write_text('{"type": "object", "properties": {"b": {"type": "string"}}}')
