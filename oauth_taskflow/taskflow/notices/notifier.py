@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -20,12 +21,16 @@ class OAuthNotifier(BaseNotifier):
     notice.html }}")])``: twenty tasks that fail for one dead grant send one mail. ``on_success_callback`` announces
     recoveries too. https://airflow.apache.org/docs/apache-airflow/stable/howto/notifications.html
 
+    It can be awaited too, as the triggerer does for deadline alerts:
+    https://airflow.apache.org/docs/apache-airflow/stable/howto/deadline-alerts.html
+
     Args:
         notifiers: Airflow's notifiers, functions of the context, or dotted paths. Their templates name ``notice``.
         connections: the connections to look at; by default that of the task (``conn_id`` or ``http_conn_id``).
         due_within: the time before the end of a consent, at most half of its life, from which on people are notified.
         failing_for: the time after which failing refreshes are announced.
         repeat_after: the time after which a trouble that lasts is announced again; None: never.
+        context: given by Airflow where the notifier is awaited.
     """
 
     def __init__(
@@ -36,8 +41,9 @@ class OAuthNotifier(BaseNotifier):
         due_within: timedelta = DUE_WITHIN,
         failing_for: timedelta = FAILING_FOR,
         repeat_after: timedelta | None = None,
+        context: Any = None,
     ) -> None:
-        super().__init__()
+        super().__init__(context)
         self.notifiers = notifiers
         self.connections = connections
         self.due_within, self.failing_for = due_within, failing_for
@@ -47,7 +53,7 @@ class OAuthNotifier(BaseNotifier):
         """Sends the notices that are due. Called by Airflow.
 
         Raises:
-            OAuthTaskflowError: a connection cannot be looked at, or a notifier failed.
+            OAuthTaskflowError: no connection is named, one cannot be looked at, or a notifier failed.
         """
         from oauth_taskflow.taskflow.notices.delivery import list_channels  # noqa: PLC0415 - loads requests
         from oauth_taskflow.taskflow.notices.watching import make_rules, try_watch_over  # noqa: PLC0415 - as above
@@ -55,10 +61,14 @@ class OAuthNotifier(BaseNotifier):
         rules = make_rules(self.due_within, self.failing_for, self.repeat_after)
         channels = list_channels(self.notifiers, _name_dag(context))
         failures: list[str] = []
-        for conn_id in self.connections or find_connections(context):
+        for conn_id in self.connections or _require_task_connections(context):
             failures += try_watch_over(conn_id, channels, rules, context)
         if failures:
             raise unsent_error(failures)
+
+    async def async_notify(self, context: Any) -> None:
+        """As ``notify``, in a thread: databases, and the notifiers of others, would hold up the triggerer's other work."""
+        await asyncio.to_thread(self.notify, context)
 
 
 def unsent_error(failures: Sequence[str]) -> OAuthTaskflowError:
@@ -70,6 +80,15 @@ def unsent_error(failures: Sequence[str]) -> OAuthTaskflowError:
     )
     error.retryable = True
     return error
+
+
+def _require_task_connections(context: Mapping[str, Any]) -> list[str]:
+    if not context.get("task") and not context.get("ti"):
+        raise OAuthTaskflowError(
+            "OAuthNotifier was called without a task, so it does not know which connection to look at",
+            hint='Name them: OAuthNotifier([...], connections=["crm"]).',
+        )
+    return find_connections(context)
 
 
 def find_connections(context: Mapping[str, Any]) -> list[str]:
@@ -85,5 +104,7 @@ def find_connections(context: Mapping[str, Any]) -> list[str]:
 
 
 def _name_dag(context: Mapping[str, Any]) -> str:
-    dag = context.get("dag")
-    return str(getattr(dag, "dag_id", "")) or "callback"
+    """Returns the id of the DAG; a deadline's context has the run alone, as plain data."""
+    run = context.get("dag_run")
+    found = run.get("dag_id") if isinstance(run, Mapping) else getattr(run, "dag_id", None)
+    return str(getattr(context.get("dag"), "dag_id", None) or found or "callback")

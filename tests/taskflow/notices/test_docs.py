@@ -23,3 +23,11 @@ def test_the_dag_file_of_the_docs_loads(airflow_home: Any) -> None:
 
 def test_the_slack_notifier_of_the_docs_takes_these_arguments(airflow_home: Any) -> None:
     exec(BLOCKS[1], {})
+
+
+def test_the_deadline_alert_of_the_docs_takes_these_arguments(airflow_home: Any) -> None:
+    namespace: dict[str, Any] = {}
+    exec(BLOCKS[3], namespace)
+    callback = namespace["late"].callback
+    assert callback.path == "oauth_taskflow.taskflow.notices.notifier.OAuthNotifier"
+    assert set(callback.kwargs) == {"notifiers", "connections"}
