@@ -17,6 +17,7 @@ from oauth_taskflow.taskflow.injection import (
     session_parameters,
     unwrap,
 )
+from oauth_taskflow.taskflow.page.reconnect import KeepReconnect, ReconnectLink, make_links
 from oauth_taskflow.taskflow.retry_policy import (
     map_failures,
     set_default_retry_policy,
@@ -49,6 +50,8 @@ class OAuthDecoratedOperator(_PythonDecoratedOperator):
     custom_operator_name = "@task.oauth"
     # Rendered in this order: conn_id may read the arguments of a mapped task, as in {{ task.op_kwargs['tenant'] }}.
     template_fields = (*_PythonDecoratedOperator.template_fields, "conn_id")
+    found_links: dict[str, str] | None = None
+    operator_extra_links = make_links(ReconnectLink())
 
     def __init__(
         self,
@@ -83,7 +86,8 @@ class OAuthDecoratedOperator(_PythonDecoratedOperator):
             OAuthTaskflowError: typed errors of connection, token and API; Airflow retries by ``.retryable``.
             ResultRefused: the function returned or pushed a session or a token.
         """
-        with map_failures(), self._restore_afterwards(context):
+        conn_ids = self._list_conn_ids().values()
+        with KeepReconnect(self, conn_ids), map_failures(), self._restore_afterwards(context):
             if self.is_async:  # Airflow calls aexecute on an event loop
                 return super().execute(context)
             with self._open_sessions(context):

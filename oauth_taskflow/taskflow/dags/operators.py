@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from airflow.sdk import BaseOperator, BaseOperatorLink
+from airflow.sdk import BaseOperator
 
 from oauth_taskflow.destinations import DEFAULT_KIND
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions
 from oauth_taskflow.taskflow.dags.asset_events import bound_extra, bound_total
 from oauth_taskflow.taskflow.dags.lineage import describe_for_openlineage, report_outputs
-from oauth_taskflow.taskflow.dags.task_links import LINKS, find_output, find_reconnect
+from oauth_taskflow.taskflow.dags.task_links import LINKS, find_output
+from oauth_taskflow.taskflow.page.reconnect import KeepReconnect, make_links
 from oauth_taskflow.taskflow.retry_policy import map_failures, set_default_retry_policy
 
 
@@ -38,6 +39,7 @@ class EndpointOperator(BaseOperator):
     _written: dict[str, Any] | None = None
     # Addresses of links by name, once the task ran; until then all links are declared.
     found_links: dict[str, str] | None = None
+    operator_extra_links = make_links(*LINKS)
 
     def __init__(
         self,
@@ -64,12 +66,6 @@ class EndpointOperator(BaseOperator):
         return frozenset(known | {"conn_id"})
 
     @property
-    def operator_extra_links(self) -> Sequence[BaseOperatorLink]:  # type: ignore[override]  # a field of Airflow's
-        """The links of the task in the UI; those that led nowhere are left out, because Airflow keeps each as an XCom."""
-        found = getattr(self, "found_links", None)  # Airflow asks mapped operators too
-        return LINKS if found is None else [link for link in LINKS if link.name in found]
-
-    @property
     def item_label(self) -> str:
         """The label of a mapped instance in the UI: ``region=eu contact=200…399``."""
         from oauth_taskflow.engine.for_each import item_label  # noqa: PLC0415 - run time only
@@ -84,13 +80,8 @@ class EndpointOperator(BaseOperator):
         """
         from oauth_taskflow.taskflow.dags.endpoint_task import run_in_task  # noqa: PLC0415 - loads requests
 
-        self.found_links = {}
-        try:
-            with map_failures():
-                summary = run_in_task(self, context)
-        except Exception as error:
-            self.found_links = find_reconnect(error, self.conn_id)
-            raise
+        with KeepReconnect(self, [self.conn_id]), map_failures():
+            summary = run_in_task(self, context)
         self._written = summary
         self.found_links = find_output(summary, context["ti"])
         for asset in self.outlets:

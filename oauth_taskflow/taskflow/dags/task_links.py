@@ -1,8 +1,4 @@
-"""The links of a pull task in Airflow's UI: to its output, and after a token failure to the page that connects again.
-
-Airflow asks for each link once a task has ended, in the task's process, and keeps it as an XCom
-(https://airflow.apache.org/docs/apache-airflow/stable/howto/define-extra-link.html).
-"""
+"""The links of a pull task in Airflow's UI: to its output, and after a token failure to the page that connects again."""
 
 from __future__ import annotations
 
@@ -14,24 +10,14 @@ from urllib.parse import quote
 from airflow.sdk import BaseOperatorLink
 
 from oauth_taskflow.destinations import DEFAULT_KIND
-from oauth_taskflow.errors import TokenEndpointUnavailable, TokenRequestError
-from oauth_taskflow.taskflow.page.places import INSTANCE_TAB, base_path, ui_url
-from oauth_taskflow.taskflow.retry_policy import find_error
+from oauth_taskflow.taskflow.page.places import INSTANCE_TAB, base_path
+from oauth_taskflow.taskflow.page.reconnect import FoundLink, ReconnectLink
 
 _LONGEST = 2048
 _S3 = ("s3://", "s3a://")
 
 
-class _FoundLink(BaseOperatorLink):
-    """A link whose address the operator found while it ran."""
-
-    def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 - Airflow's signature
-        """Returns the address."""
-        found: str = operator.found_links[self.name]
-        return found
-
-
-class OutputLink(_FoundLink):
+class OutputLink(FoundLink):
     """Leads to the manifest in its store's console, or to the tab with the figures of the run."""
 
     @property
@@ -43,20 +29,6 @@ class OutputLink(_FoundLink):
     def xcom_key(self) -> str:
         """The key under which Airflow keeps the address."""
         return "oauth_taskflow_output"
-
-
-class ReconnectLink(_FoundLink):
-    """Leads to the page that connects again, after a failure to get a token."""
-
-    @property
-    def name(self) -> str:
-        """The text of the button."""
-        return "Reconnect"
-
-    @property
-    def xcom_key(self) -> str:
-        """The key under which Airflow keeps the address."""
-        return "oauth_taskflow_reconnect"
 
 
 LINKS: tuple[BaseOperatorLink, ...] = (OutputLink(), ReconnectLink())
@@ -72,14 +44,6 @@ def find_output(summary: Mapping[str, Any], ti: Any) -> dict[str, str]:
     if summary.get("destination", DEFAULT_KIND) == DEFAULT_KIND:
         console = _find_console(manifest, conn_id)
     return {"Output": console or tab_url(ti)}
-
-
-def find_reconnect(error: BaseException, conn_id: str) -> dict[str, str]:
-    """Returns the link after ``error``, by name; none if no consent or setting would have helped."""
-    found = find_error(error)
-    if not isinstance(found, TokenRequestError) or isinstance(found, TokenEndpointUnavailable):
-        return {}
-    return {"Reconnect": ui_url(f"/connect/{quote(conn_id, safe='')}")}
 
 
 def tab_url(ti: Any) -> str:

@@ -9,6 +9,7 @@ from airflow.providers.http.operators.http import HttpOperator
 from oauth_taskflow.taskflow.http.events import Event, response_from_event
 from oauth_taskflow.taskflow.http.hook import OAuth2Hook, make_hook
 from oauth_taskflow.taskflow.http.triggers import OAuth2HttpTrigger
+from oauth_taskflow.taskflow.page.reconnect import KeepReconnect, ReconnectLink, make_links
 from oauth_taskflow.taskflow.retry_policy import (
     map_failures,
     set_default_retry_policy,
@@ -29,6 +30,9 @@ class OAuth2HttpOperator(HttpOperator):
     (https://airflow.apache.org/docs/apache-airflow-providers-http/stable/operators.html).
     """
 
+    found_links: dict[str, str] | None = None
+    operator_extra_links = make_links(ReconnectLink())
+
     def __init__(self, *, http_conn_id: str = "oauth2_default", **kwargs: Any) -> None:
         super().__init__(http_conn_id=http_conn_id, **kwargs)
         set_default_retry_policy(self)
@@ -45,7 +49,11 @@ class OAuth2HttpOperator(HttpOperator):
             OAuthTaskflowError: typed errors of connection, token and API; Airflow retries by ``.retryable``.
             ResultRefused: the result holds a token or a secret.
         """
-        with map_failures(), guard_pushes(context, f"of task {self.task_id!r}"):
+        with (
+            KeepReconnect(self, [self.http_conn_id]),
+            map_failures(),
+            guard_pushes(context, f"of task {self.task_id!r}"),
+        ):
             return super().execute(context)
 
     def execute_async(self, context: Context) -> None:  # noqa: ARG002 - HttpOperator's signature
@@ -65,7 +73,11 @@ class OAuth2HttpOperator(HttpOperator):
 
         ``paginated_responses`` are the events of the previous pages.
         """
-        with map_failures(), guard_pushes(context, f"of task {self.task_id!r}"):
+        with (
+            KeepReconnect(self, [self.http_conn_id]),
+            map_failures(),
+            guard_pushes(context, f"of task {self.task_id!r}"),
+        ):
             response = response_from_event(event)
             if self.pagination_function is None:
                 return self.process_response(context=context, response=response)

@@ -13,6 +13,7 @@ from oauth_taskflow.errors import ApiRequestFailed
 from oauth_taskflow.taskflow.http.events import Event, raise_failure
 from oauth_taskflow.taskflow.http.hook import make_hook
 from oauth_taskflow.taskflow.http.triggers import OAuth2HttpSensorTrigger, is_not_yet
+from oauth_taskflow.taskflow.page.reconnect import KeepReconnect, ReconnectLink, make_links
 from oauth_taskflow.taskflow.retry_policy import (
     map_failures,
     set_default_retry_policy,
@@ -32,6 +33,9 @@ class OAuth2HttpSensor(HttpSensor):
     ``response_check`` cannot run there: with one, the sensor pokes in the worker
     (https://airflow.apache.org/docs/apache-airflow-providers-http/stable/operators.html).
     """
+
+    found_links: dict[str, str] | None = None
+    operator_extra_links = make_links(ReconnectLink())
 
     def __init__(self, *, http_conn_id: str = "oauth2_default", **kwargs: Any) -> None:
         super().__init__(http_conn_id=http_conn_id, **kwargs)
@@ -70,7 +74,11 @@ class OAuth2HttpSensor(HttpSensor):
         Raises:
             ResultRefused: ``response_check`` returned a token or a secret as the value of a ``PokeReturnValue``.
         """
-        with map_failures(), guard_pushes(context, f"of task {self.task_id!r}"):
+        with (
+            KeepReconnect(self, [self.http_conn_id]),
+            map_failures(),
+            guard_pushes(context, f"of task {self.task_id!r}"),
+        ):
             if not self.deferrable or self.response_check:
                 result = BaseSensorOperator.execute(self, context)
                 return reject_secrets(result, f"of task {self.task_id!r}")
@@ -98,6 +106,6 @@ class OAuth2HttpSensor(HttpSensor):
 
     def execute_complete(self, context: Context, event: Event | None = None) -> None:
         """Continue after the trigger has fired. Called by Airflow; raises the error of the trigger."""
-        with map_failures():
+        with KeepReconnect(self, [self.http_conn_id]), map_failures():
             raise_failure(event or {"status": "success"})
         super().execute_complete(context, event)

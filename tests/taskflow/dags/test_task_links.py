@@ -18,7 +18,8 @@ from oauth_taskflow.errors import (
 )
 from oauth_taskflow.taskflow.dags import storage
 from oauth_taskflow.taskflow.dags.operators import EndpointOperator
-from oauth_taskflow.taskflow.dags.task_links import LINKS, find_output, find_reconnect, tab_url
+from oauth_taskflow.taskflow.dags.task_links import LINKS, find_output, tab_url
+from oauth_taskflow.taskflow.page.reconnect import find_reconnect
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.conftest import RunDag, SetConnection
 
@@ -97,7 +98,7 @@ def test_links_begin_with_the_path_of_the_base_url(monkeypatch: pytest.MonkeyPat
         "/airflow" + TAB.replace("/notes/", "/notes/mapped/3/")
     )
     error = InvalidGrant(error="invalid_grant", status=400, where="")
-    assert find_reconnect(error, "crm eu/1") == {
+    assert find_reconnect(error, ["crm eu/1"]) == {
         "Reconnect": "/airflow/plugin/oauth/connect/crm%20eu%2F1"
     }
 
@@ -105,9 +106,9 @@ def test_links_begin_with_the_path_of_the_base_url(monkeypatch: pytest.MonkeyPat
 def test_only_a_failure_that_a_consent_may_mend_leads_to_the_page() -> None:
     wrapped = RuntimeError()
     wrapped.__cause__ = ConsentRequired(error="consent_required", status=400, where="")
-    assert set(find_reconnect(wrapped, "crm")) == {"Reconnect"}
+    assert set(find_reconnect(wrapped, ["crm"])) == {"Reconnect"}
     for other in (TokenEndpointUnavailable("down"), ApiError("no"), KeyError("x")):
-        assert find_reconnect(other, "crm") == {}
+        assert find_reconnect(other, ["crm"]) == {}
 
 
 def test_all_links_are_declared_and_those_that_lead_nowhere_are_not_kept() -> None:
