@@ -19,6 +19,7 @@ from oauth_taskflow.errors import (
     TokenRequestError,
     TokenStoreError,
 )
+from oauth_taskflow.failure_log import end_expectation, expect_failure
 
 if TYPE_CHECKING:
     from airflow.sdk import RetryDecision, RetryPolicy
@@ -121,7 +122,8 @@ class _FailureMapper:
     """The context manager behind ``map_failures``; ``contextlib`` would restore the whole traceback of the exception."""
 
     def __enter__(self) -> None:
-        """Does nothing: all work is in ``__exit__``."""
+        """Lets lines in the log leave out the text of an error that Airflow prints."""
+        expect_failure()
 
     def __exit__(
         self,
@@ -133,6 +135,7 @@ class _FailureMapper:
         if leftovers is not None:  # otherwise no session was opened
             leftovers.return_all()
         typed = None if error is None else find_error(error)
+        end_expectation(typed)
         if error is None or (typed is None and not isinstance(error, RecursionError)):
             return
         if typed is not None:

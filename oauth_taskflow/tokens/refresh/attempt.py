@@ -12,6 +12,7 @@ import math
 from msgspec.structs import replace
 
 from oauth_taskflow.errors import OAuthTaskflowError, TokenRequestRejected, TokenStoreError
+from oauth_taskflow.failure_log import log_failure
 from oauth_taskflow.oauth.dpop import new_key
 from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse
 from oauth_taskflow.oauth.endpoint.outcomes import (
@@ -347,12 +348,12 @@ class RefreshAttempt:
         self.outcome = type(error).__name__
         self.notify(Step.FAILED, self.outcome)
         if state is GrantState.NEEDS_CONSENT:
-            _log.error(
-                "connection %s needs a person: airflow oauth login %s. Until then every worker fails at once: %s",
-                context.conn_id,
-                context.conn_id,
-                error,
+            conn_id = context.conn_id
+            line = (
+                f"connection {conn_id} needs a person: airflow oauth login {conn_id}. "
+                "Until then every worker fails at once"
             )
+            log_failure(_log, f"connection {conn_id}", line, error)
         return error
 
     def _is_unproved(self) -> bool:
