@@ -16,6 +16,7 @@ from oauth_taskflow.destinations.output_folders import (
     PROGRESS,
     TEMPORARY,
     OpenPart,
+    find_attempt,
     is_ours,
     is_partition,
     name_part,
@@ -30,7 +31,7 @@ class LocalFolder:
         self._path = path
 
     def begin(self, suffix: str, attempt: str) -> LocalAttempt:
-        """Creates the folder where it is missing."""
+        """Creates the folder where it is missing, and removes what attempts left that were killed."""
         self._path.mkdir(parents=True, exist_ok=True)
         return LocalAttempt(self._path, suffix, attempt)
 
@@ -75,6 +76,9 @@ class LocalAttempt:
     Parts are written under temporary names. The old manifest is removed before they are moved, and the new one is written
     after them. So a folder never holds the manifest of one attempt and a part of another. A lock on the folder keeps
     attempts from committing at once.
+
+    An attempt holds a lock on its temporary manifest from its beginning to its end. One that is there without a lock was left
+    by a process that was killed.
     """
 
     def __init__(self, folder: Path, suffix: str, attempt: str) -> None:
@@ -87,6 +91,10 @@ class LocalAttempt:
         self._manifest = folder / f".{MANIFEST}.{attempt}{TEMPORARY}"
         with lock_folder(folder):
             self.found = _read(folder / MANIFEST)
+            _remove_leftovers(folder)
+            self._alive = self._manifest.open("xb")
+            with suppress(OSError):  # see lock_folder
+                fcntl.flock(self._alive, fcntl.LOCK_EX)
 
     @property
     def can_pause(self) -> bool:
@@ -162,6 +170,7 @@ class LocalAttempt:
                     path.unlink(missing_ok=True)
             self._progress.unlink(missing_ok=True)
             self._manifest.unlink(missing_ok=True)
+        self._alive.close()
 
     def _close(self) -> None:
         for handle in self._handles:
@@ -191,6 +200,7 @@ class LocalAttempt:
             for name in others:
                 (self._folder / name).unlink(missing_ok=True)
             _remove_folders(self._folder, others)
+        self._alive.close()
 
     def discard(self) -> None:
         """Removes the temporary files, and progress that needs them."""
@@ -199,10 +209,11 @@ class LocalAttempt:
             progress = _read(self._folder / PROGRESS) or b""
             if any(path.name.encode() in progress for path in self._temporaries.values()):
                 (self._folder / PROGRESS).unlink(missing_ok=True)
-        for path in (*self._temporaries.values(), self._manifest, self._progress):
+        for path in (*self._temporaries.values(), self._progress, self._manifest):
             with suppress(Exception):
                 path.unlink(missing_ok=True)
         _remove_folders(self._folder, self._temporaries)
+        self._alive.close()
 
 
 @contextmanager
@@ -219,6 +230,40 @@ def lock_folder(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Removes the temporary files of attempts whose process was killed, except those that a later attempt can go on with.
+
+    The temporary manifest goes last: without it, the files of an attempt stay until a commit.
+    """
+    found = list(_find_ours(folder))
+    killed = {find_attempt(name) for name in found if _is_abandoned(folder / name)}
+    if not killed:
+        return
+    progress = _read(folder / PROGRESS) or b""
+    left = [name for name in found if find_attempt(name) in killed]
+    for name in sorted(left, key=_is_manifest):
+        if PurePosixPath(name).name.encode() not in progress:
+            with suppress(OSError):  # files of another user wait for the commit, which says so
+                (folder / name).unlink(missing_ok=True)
+    _remove_folders(folder, left)
+
+
+def _is_manifest(name: str) -> bool:
+    return name.startswith(f".{MANIFEST}.")
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Returns whether a file is the temporary manifest of an attempt that holds no lock on it any more."""
+    if not _is_manifest(path.name):
+        return False
+    try:
+        with path.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # it lives, it has just ended, or this file system knows no locks
+        return False
+    return True
 
 
 def write_safely(path: Path, data: bytes) -> None:

@@ -35,7 +35,7 @@ _REJECTED_SUFFIX = "jsonl"
 INSTANCE = re.compile(r"map_index=(\d+)")
 _PART = re.compile(r"(?:part|_rejected)-\d+(?:-[0-9a-f]+)?\.(?P<format>.+)")
 # .part-00000.jsonl.5f3a….tmp while it is written
-_UNFINISHED = re.compile(r"\.(?P<name>.+)\.[0-9a-f]+\.tmp")
+_UNFINISHED = re.compile(r"\.(?P<name>.+)\.(?P<attempt>[0-9a-f]+)\.tmp")
 
 
 class OpenPart(NamedTuple):
@@ -140,6 +140,12 @@ def is_ours(name: str) -> bool:
     name = unfinished["name"] if unfinished else name
     part = _PART.fullmatch(name)
     return name in {MANIFEST, PROGRESS} or (part is not None and part["format"] in FORMATS)
+
+
+def find_attempt(name: str) -> str:
+    """Returns the id of the attempt that a temporary file belongs to; empty for any other file."""
+    unfinished = _UNFINISHED.fullmatch(name.rpartition("/")[2])
+    return unfinished["attempt"] if unfinished else ""
 
 
 @contextmanager

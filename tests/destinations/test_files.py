@@ -150,7 +150,9 @@ def test_leftovers_of_a_killed_writer_are_removed_by_the_next(tmp_path: Path) ->
     )
     killed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
     assert killed.returncode == -signal.SIGKILL
-    assert [name.endswith(".tmp") for name in names(tmp_path)] == [True]
+    kinds = [name.rpartition(".")[0].rpartition(".")[0] for name in names(tmp_path)]
+    assert kinds == ["._manifest.json", ".part-00000.jsonl"]
+    assert [name.endswith(".tmp") for name in names(tmp_path)] == [True, True]
     transfer(pages(1), FolderDestination(tmp_path), RUN)
     assert names(tmp_path) == ["_manifest.json", "part-00000.jsonl"]
 
