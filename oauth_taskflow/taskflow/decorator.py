@@ -17,7 +17,7 @@ from oauth_taskflow.taskflow.injection import (
     session_parameters,
     unwrap,
 )
-from oauth_taskflow.taskflow.page.reconnect import KeepReconnect, ReconnectLink, make_links
+from oauth_taskflow.taskflow.notices.reconnect_link import KeepReconnect, ReconnectLink, make_links
 from oauth_taskflow.taskflow.retry_policy import (
     map_failures,
     set_default_retry_policy,

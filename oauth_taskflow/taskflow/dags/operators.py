@@ -15,7 +15,7 @@ from oauth_taskflow.specs.model import Endpoint, ForEachOptions
 from oauth_taskflow.taskflow.dags.asset_events import bound_extra, bound_total
 from oauth_taskflow.taskflow.dags.lineage import describe_for_openlineage, report_outputs
 from oauth_taskflow.taskflow.dags.task_links import LINKS, find_output
-from oauth_taskflow.taskflow.page.reconnect import KeepReconnect, make_links
+from oauth_taskflow.taskflow.notices.reconnect_link import KeepReconnect, make_links
 from oauth_taskflow.taskflow.retry_policy import map_failures, set_default_retry_policy
 
 

@@ -10,8 +10,8 @@ from urllib.parse import quote
 from airflow.sdk import BaseOperatorLink
 
 from oauth_taskflow.destinations import DEFAULT_KIND
+from oauth_taskflow.taskflow.notices.reconnect_link import FoundLink, ReconnectLink
 from oauth_taskflow.taskflow.page.places import INSTANCE_TAB, base_path
-from oauth_taskflow.taskflow.page.reconnect import FoundLink, ReconnectLink
 
 _LONGEST = 2048
 _S3 = ("s3://", "s3a://")

@@ -9,7 +9,7 @@ from airflow.providers.http.operators.http import HttpOperator
 from oauth_taskflow.taskflow.http.events import Event, response_from_event
 from oauth_taskflow.taskflow.http.hook import OAuth2Hook, make_hook
 from oauth_taskflow.taskflow.http.triggers import OAuth2HttpTrigger
-from oauth_taskflow.taskflow.page.reconnect import KeepReconnect, ReconnectLink, make_links
+from oauth_taskflow.taskflow.notices.reconnect_link import KeepReconnect, ReconnectLink, make_links
 from oauth_taskflow.taskflow.retry_policy import (
     map_failures,
     set_default_retry_policy,

@@ -13,7 +13,7 @@ from oauth_taskflow.errors import ApiRequestFailed
 from oauth_taskflow.taskflow.http.events import Event, raise_failure
 from oauth_taskflow.taskflow.http.hook import make_hook
 from oauth_taskflow.taskflow.http.triggers import OAuth2HttpSensorTrigger, is_not_yet
-from oauth_taskflow.taskflow.page.reconnect import KeepReconnect, ReconnectLink, make_links
+from oauth_taskflow.taskflow.notices.reconnect_link import KeepReconnect, ReconnectLink, make_links
 from oauth_taskflow.taskflow.retry_policy import (
     map_failures,
     set_default_retry_policy,

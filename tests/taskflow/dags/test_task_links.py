@@ -19,7 +19,7 @@ from oauth_taskflow.errors import (
 from oauth_taskflow.taskflow.dags import storage
 from oauth_taskflow.taskflow.dags.operators import EndpointOperator
 from oauth_taskflow.taskflow.dags.task_links import LINKS, find_output, tab_url
-from oauth_taskflow.taskflow.page.reconnect import find_reconnect
+from oauth_taskflow.taskflow.notices.reconnect_link import find_reconnect
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.conftest import RunDag, SetConnection
 

@@ -11,7 +11,7 @@ from airflow.sdk import dag, task
 from oauth_taskflow import OAuth2HttpOperator, OAuth2HttpSensor, OAuthSession, oauth_task
 from oauth_taskflow.errors import ApiError, InvalidGrant
 from oauth_taskflow.taskflow.http.events import error_event
-from oauth_taskflow.taskflow.page.reconnect import KeepReconnect, find_reconnect
+from oauth_taskflow.taskflow.notices.reconnect_link import KeepReconnect, find_reconnect
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.conftest import RunDag, SetConnection
 
