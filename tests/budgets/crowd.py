@@ -23,6 +23,8 @@ from oauth_taskflow.budgets.sql import open_budget_store
 from tests.api.scripted import Asked, scripted
 
 ROOT = Path(__file__).resolve().parents[2]
+# The file that tells workers to end.
+_END = "end"
 
 
 class CountingApi:
@@ -44,14 +46,15 @@ class CountingApi:
 
     def wait_for(self, worker: str) -> None:
         """Returns once ``worker`` has sent a request."""
-        self._wait(lambda: worker in self.workers())
+        self.wait_until(lambda: worker in self.workers())
 
     def wait_for_more(self, count: int) -> None:
         """Returns once ``count`` more requests have come."""
         wanted = len(self.came) + count
-        self._wait(lambda: len(self.came) >= wanted)
+        self.wait_until(lambda: len(self.came) >= wanted)
 
-    def _wait(self, is_over: Callable[[], bool]) -> None:
+    def wait_until(self, is_over: Callable[[], bool]) -> None:
+        """Returns once ``is_over`` is true."""
         deadline = time.monotonic() + 600
         while not is_over():
             assert time.monotonic() < deadline, "no worker sends anything"
@@ -92,9 +95,15 @@ def read_sent(folder: Path) -> list[float]:
 def start_worker(
     api: str, store: str, name: str, folder: Path, *limits: str, seconds: float, threads: int = 1
 ) -> subprocess.Popen[bytes]:
-    """A process that sends requests for ``seconds``; a limit is ``requests/period``, as in ``5/PT1S``."""
+    """A process that sends requests until ``end_workers``, at most for ``seconds``; a limit is ``5/PT1S``, for instance."""
     arguments = [api, store, name, str(folder), str(seconds), str(threads), *limits]
     return subprocess.Popen([sys.executable, "-m", "tests.budgets.crowd", *arguments], cwd=ROOT)
+
+
+def end_workers(folder: Path, workers: list[subprocess.Popen[bytes]]) -> list[int]:
+    """Let the workers that write into ``folder`` end after the request that each is at; returns their exit statuses."""
+    (folder / _END).touch()
+    return wait_for_all(workers)
 
 
 def wait_for_all(workers: list[subprocess.Popen[bytes]], seconds: float = 300.0) -> list[int]:
@@ -135,7 +144,7 @@ def main(arguments: list[str]) -> None:
     end = time.monotonic() + float(seconds)
 
     def send() -> None:
-        while time.monotonic() < end:
+        while time.monotonic() < end and not (Path(folder) / _END).exists():
             session.get("/", params={"worker": name})
 
     with session_with_budget(api, store, *limits) as session:

@@ -9,10 +9,10 @@ import pytest
 
 from tests.budgets.crowd import (
     counting_api,
+    end_workers,
     most_in_any,
     read_sent,
     start_worker,
-    wait_for_all,
 )
 
 pytestmark = pytest.mark.slow
@@ -37,14 +37,13 @@ def test_many_processes_never_send_more_than_five_requests_in_any_second(
 ) -> None:
     with counting_api() as api:
         workers = [
-            start_worker(api.url, url, f"w{number}", tmp_path, "5/PT1S", seconds=12.0)
+            start_worker(api.url, url, f"w{number}", tmp_path, "5/PT1S", seconds=600.0)
             for number in range(count)
         ]
-        assert wait_for_all(workers) == [0] * count
+        api.wait_until(lambda: len(api.came) >= 50 and len(api.workers()) == count)
+        assert end_workers(tmp_path, workers) == [0] * count
     assert most_in_any(read_sent(tmp_path), 1.0) <= 5
-    assert len(api.came) == len(read_sent(tmp_path)) >= 20
-    assert min(api.workers().values()) >= 1
-    assert len(api.workers()) == count
+    assert len(api.came) == len(read_sent(tmp_path)) >= 50
 
 
 def test_processes_that_are_killed_leave_no_more_to_the_others_than_the_budget(
@@ -78,10 +77,11 @@ def test_two_budgets_hold_at_once_for_the_threads_of_two_processes(tmp_path: Pat
     with counting_api() as api:
         limits = ("20/PT1S", "50/PT5S")
         workers = [
-            start_worker(api.url, url, f"w{n}", tmp_path, *limits, seconds=12.0, threads=8)
+            start_worker(api.url, url, f"w{n}", tmp_path, *limits, seconds=600.0, threads=8)
             for n in range(2)
         ]
-        assert wait_for_all(workers) == [0, 0]
+        api.wait_until(lambda: len(api.came) >= 100 and api.most_in_any(5.0) >= 25)
+        assert end_workers(tmp_path, workers) == [0, 0]
     sent = read_sent(tmp_path)
     assert most_in_any(sent, 1.0) <= 20
-    assert 25 <= most_in_any(sent, 5.0) <= 50
+    assert most_in_any(sent, 5.0) <= 50
