@@ -82,7 +82,7 @@ def _read_named(written: str, path: Path) -> tuple[FieldType, list[Flaw]]:
     except ValueError as error:
         return JSON, [Flaw(path, str(error), "Write decimal(12, 2), or decimal for any digits.")]
     if kind is None:
-        hint = suggest_allowed(written, [*TYPES, "decimal(12, 2)"])
+        hint = suggest_allowed(written, TYPES)
         return JSON, [Flaw(path, f"there is no type {written!r}", hint)]
     return kind, []
 

@@ -133,6 +133,8 @@ def _start_server() -> Any:
     with pytest.MonkeyPatch.context() as patch:
         if killer is not None:
             patch.setenv("LD_PRELOAD", str(killer))
+        # One that other tests of this process started has loaded nothing of this.
+        forkserver._forkserver._stop()  # type: ignore[attr-defined]  # CPython's own tests do so
         forkserver.ensure_running()
     return context
 
