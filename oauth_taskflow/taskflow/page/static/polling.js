@@ -17,13 +17,19 @@ export function poll(ask, period) {
     document.removeEventListener("visibilitychange", turn);
   };
   const plan = (wait) => {
-    due = Date.now() + wait * (1 + SPREAD * Math.random());
-    timer = setTimeout(turn, due - Date.now());
+    due = performance.now() + wait;
+    timer = setTimeout(turn, wait);
   };
   async function turn() {
-    if (!isLive || isAsking || document.visibilityState !== "visible" || Date.now() < due) return;
-    isAsking = true;
+    if (!isLive || isAsking || document.visibilityState !== "visible") return;
     clearTimeout(timer);
+    const left = due - performance.now();
+    // A timer may fire a fraction of a millisecond early.
+    if (left > 0) {
+      timer = setTimeout(turn, Math.ceil(left));
+      return;
+    }
+    isAsking = true;
     let wait = period;
     try {
       if (await ask() === false) end();
@@ -34,7 +40,7 @@ export function poll(ask, period) {
       if (isForGood(error)) end();
     }
     isAsking = false;
-    if (isLive) plan(wait);
+    if (isLive) plan(Math.ceil(wait * (1 + SPREAD * Math.random())));
   }
   document.addEventListener("visibilitychange", turn);
   turn();
