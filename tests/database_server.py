@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +81,32 @@ class DatabaseServer:
     def failure(self) -> RuntimeError:
         """An error with the last words of the programs."""
         return RuntimeError((self.folder / "output").read_text(errors="replace")[-2000:])
+
+
+class SingleProcessServer(DatabaseServer):
+    """A server of one process, which needs no farewell: it is killed at the end."""
+
+    _process: subprocess.Popen[bytes] | None = None
+
+    def serve(self, *command: str | Path) -> None:
+        """Start the process and wait until it answers."""
+        process = self._process = self.launch(*command)
+        self.tie(process.pid, signal.SIGKILL)
+        deadline = time.monotonic() + START_SECONDS
+        while not self.answers():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise self.failure()
+            time.sleep(0.05)
+
+    def answers(self) -> bool:
+        """Whether clients can connect."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        super().stop()
 
 
 def running(server: DatabaseServer | None, missing: str) -> Iterator[str]:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
-import subprocess
-import time
 from collections.abc import Iterator
 
 import pytest
 
-from tests.database_server import START_SECONDS, DatabaseServer, running
+from tests.database_server import SingleProcessServer, running
 
 
 def mariadb_programs() -> tuple[str, str] | None:
@@ -22,14 +19,13 @@ def mariadb_programs() -> tuple[str, str] | None:
     return (install, server) if install and server else None
 
 
-class MariaDbServer(DatabaseServer):
+class MariaDbServer(SingleProcessServer):
     """One data folder, and its administrator ``root`` without a password."""
 
     def __init__(self, programs: tuple[str, str]) -> None:
         super().__init__("mysql")
         self._install, self._server = programs
         self.url = f"mysql+pymysql://root@127.0.0.1:{self.port}/grants"
-        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         common = ("--no-defaults", f"--datadir={self.folder / 'data'}")
@@ -39,7 +35,7 @@ class MariaDbServer(DatabaseServer):
         first = self.folder / "first.sql"
         first.write_text("CREATE DATABASE IF NOT EXISTS grants CHARACTER SET utf8mb4;\n")
         first.chmod(0o644)
-        self._process = self.launch(
+        self.serve(
             self._server,
             *common,
             "--bind-address=127.0.0.1",
@@ -51,20 +47,8 @@ class MariaDbServer(DatabaseServer):
             "--innodb-flush-log-at-trx-commit=0",
             "--innodb-buffer-pool-size=32M",
         )
-        self.tie(self._process.pid, signal.SIGKILL)
-        deadline = time.monotonic() + START_SECONDS
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise self.failure()
-            time.sleep(0.05)
 
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-        super().stop()
-
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
         """The first thing that a server says is its version; before that it listens without a word."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as wire:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
-from tests.database_server import START_SECONDS, DatabaseServer, running
+from tests.database_server import SingleProcessServer, running
 
 # Fewer than the connections of any test: one session of the server then serves several clients.
 POOL_SIZE = 2
@@ -32,7 +29,7 @@ max_client_conn = 500
 """
 
 
-class PgBouncer(DatabaseServer):
+class PgBouncer(SingleProcessServer):
     """A pooler in ``mode`` (``session`` or ``transaction``) before the server at ``target``."""
 
     def __init__(self, program: str, target: str, mode: str) -> None:
@@ -47,27 +44,17 @@ class PgBouncer(DatabaseServer):
         )
         self._settings.write_text(text)
         (self.folder / "users").write_text('"postgres" ""\n')
-        self._process: subprocess.Popen[bytes] | None = None
         self.url = urlunsplit(parts._replace(netloc=f"postgres@127.0.0.1:{self.port}"))
 
     def start(self) -> None:
-        process = self._process = self.launch(self._program, self._settings)
-        self.tie(process.pid, signal.SIGKILL)
-        end = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
-                return
-            except OSError:
-                if process.poll() is not None or time.monotonic() > end:
-                    raise self.failure() from None
-            time.sleep(0.05)
+        self.serve(self._program, self._settings)
 
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-        super().stop()
+    def answers(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
+        except OSError:
+            return False
+        return True
 
 
 def find_pgbouncer() -> str | None:

@@ -237,12 +237,12 @@ def _remove_leftovers(folder: Path) -> None:
 
     The temporary manifest goes last: without it, the files of an attempt stay until a commit.
     """
-    found = list(_find_ours(folder))
-    killed = {find_attempt(name) for name in found if _is_abandoned(folder / name)}
-    if not killed:
+    manifests = [path for path in folder.glob(f".{MANIFEST}.*{TEMPORARY}") if is_ours(path.name)]
+    killed = {find_attempt(path.name) for path in manifests if _is_abandoned(path)}
+    if not killed:  # the common case: the parts of many partitions are not looked through
         return
     progress = _read(folder / PROGRESS) or b""
-    left = [name for name in found if find_attempt(name) in killed]
+    left = [name for name in _find_ours(folder) if find_attempt(name) in killed]
     for name in sorted(left, key=_is_manifest):
         if PurePosixPath(name).name.encode() not in progress:
             with suppress(OSError):  # files of another user wait for the commit, which says so
@@ -256,8 +256,6 @@ def _is_manifest(name: str) -> bool:
 
 def _is_abandoned(path: Path) -> bool:
     """Returns whether a file is the temporary manifest of an attempt that holds no lock on it any more."""
-    if not _is_manifest(path.name):
-        return False
     try:
         with path.open("r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -35,7 +35,7 @@ _SCALARS = {ord("t"): BOOLEAN, ord("f"): BOOLEAN, ord("n"): NULL, ord('"'): TEXT
 # A double keeps 15 digits of every decimal number; with the point they are 16 characters.
 SURELY_EXACT = 16
 _LONGEST_INTEGER = 20
-_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _HINT = "Look at the answer of the API: a value in it has a form that JSON does not have, or too many levels."
 
 
@@ -160,7 +160,7 @@ def observe_number(literal: bytes) -> FieldType:
 
 def fits_fixed(literal: str, kind: FieldType) -> bool:
     """Whether a number has no more digits than a fixed number of type ``kind``, zeros at its ends aside."""
-    _, digits, exponent = Decimal(literal).normalize(_EXACT).as_tuple()
+    _, digits, exponent = Decimal(literal).normalize(EXACT).as_tuple()
     if not isinstance(exponent, int):  # NaN and infinite
         return False
     if digits == (0,):

@@ -55,12 +55,6 @@ class StoredGrant:
         )
         return ArrivingConsent(self, self._context, before, facts)
 
-    def store_consent(self, granted: Granted) -> GrantRecord:
-        """Store the tokens of a person's new consent; see ``ConsentWriter.store_granted``."""
-        self.read_replaced()
-        facts = ConsentFacts(secrets.token_hex(8), self._context.conn_id)
-        return self.write(ConsentWriter(self._context, facts).store_granted(granted, None))
-
     def import_consents(self) -> None:
         """Store the consents whose answers wait in files of this machine; without any, the store is not asked."""
         recovery, key = self._context.store.recovery, self._context.grant_key

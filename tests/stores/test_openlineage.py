@@ -17,10 +17,9 @@ pytest.importorskip(
 )
 
 from oauth_taskflow.taskflow.dags.lineage import describe_for_openlineage
-from tests.api.scripted import scripted
 from tests.stores.opener import CONTAINER
 from tests.taskflow.conftest import SetConnection
-from tests.taskflow.dags.test_lineage import SUMMARY
+from tests.taskflow.dags.test_lineage import SUMMARY, serving_two_records
 
 pytestmark = pytest.mark.airflow
 
@@ -43,9 +42,7 @@ endpoints:
 def spec(tmp_path: Path, set_connection: SetConnection) -> Iterator[Path]:
     path = tmp_path / "lineage.yaml"
     path.write_text(SPEC % {"base": tmp_path, "bucket": CONTAINER})
-    with scripted(lambda _: {"data": [{"id": 1}, {"id": 2}]}) as server:
-        extra = {"auth_type": "none"}
-        set_connection("crm", {"conn_type": "oauth2", "host": server.url, "extra": extra})
+    with serving_two_records(set_connection):
         yield path
 
 

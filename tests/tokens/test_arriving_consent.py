@@ -193,7 +193,7 @@ def test_of_two_that_wait_the_later_one_counts(store: AbsentStore, clock: FakeCl
 
 
 END: dict[str, Importing] = {
-    "another consent": lambda one: one.stored.store_consent(
+    "another consent": lambda one: one.stored.expect_consent().store(
         grants(one._context.clock, "at-later", "rt-later")()
     ),
     "a revocation": lambda one: one.stored.store_revocation(),
@@ -258,7 +258,7 @@ def test_an_answer_without_tokens_leaves_no_file_and_the_old_grant(
 def test_a_record_that_no_key_opens_does_not_keep_it_from_being_stored(
     store: AbsentStore, clock: FakeClock
 ) -> None:
-    manager(store, script_endpoint()).stored.store_consent(grants(clock, "at", "rt")())
+    manager(store, script_endpoint()).stored.expect_consent().store(grants(clock, "at", "rt")())
     other = AbsentStore(str(store._url), [Fernet.generate_key()], clock=clock)
     again = manager(other, script_endpoint())
     lose_store(other, again, clock)

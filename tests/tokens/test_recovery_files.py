@@ -129,7 +129,7 @@ def test_a_rescued_refresh_token_of_a_consent_that_was_replaced_is_dropped(
 ) -> None:
     under_test, _ = lose_the_store(store, clock)
     token = Token("at-new", clock.now(), clock.now() + 3600)
-    under_test.stored.store_consent(Granted(token, "rt-new"))
+    under_test.stored.expect_consent().store(Granted(token, "rt-new"))
     assert under_test.token().access_token == "at-new"
     assert store.read(under_test.grant_key).alternates == ()
     assert not list(store.recovery.folder.glob("*"))

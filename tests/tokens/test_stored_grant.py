@@ -28,7 +28,7 @@ def test_tasks_use_a_consent_stored_into_an_empty_store(
 ) -> None:
     endpoint = script_endpoint(grants(clock, "at-2", "rt-2"))
     under_test = manager(store, endpoint, seed="")
-    record = under_test.stored.store_consent(consent(clock))
+    _, record = under_test.stored.expect_consent().store(consent(clock))
     assert (record.state, record.conn_id, record.version) == (GrantState.ACTIVE, "crm", 1)
     assert under_test.token().access_token == "at-new"
     clock.advance(3600)
@@ -45,7 +45,7 @@ def test_a_consent_heals_a_dead_grant_and_empties_alternates(
         under_test.token()
     give_alternates(store, under_test, "rt-old-1", "rt-old-2")
     before = read_stored(store, under_test)
-    record = under_test.stored.store_consent(consent(clock))
+    _, record = under_test.stored.expect_consent().store(consent(clock))
     assert (before.state, record.state) == (GrantState.NEEDS_CONSENT, GrantState.ACTIVE)
     assert (record.alternates, record.last_failure, record.journal) == ((), None, None)
     assert record.version == before.version + 1
@@ -56,7 +56,7 @@ def test_a_consent_heals_a_dead_grant_and_empties_alternates(
 def test_the_connections_refresh_token_does_not_supersede_the_new_consent(
     store: ClockedStore, clock: FakeClock, seed: str
 ) -> None:
-    manager(store, script_endpoint(), seed=seed).stored.store_consent(consent(clock))
+    manager(store, script_endpoint(), seed=seed).stored.expect_consent().store(consent(clock))
     endpoint = script_endpoint(grants(clock, "at-2", "rt-2"), grants(clock, "at-3", "rt-3"))
     worker = manager(store, endpoint, seed=seed)
     assert worker.token().access_token == "at-new"
@@ -69,7 +69,7 @@ def test_the_connections_refresh_token_does_not_supersede_the_new_consent(
 def test_a_refresh_token_written_by_hand_afterwards_supersedes_the_consent(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    manager(store, script_endpoint(), seed="").stored.store_consent(consent(clock))
+    manager(store, script_endpoint(), seed="").stored.expect_consent().store(consent(clock))
     endpoint = script_endpoint(grants(clock, "at-hand", "rt-hand"))
     assert manager(store, endpoint, seed="by-hand").token().access_token == "at-hand"
 
@@ -80,7 +80,7 @@ def test_a_worker_in_the_middle_of_a_refresh_does_not_overwrite_the_consent(
     other = manager(store, script_endpoint(), seed="seed-token")
 
     def person_logs_in() -> Granted:
-        other.stored.store_consent(consent(clock))
+        other.stored.expect_consent().store(consent(clock))
         return grants(clock, "at-late", "rt-late")()
 
     worker = manager(store, script_endpoint(person_logs_in))
@@ -116,7 +116,7 @@ def test_refreshes_of_the_new_consent_keep_their_late_answers(
         return grants(clock, "at-mine", "rt-mine")()
 
     worker = manager(store, script_endpoint(somebody_rotates))
-    worker.stored.store_consent(consent(clock))
+    worker.stored.expect_consent().store(consent(clock))
     worker.replace_refused("at-new")
     assert read_stored(store, worker).alternates == ("rt-mine",)
 
@@ -125,7 +125,7 @@ def test_without_a_refresh_token_the_grant_ends_with_its_access_token(
     store: ClockedStore, clock: FakeClock
 ) -> None:
     under_test = manager(store, script_endpoint(), seed="")
-    under_test.stored.store_consent(consent(clock, refresh=False))
+    under_test.stored.expect_consent().store(consent(clock, refresh=False))
     assert under_test.token().access_token == "at-new"
     clock.advance(3600)
     with pytest.raises(ConnectionConfigError) as caught:
@@ -147,7 +147,7 @@ def test_after_a_revocation_no_request_is_sent_until_a_new_consent(
         "The grant was revoked by a person for connection 'crm'. "
         "Authorize it again: airflow oauth login crm"
     )
-    worker.stored.store_consent(consent(clock))
+    worker.stored.expect_consent().store(consent(clock))
     assert worker.token().access_token == "at-new"
 
 
@@ -179,10 +179,10 @@ def test_forgetting_in_the_middle_of_a_refresh_costs_one_more_refresh(
 def test_a_record_that_no_key_opens_is_replaced_by_a_new_consent(
     store: ClockedStore, clock: FakeClock
 ) -> None:
-    manager(store, script_endpoint(), seed="").stored.store_consent(consent(clock))
+    manager(store, script_endpoint(), seed="").stored.expect_consent().store(consent(clock))
     other = SqlTokenStore(str(store._url), [Fernet.generate_key()], clock=clock)
     again = TokenManager.for_grant(
         other, script_endpoint(), manager(store, script_endpoint(), seed="")._context.grant
     )
-    assert again.stored.store_consent(consent(clock)).refresh_token == "rt-new"
+    assert again.stored.expect_consent().store(consent(clock))[1].refresh_token == "rt-new"
     other.close()

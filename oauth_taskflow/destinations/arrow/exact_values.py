@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -26,10 +26,9 @@ from oauth_taskflow.record_schema.model import (
     unite_fields,
     unite_types,
 )
-from oauth_taskflow.record_schema.observe import fits_fixed, is_exact
+from oauth_taskflow.record_schema.observe import EXACT, fits_fixed, is_exact
 
 _LONGEST_PLAIN = 64  # digits of a decimal that is written without an exponent
-_CONTEXT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
 
 class Misfit(ValueError):
@@ -156,7 +155,7 @@ def write_decimal(value: float | str | Decimal) -> str:
     if isinstance(value, int | str):
         return str(value)
     number = value.decimal if isinstance(value, ExactFloat) else Decimal(str(value))
-    number = _CONTEXT.normalize(number)
+    number = EXACT.normalize(number)
     if not number:
         return "0"
     plain = abs(number.adjusted()) < _LONGEST_PLAIN

@@ -19,13 +19,12 @@ from airflow.api_fastapi.core_api.security import (
     requires_access_connection,
     requires_access_dag,
 )
-from airflow.configuration import conf
 from airflow.models.connection import Connection
 from fastapi import Depends, HTTPException, Request
 
 from oauth_taskflow.taskflow.page.places import base_url
 from oauth_taskflow.taskflow.page.return_address import CALLBACK
-from oauth_taskflow.taskflow.page.visibility import list_addable_teams
+from oauth_taskflow.taskflow.page.visibility import has_teams, list_addable_teams
 
 __all__ = [
     "PERMISSIONS",
@@ -70,8 +69,7 @@ def may_change_by_form(connection_id: str, user: GetUserDep) -> None:
     Raises:
         HTTPException: 403.
     """
-    has_teams = conf.getboolean("core", "multi_team", fallback=False)
-    team = Connection.get_team_name(connection_id) if has_teams else None
+    team = Connection.get_team_name(connection_id) if has_teams() else None
     details = ConnectionDetails(conn_id=connection_id, team_name=team)
     if not get_auth_manager().is_authorized_connection(method="PUT", details=details, user=user):
         raise HTTPException(403, "Forbidden")

@@ -123,9 +123,10 @@ class _Look:
         """Whether it is time; only the first caller hears so."""
         with cls.lock:
             now = SYSTEM_CLOCK.monotonic()
-            due, cls.next = now >= cls.next, max(cls.next, now)
-            cls.next += _LOOK_PAUSE if due else 0.0
-            return due
+            if now < cls.next:
+                return False
+            cls.next = now + _LOOK_PAUSE
+            return True
 
 
 def close_abandoned() -> None:

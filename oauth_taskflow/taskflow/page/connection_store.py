@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from oauth_taskflow.connections.drafts.draft import DraftedConnection, FieldProblem, WrongDraft
+from oauth_taskflow.taskflow.page.visibility import has_teams
 
 
 class Conflict(WrongDraft):
@@ -40,7 +41,7 @@ def add_connection(drafted: DraftedConnection, team: str | None) -> None:
         Conflict: a connection of that name exists.
         WrongDraft: the deployment has no teams.
     """
-    if team and not conf.getboolean("core", "multi_team", fallback=False):
+    if team and not has_teams():
         raise WrongDraft(FieldProblem("team_name", "This Airflow has no teams", "Leave it out."))
     row = Connection(conn_id=drafted.conn_id, team_name=team)
     _fill(row, drafted)

@@ -31,10 +31,16 @@ def find_visible(
     }
 
 
+def has_teams() -> bool:
+    """Whether connections and DAGs may belong to teams (``[core] multi_team``)."""
+    found: bool = conf.getboolean("core", "multi_team", fallback=False)
+    return found
+
+
 def find_visible_dags(user: BaseUser, dag_ids: set[str]) -> set[str]:
     """Those of the DAGs that ``user`` may read."""
     manager = get_auth_manager()
-    if conf.getboolean("core", "multi_team", fallback=False):
+    if has_teams():
         return dag_ids & manager.get_authorized_dag_ids(user=user)
     return set(manager.filter_authorized_dag_ids(dag_ids=dag_ids, user=user)) if dag_ids else set()
 
@@ -43,7 +49,7 @@ def list_addable_teams(user: BaseUser) -> list[str | None]:
     """The teams for which ``user`` may add a connection; None stands for a connection without one."""
     manager = get_auth_manager()
     teams: list[str | None] = [None]
-    if conf.getboolean("core", "multi_team", fallback=False):
+    if has_teams():
         teams += sorted(manager.get_authorized_teams(user=user))
     return [
         team

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -39,13 +40,20 @@ endpoints:
 """
 
 
+@contextmanager
+def serving_two_records(set_connection: SetConnection) -> Iterator[None]:
+    """Lets connection ``crm`` lead to an API that answers each request with the same two records."""
+    with scripted(lambda _: {"data": [{"id": 1}, {"id": 2}]}) as server:
+        extra = {"auth_type": "none"}
+        set_connection("crm", {"conn_type": "oauth2", "host": server.url, "extra": extra})
+        yield
+
+
 @pytest.fixture
 def spec(tmp_path: Path, set_connection: SetConnection) -> Iterator[Path]:
     path = tmp_path / "lineage.yaml"
     path.write_text(SPEC % {"base": tmp_path})
-    with scripted(lambda _: {"data": [{"id": 1}, {"id": 2}]}) as server:
-        extra = {"auth_type": "none"}
-        set_connection("crm", {"conn_type": "oauth2", "host": server.url, "extra": extra})
+    with serving_two_records(set_connection):
         yield path
 
 

@@ -109,7 +109,7 @@ def test_people_hear_once_of_a_dead_grant_and_once_of_its_recovery(
     assert "Refresh token refused (invalid_grant, HTTP 400)" in body_of(bad)
     assert "authorize?" not in body_of(bad)
 
-    load_managed_grant("crm").manager.stored.store_consent(consent_again(oauth_server))
+    load_managed_grant("crm").manager.stored.expect_consent().store(consent_again(oauth_server))
     for _ in range(2):
         assert run_dag(dag).state == "success"
     assert [mail["Subject"] for mail in mail.mails[1:]] == ["OAuth connection crm works again"]

@@ -83,7 +83,7 @@ def test_the_same_notifier_serves_many_notices_and_its_templates_stay(
     with pytest.raises(OAuthTaskflowError):
         manager.token()
     callback({})
-    manager.stored.store_consent(consent_again(oauth_server))
+    manager.stored.expect_consent().store(consent_again(oauth_server))
     callback({})
     assert [one["Subject"][-11:] for one in mail.mails] == ["rized again", "works again"]
     assert inner.subject == "{{ notice.title }}"

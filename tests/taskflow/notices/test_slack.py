@@ -86,7 +86,7 @@ def test_slack_gets_a_notice_once_by_each_way_and_again_at_recovery(
     assert "Refresh token refused (invalid_grant, HTTP 400)" in problem
     assert link == LINK
 
-    load_managed_grant("crm").manager.stored.store_consent(consent_again(oauth_server))
+    load_managed_grant("crm").manager.stored.expect_consent().store(consent_again(oauth_server))
     for _ in range(2):
         assert run_dag(dag).state == "success"
     assert [one["text"].split("\n")[0] for one in slack.messages[2:]] == [

@@ -94,7 +94,7 @@ def test_a_new_consent_brings_its_own_key_and_revocation_drops_it(
     old = manager.token()
     outcome = endpoint(server).exchange(RefreshToken(server.issue_refresh_token()))
     assert isinstance(outcome, Granted)
-    manager.stored.store_consent(outcome)
+    manager.stored.expect_consent().store(outcome)
     renewed = worker(server, tmp_path, RefreshToken("seed")).stored.read()
     assert renewed.dpop_key == outcome.token.dpop_key != old.dpop_key
     assert manager.replace_refused(old.access_token).dpop_key == outcome.token.dpop_key

@@ -44,7 +44,7 @@ def log_in(server: OAuthTestServer, manager: TokenManager, dpop: str = "") -> No
     agreed = RefreshToken(server.issue_refresh_token(scope=GRANTED), GrantOptions(scope=GRANTED))
     outcome = TokenEndpoint(server.token_url, client, dpop=dpop).exchange(agreed)
     assert isinstance(outcome, Granted)
-    manager.stored.store_consent(outcome)
+    manager.stored.expect_consent().store(outcome)
 
 
 def test_a_moved_grant_goes_on_with_the_scope_that_the_person_granted(

@@ -42,7 +42,7 @@ def log_in(server: OAuthTestServer, manager: TokenManager, scope: str) -> str:
     outcome = TokenEndpoint(server.token_url, client).exchange(agreed)
     assert isinstance(outcome, Granted)
     server.clear_log()
-    manager.stored.store_consent(outcome)
+    manager.stored.expect_consent().store(outcome)
     return manager.token().access_token
 
 

@@ -104,7 +104,9 @@ class Scenario:
     def _consent_and_wake(self, stopped: int) -> None:
         """A person authorizes the connection again while a refresh of the old consent is on its way."""
         token = Token(self._server.issue_access_token(), time.time(), time.time() + 3600)
-        self._manager.stored.store_consent(Granted(token, self._server.issue_refresh_token()))
+        self._manager.stored.expect_consent().store(
+            Granted(token, self._server.issue_refresh_token())
+        )
         os.kill(stopped, signal.SIGCONT)
 
     def _ask(self, refused: str | None) -> str | None:

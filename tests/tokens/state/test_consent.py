@@ -204,7 +204,9 @@ def test_a_new_consent_restarts_its_lifetime(store: ClockedStore, clock: FakeClo
     under_test, _ = provider_manager(store, FROM_CONSENT, grants(clock, "a"))
     under_test.token()
     clock.advance(100 * DAY)
-    by_login = under_test.stored.store_consent(Granted(token_with(clock.now()), "rt-login"))
+    _, by_login = under_test.stored.expect_consent().store(
+        Granted(token_with(clock.now()), "rt-login")
+    )
     assert by_login.consent == Consent(clock.now(), None, clock.now() + 180 * DAY)
     clock.advance(50 * DAY)
     options = ManagerOptions(refresh_lifetimes=FROM_CONSENT)

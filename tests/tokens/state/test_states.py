@@ -98,7 +98,7 @@ def test_a_refused_token_in_doubt_needs_consent(store: ClockedStore, clock: Fake
         under_test.token()
     assert read_stored(store, under_test).state is GrantState.NEEDS_CONSENT
     granted = Granted(Token("at-new", clock.now(), clock.now() + 3600), "rt-new")
-    record = under_test.stored.store_consent(granted)
+    _, record = under_test.stored.expect_consent().store(granted)
     assert (record.state, record.journal) == (GrantState.ACTIVE, None)
 
 

@@ -16,17 +16,13 @@ export function poll(ask, period) {
     clearTimeout(timer);
     document.removeEventListener("visibilitychange", turn);
   };
-  const plan = (wait) => {
-    due = performance.now() + wait;
-    timer = setTimeout(turn, wait);
-  };
   async function turn() {
     if (!isLive || isAsking || document.visibilityState !== "visible") return;
     clearTimeout(timer);
-    const left = due - performance.now();
-    // A timer may fire a fraction of a millisecond early.
+    // A timer may fire early, and none is longer than 24 days.
+    const left = Math.ceil(due - performance.now());
     if (left > 0) {
-      timer = setTimeout(turn, Math.ceil(left));
+      timer = setTimeout(turn, Math.min(left, LONGEST));
       return;
     }
     isAsking = true;
@@ -40,7 +36,8 @@ export function poll(ask, period) {
       if (isForGood(error)) end();
     }
     isAsking = false;
-    if (isLive) plan(Math.ceil(wait * (1 + SPREAD * Math.random())));
+    due = performance.now() + wait * (1 + SPREAD * Math.random());
+    turn();
   }
   document.addEventListener("visibilitychange", turn);
   turn();
