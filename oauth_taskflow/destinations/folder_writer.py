@@ -112,16 +112,14 @@ class FolderWriter:
         """
         stream = self._rejected.stream if rejected and parts else self._stream
         for part in parts:
-            if not (part.is_open or self._attempt.can_pause):  # a store keeps what it was given
-                stream.adopt(part)
-                continue
-            with closing(open_file(part.name)) as file:
-                if part.is_open:
-                    is_whole = stream.copy(part, read_chunks(file, part.bytes))
-                else:
-                    is_whole = has_digest(file, part)
-            if not is_whole:
-                return False
+            if part.is_open or self._attempt.can_pause:  # a store keeps what it was given
+                with closing(open_file(part.name)) as file:
+                    if part.is_open:
+                        is_whole = stream.copy(part, read_chunks(file, part.bytes))
+                    else:
+                        is_whole = has_digest(file, part)
+                if not is_whole:
+                    return False
             if not part.is_open:
                 stream.adopt(part)
         self._replaced += [part.name for part in parts]
