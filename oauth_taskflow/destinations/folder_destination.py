@@ -180,14 +180,17 @@ class FolderDestination:
         return Progress(found.rows, found.state, found, found.rejected_rows)
 
     def resume(self, run: Run, progress: Progress, rows: int) -> FolderWriter | None:
-        """Opens a writer after the first ``rows`` records that were kept.
+        """Opens a writer after the first ``rows`` records that were kept; None when not all of them are there.
 
         Raises:
             DestinationError: the folder cannot be read or written.
         """
         writer = self.open(run)
         try:
-            is_whole = self._take_over(writer, run, progress, rows)
+            with as_destination_errors(
+                "Reading the records that were kept", self._instance_folder(run)
+            ):
+                is_whole = self._take_over(writer, run, progress, rows)
         except BaseException:
             writer.abort()
             raise
@@ -196,14 +199,16 @@ class FolderDestination:
         return writer if is_whole else None
 
     def _take_over(self, writer: FolderWriter, run: Run, progress: Progress, rows: int) -> bool:
-        found, path = progress.place, self._instance_folder(run)
-        whole = count_whole(found.parts, rows)
-        with as_destination_errors("Reading the records that were kept", path):
-            if not writer.take_over(found.parts[:whole], output_folder(path).open_file):
+        parts, open_file = progress.place.parts, output_folder(self._instance_folder(run)).open_file
+        whole = parts[: count_whole(parts, rows)]
+        kept = sum(part.rows for part in whole)
+        try:
+            if not writer.take_over(whole, open_file):
                 return False
-            kept = sum(part.rows for part in found.parts[:whole])
-            writer.write_again(self.read_kept(run, progress, kept, rows - kept))
-            return _take_over_rejected(writer, progress, output_folder(path).open_file)
+            writer.write_again(read_parts(parts, self._format, open_file, kept, rows - kept))
+            return _take_over_rejected(writer, progress, open_file)
+        except FileNotFoundError:  # another attempt that lives has just replaced it
+            return False
 
     def read_kept(self, run: Run, progress: Progress, skip: int, take: int) -> Iterator[Any]:
         """Yields records that were kept, each as it was written.

@@ -186,6 +186,26 @@ def test_a_kept_part_that_changed_makes_the_next_attempt_start_over(tmp_path: Pa
     assert destination.find_progress(RUN) is None
 
 
+@pytest.mark.parametrize(("part_size", "rows"), [(1, 2), (1000, 2), (1000, 1)])
+def test_a_kept_part_that_another_attempt_removed_meanwhile_makes_the_next_one_start_over(
+    tmp_path: Path, part_size: int, rows: int
+) -> None:
+    destination = FolderDestination(tmp_path, target_part_size=part_size)
+    cut = destination.open(RUN)
+    cut.write([{"a": 1}])
+    cut.write([{"a": 2}])
+    cut.keep(b"state")
+    cut.suspend()
+    progress = destination.find_progress(RUN)
+    assert progress is not None
+    (tmp_path / kept_names(tmp_path)[0]).unlink()
+    assert destination.resume(RUN, progress, rows) is None
+    following = destination.open(RUN)
+    following.write(records("a", 2))
+    output = following.commit(summary(2))
+    assert list_ours(tmp_path) == ["_manifest.json", *output.files]
+
+
 def test_the_attempt_before_may_live_and_harms_no_part_that_was_taken_over(tmp_path: Path) -> None:
     destination = FolderDestination(tmp_path, target_part_size=1)
     zombie = destination.open(RUN)
