@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import MetaData, create_engine
 
 from oauth_taskflow.testing.airflow_deployment import free_port
 from oauth_taskflow.testing.parent_watch import ParentWatch
@@ -107,6 +108,22 @@ class SingleProcessServer(DatabaseServer):
             self._process.kill()
             self._process.wait()
         super().stop()
+
+
+def empty_tables(url: str) -> str:
+    """``url`` of a database, after the rows of all its tables were deleted.
+
+    A grant is stored under its server's address. Servers of tests get free ports, and a port comes back: without this,
+    a test would find the grant of another one.
+    """
+    engine = create_engine(url)
+    tables = MetaData()
+    tables.reflect(engine)
+    with engine.begin() as connection:
+        for table in reversed(tables.sorted_tables):
+            connection.execute(table.delete())
+    engine.dispose()
+    return url
 
 
 def running(server: DatabaseServer | None, missing: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
-from tests.database_server import SingleProcessServer, running
+from tests.database_server import SingleProcessServer, empty_tables, running
 
 # Fewer than the connections of any test: one session of the server then serves several clients.
 POOL_SIZE = 2
@@ -83,5 +83,4 @@ def session_pool_url(postgres_url: str) -> Iterator[str]:
 @pytest.fixture(params=["transaction", "session"])
 def pooled_url(request: pytest.FixtureRequest) -> str:
     """URL of a PgBouncer in each mode."""
-    url: str = request.getfixturevalue(f"{request.param}_pool_url")
-    return url
+    return empty_tables(request.getfixturevalue(f"{request.param}_pool_url"))

@@ -12,6 +12,7 @@ from sqlalchemy import create_engine
 from oauth_taskflow.consents.record import PendingConsent
 from oauth_taskflow.consents.sql import SqlConsentStore
 from oauth_taskflow.consents.table import CONSENTS
+from tests.database_server import empty_tables
 from tests.tokens.conftest import KEY
 
 SECRET = "s3cret-" * 6
@@ -38,8 +39,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """URL of a database without consents, on every kind that the tests can have."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'tokens.db'}"
-    found: str = request.getfixturevalue(f"{request.param}_url")
-    return found
+    return empty_tables(request.getfixturevalue(f"{request.param}_url"))
 
 
 @pytest.fixture

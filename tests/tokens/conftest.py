@@ -10,6 +10,7 @@ from cryptography.fernet import Fernet
 
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.tokens.sql.store import SqlTokenStore
+from tests.database_server import empty_tables
 from tests.support.clock import FakeClock
 from tests.tokens.clocked_store import ClockedStore
 
@@ -44,8 +45,7 @@ def real_store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         "mariadb": "mariadb_url",
         "pgbouncer": "transaction_pool_url",
     }
-    url: str = request.getfixturevalue(fixtures[request.param])
-    return url
+    return empty_tables(request.getfixturevalue(fixtures[request.param]))
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from oauth_taskflow.testing.request_log import Counters
 from oauth_taskflow.tokens.events import Event, Step
 from oauth_taskflow.tokens.state.freshness import Freshness
 from oauth_taskflow.tokens.state.record import GrantState
+from tests.database_server import empty_tables
 from tests.support.clock import FakeClock
 from tests.tokens.clocked_store import ClockedStore
 from tests.tokens.conftest import KEY
@@ -41,7 +42,7 @@ def test_ten_seconds_without_the_database_fail_no_call(postgres_url: str, mariad
 
 def _through_an_outage(store_url: str) -> tuple[list[Report], Counters]:
     """Two processes call the API while their store goes away and comes back."""
-    url = make_url(store_url)
+    url = make_url(empty_tables(store_url))
     assert url.port is not None
     with Gate(url.port) as gate, OAuthTestServer(token_lifetime=_LIFETIME) as server:
         through = url.set(port=gate.port).render_as_string(hide_password=False)

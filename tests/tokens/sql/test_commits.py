@@ -18,6 +18,7 @@ from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.sql import engine as engines
 from oauth_taskflow.tokens.sql.store import SqlTokenStore
 from oauth_taskflow.tokens.sql.table import GRANTS
+from tests.database_server import empty_tables
 from tests.tokens.conftest import KEY
 from tests.tokens.gate import Gate
 from tests.tokens.worker import Plan
@@ -31,7 +32,7 @@ _MOST_COMMITS = 12
 def gate(request: pytest.FixtureRequest) -> Iterator[tuple[Gate, str]]:
     """The door in front of a database, and the URL through it."""
     fixture = {"postgresql": "postgres_url", "mariadb": "mariadb_url"}[request.param]
-    url = make_url(request.getfixturevalue(fixture))
+    url = make_url(empty_tables(request.getfixturevalue(fixture)))
     assert url.port is not None
     with Gate(url.port) as gate:
         yield gate, url.set(port=gate.port).render_as_string(hide_password=False)
