@@ -33,7 +33,9 @@ def checkout(tmp_path: Path) -> Path:
         (tools / name).chmod(0o755)
     (tmp_path / "scripts").mkdir()
     shutil.copy(SCRIPT, tmp_path / "scripts")
-    (tmp_path / "scripts/install.sh").write_text("install_test_environment() { :; }\n")
+    (tmp_path / "scripts/install.sh").write_text(
+        "install_test_environment() { :; }\ninstall_services() { :; }\n"
+    )
     (tmp_path / "scripts/test-airflow-3.2").write_text("#!/bin/sh\necho test-airflow-3.2 >>calls\n")
     (tmp_path / "scripts/test-airflow-3.2").chmod(0o755)
     return tmp_path
@@ -87,14 +89,18 @@ def test_the_gate_fails_with_each_part_after_all_of_them(checkout: Path, part: s
 
 
 @pytest.mark.parametrize("arguments", [(), ("--full",)])
+@pytest.mark.parametrize(
+    "folders",
+    [("tests/celery", "tests/fab"), ("tests/oidc_provider", "tests/stores", "tests/tables")],
+)
 def test_servers_of_stores_are_tested_where_they_are_installed(
-    checkout: Path, arguments: tuple[str, ...]
+    checkout: Path, folders: tuple[str, ...], arguments: tuple[str, ...]
 ) -> None:
     services = checkout / "scripts/test-services"
     (checkout / ".venv-services").mkdir()
     services.write_text(STAND_IN)
     services.chmod(0o755)
-    call = " ".join(["test-services", *arguments, "--cov", "--cov-report="])
+    call = " ".join(["test-services", *folders, *arguments, "--cov", "--cov-report="])
     assert call in run(checkout, *arguments)[2]
     status, output, calls = run(checkout, *arguments, fails=call.removeprefix("test-services "))
     assert (status, calls[-1]) == (3, "coverage report --skip-covered")
