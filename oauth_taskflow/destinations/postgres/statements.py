@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from oauth_taskflow.destinations.postgres.columns import Column
+from oauth_taskflow.destinations.postgres.exact_values import fit_value, read_type
 from oauth_taskflow.destinations.postgres.identifiers import (
     MOST_BYTES,
     TableName,
@@ -21,7 +21,6 @@ from oauth_taskflow.destinations.postgres.staging import DELETED, ORDER, RECORD,
 # The parameters of a run, in this order.
 RUN_COLUMNS = ("dag_id", "endpoint", "run_id", "map_index")
 _RUN_VALUES = ("%s::text", "%s::text", "%s::text", "%s::integer")
-_ROUNDS = re.compile(r"numeric\(\d+,-?\d+\)")
 _STAGED = f"s.{quote_name(RECORD)}"
 
 
@@ -40,43 +39,24 @@ def select_record(settings: TableSettings, stage: str) -> Selection:
 
 def select_columns(columns: Sequence[Column], stage: str) -> Selection:
     """Returns a value for each column, for layout ``columns``."""
-    plain = [one for one in columns if _is_plain(one)]
-    source = f"{stage} AS s"
-    if plain:
-        expanded = ", ".join(f"{quote_name(one.field)} {_find_exact(one)}" for one in plain)
-        source += f", jsonb_to_record({_STAGED}) AS x({expanded})"
+    plain = ", ".join(
+        f"{quote_name(one.field)} {read_type(one.type)}" for one in columns if _is_plain(one)
+    )
+    sources = [f"{stage} AS s", *([f"jsonb_to_record({_STAGED}) AS x({plain})"] if plain else [])]
+    for number, one in enumerate(columns):
+        if not _is_plain(one):
+            single = f"jsonb_build_object('v', {_STAGED} -> {quote_text(one.field)})"
+            sources.append(f"jsonb_to_record({single}) AS x{number}(v {read_type(one.type)})")
     values = [
-        _refuse_rounding(f"x.{quote_name(one.field)}" if _is_plain(one) else _extract(one), one)
-        for one in columns
+        fit_value(f"x.{quote_name(one.field)}" if _is_plain(one) else f"x{number}.v", one.type)
+        for number, one in enumerate(columns)
     ]
-    return Selection([quote_name(one.name) for one in columns], values, source)
+    return Selection([quote_name(one.name) for one in columns], values, ", ".join(sources))
 
 
 def _is_plain(column: Column) -> bool:
+    """Whether the name of the field can be that of a column."""
     return len(column.field.encode()) <= MOST_BYTES
-
-
-def _find_exact(column: Column) -> str:
-    """The type in which a value is read: PostgreSQL rounds it for one with digits, which an author of a table chose."""
-    return "numeric" if _ROUNDS.fullmatch(column.type) else column.type
-
-
-def _refuse_rounding(value: str, column: Column) -> str:
-    """An expression of a value, and an error where its column would round it."""
-    if not _ROUNDS.fullmatch(column.type):
-        return value
-    kept = f"({value})::{column.type}"
-    # Not a constant, which would be an error before any value is looked at.
-    failing = f"(left(({value})::text, 0) || 'it would be rounded')::{column.type}"
-    return f"CASE WHEN ({value}) = {kept} THEN {kept} WHEN ({value}) IS NOT NULL THEN {failing} END"
-
-
-def _extract(column: Column) -> str:
-    """The value of a field whose name is too long for a column."""
-    name = quote_text(column.field)
-    if column.type == "jsonb":
-        return f"NULLIF({_STAGED} -> {name}, 'null')"
-    return f"({_STAGED} ->> {name})::{_find_exact(column)}"
 
 
 def build_key_terms(
@@ -101,7 +81,11 @@ def build_key_terms(
 
 def build_staged_terms(keys: Sequence[Sequence[str]], columns: Sequence[Column]) -> list[str]:
     """Returns an expression for each part of the key in the staging table; ``columns`` are those of layout ``columns``."""
-    values = {one.field: f"x.{quote_name(one.field)}" for one in columns if _is_plain(one)}
+    values = {
+        one.field: fit_value(f"x.{quote_name(one.field)}", one.type)
+        for one in columns
+        if _is_plain(one)
+    }
     return [values[key[0]] if len(key) == 1 and key[0] in values else _dig(key) for key in keys]
 
 

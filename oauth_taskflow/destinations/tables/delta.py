@@ -40,6 +40,7 @@ from oauth_taskflow.destinations.tables.lake_schema import (
     to_lake_schema,
 )
 from oauth_taskflow.destinations.tables.merging import MergeFields, pick_rows, plan_merge
+from oauth_taskflow.destinations.tables.narrow_columns import refuse_rounding
 from oauth_taskflow.destinations.tables.overtaking import is_own, repeat_when_overtaken
 from oauth_taskflow.destinations.tables.place import RowsPlace
 from oauth_taskflow.destinations.tables.store_options import read_store_options
@@ -219,7 +220,7 @@ class DeltaLakeTable:
                 )
 
     def _write(self, table: DeltaTable, commit: Commit) -> None:
-        present = self._columns.remove_from(from_lake_schema(pa.schema(table.schema().to_arrow())))
+        present = self._columns.remove_from(from_lake_schema(_schema_of(table)))
         records = fit_schema(present, commit.rows.schema, self.uri)
         check_names(records.fields, self.uri, FORBIDDEN_IN_DELTA)
         schema = self._columns.extend_schema(to_lake_schema(records))
@@ -230,7 +231,7 @@ class DeltaLakeTable:
         # Also where no row matches: it makes two attempts of one run conflict, which plain appends do not.
         write_deltalake(
             table,
-            pa.RecordBatchReader.from_batches(schema, batches),
+            self._read_exact(table, schema, batches),
             mode="overwrite",
             predicate=self._predicate(commit.place),
             schema_mode="merge",
@@ -255,8 +256,13 @@ class DeltaLakeTable:
             return
         newest = pick_rows(commit.rows.read_batches(records), index)
         rows = self._columns.extend(newest, commit.place, schema)
-        reader = pa.RecordBatchReader.from_batches(schema, rows)
-        merge_rows(table, reader, plan.keys, newer, described)
+        merge_rows(table, self._read_exact(table, schema, rows), plan.keys, newer, described)
+
+    def _read_exact(
+        self, table: DeltaTable, schema: pa.Schema, batches: Iterator[pa.RecordBatch]
+    ) -> pa.RecordBatchReader:
+        exact = refuse_rounding(batches, _schema_of(table), self.uri)
+        return pa.RecordBatchReader.from_batches(schema, exact)
 
     def _predicate(self, place: RowsPlace) -> str:
         *texts, number = place.key
@@ -270,6 +276,10 @@ class DeltaLakeTable:
         for name in names:
             found = found & (pc.field(name) == values[name])
         return found
+
+
+def _schema_of(table: DeltaTable) -> pa.Schema:
+    return pa.schema(table.schema().to_arrow())
 
 
 def _without_connection(path: Any) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
 import pytest
 
 from oauth_taskflow.destinations.base import EndpointFacts, Run
+from oauth_taskflow.destinations.postgres.identifiers import quote_name, shorten_name
 from oauth_taskflow.errors import DestinationError
 from oauth_taskflow.record_schema.model import FieldType, RecordSchema
 from tests.destinations.postgres.tables import Warehouse, ids, summary
@@ -22,6 +24,9 @@ EVERYTHING = {
     "tags": ["a", None],
     "nothing": None,
 }
+
+# More bytes than the name of a column has.
+LONG = "of_a_name_that_is_much_longer_than_columns_of_postgresql_may_ever_have"
 
 
 def read_back(warehouse: Warehouse, output: Any, **options: Any) -> list[Any]:
@@ -218,12 +223,97 @@ def test_declared_decimals_keep_every_digit(warehouse: Warehouse) -> None:
     assert warehouse.column("total::text") == ["1.10", "12345678901234567890.12"]
 
 
-def test_a_column_that_would_round_a_number_refuses_it(warehouse: Warehouse) -> None:
+# A type that an author of a table chose, a value that it holds with the text of it there, and one that it would change.
+CHANGING = {
+    "numeric(12,2)": (1.5, "1.50", 1.505),
+    "numeric(5,1)[]": ([1.5], "{1.5}", [1.55]),
+    "real": (0.1234567, "0.1234567", 16777217),
+    "real[]": ([0.5], "{0.5}", [16777217]),
+    "money": (1.5, "$1.50", 1.505),
+    "date": ("2026-01-31T00:00:00Z", "2026-01-31", "2026-01-31T00:00:00+02:00"),
+    "timestamp(0) with time zone": (
+        "2026-01-31T10:00:00+02:00",
+        "2026-01-31 08:00:00+00",
+        "2026-01-31T10:00:00.5Z",
+    ),
+    "timestamp(3) without time zone": (
+        "2026-01-31T10:00:00.123Z",
+        "2026-01-31 10:00:00.123",
+        "2026-01-31T10:00:00.1234Z",
+    ),
+    "time(0) without time zone": ("10:00:00", "10:00:00", "10:00:00.5"),
+    "interval(0)": ("PT1S", "00:00:01", "PT1.5S"),
+}
+
+
+@pytest.mark.parametrize("field", ["total", LONG], ids=["short", "long"])
+@pytest.mark.parametrize("type_name", CHANGING)
+def test_a_column_that_would_change_a_value_refuses_it(
+    warehouse: Warehouse, type_name: str, field: str
+) -> None:
+    kept, text, changed = CHANGING[type_name]
+    name = quote_name(shorten_name(field))
     warehouse.pull([[{"id": 1}]], layout="columns")
-    warehouse.ask(f"ALTER TABLE {warehouse.schema}.contacts ADD COLUMN total numeric(12, 2)")
-    warehouse.pull([[{"id": 1, "total": 1.5}, {"id": 2, "total": None}]], layout="columns")
-    with pytest.raises(
-        DestinationError, match=r"Column 'total' of type numeric\(12,2\) refuses a value"
-    ):
-        warehouse.pull([[{"id": 1, "total": 1.505}]], layout="columns", run="r2")
-    assert warehouse.column("total::text") == ["1.50", None]
+    warehouse.ask(f"ALTER TABLE {warehouse.schema}.contacts ADD COLUMN {name} {type_name}")
+    warehouse.pull([[{"id": 1, field: kept}, {"id": 2, field: None}]], layout="columns")
+    refusal = re.escape(f"of type {type_name} refuses a value (") + ".*it would be cut or rounded"
+    with pytest.raises(DestinationError, match=refusal):
+        warehouse.pull([[{"id": 1, field: changed}]], layout="columns", run="r2")
+    assert warehouse.column(f"{name}::text") == [text, None]
+
+
+@pytest.mark.parametrize("field", ["name", LONG], ids=["short", "long"])
+@pytest.mark.parametrize("type_name", ["character varying(3)", "character(3)"])
+def test_a_column_that_would_cut_a_text_refuses_it(
+    warehouse: Warehouse, type_name: str, field: str
+) -> None:
+    name = quote_name(shorten_name(field))
+    warehouse.pull([[{"id": 1}]], layout="columns")
+    warehouse.ask(f"ALTER TABLE {warehouse.schema}.contacts ADD COLUMN {name} {type_name}")
+    with pytest.raises(DestinationError, match="refuses a value"):
+        warehouse.pull([[{"id": 1, field: "abcd"}]], layout="columns")
+
+
+def test_a_column_without_time_zone_gets_instants_in_utc(warehouse: Warehouse) -> None:
+    warehouse.pull([[{"id": 1}]], layout="columns")
+    warehouse.ask(f"ALTER TABLE {warehouse.schema}.contacts ADD COLUMN at timestamp")
+    texts = ["2026-01-31T10:00:00+02:00", "2026-01-31T10:00:00Z", "2026-01-31 10:00:00"]
+    warehouse.pull([[{"id": n, "at": text} for n, text in enumerate(texts)]], layout="columns")
+    assert warehouse.column("at::text") == ["2026-01-31 08:00:00", *["2026-01-31 10:00:00"] * 2]
+
+
+def test_digits_behind_the_microsecond_are_cut_off_and_make_no_other_day(
+    warehouse: Warehouse,
+) -> None:
+    declared = RecordSchema({"at": FieldType("timestamp")})
+    records = [{"at": "2026-12-31T23:59:59.9999999Z"}, {"at": "2026-12-31t23:59:59.999999+00:00"}]
+    warehouse.pull([records], EndpointFacts(declared=declared), layout="columns")
+    assert warehouse.types() == {"at": "timestamp with time zone"}
+    assert warehouse.column("at::text") == ["2026-12-31 23:59:59.999999+00"] * 2
+
+
+def test_the_time_of_an_instant_is_not_lost_in_a_column_of_dates(warehouse: Warehouse) -> None:
+    days = EndpointFacts(declared=RecordSchema({"at": FieldType("date")}))
+    warehouse.pull([[{"at": "2026-01-31"}]], days, layout="columns")
+    instants = EndpointFacts(declared=RecordSchema({"at": FieldType("timestamp")}))
+    with pytest.raises(DestinationError, match="Column 'at' of type date refuses a value"):
+        warehouse.pull([[{"at": "2026-01-31T10:00:00Z"}]], instants, layout="columns", run="r2")
+    assert warehouse.column("at::text") == ["2026-01-31"]
+
+
+@pytest.mark.parametrize("type_name", ["numeric(12,2)", "real", "timestamp without time zone"])
+def test_rows_are_merged_by_a_key_in_a_column_of_another_type(
+    warehouse: Warehouse, type_name: str
+) -> None:
+    value = 1.1 if type_name in {"numeric(12,2)", "real"} else "2026-01-31T10:00:00Z"
+    options = {"layout": "columns", "mode": "merge"}
+    facts = EndpointFacts(primary_key=("key",))
+    warehouse.pull([[{"key": value, "n": 1}]], facts, **options)
+    warehouse.ask(f"TRUNCATE {warehouse.schema}.contacts")
+    using = "::text" if "timestamp" in type_name else ""
+    warehouse.ask(
+        f"ALTER TABLE {warehouse.schema}.contacts ALTER COLUMN key TYPE {type_name} USING key{using}::{type_name}"
+    )
+    for number in (1, 2):
+        warehouse.pull([[{"key": value, "n": number}]], facts, run=f"r{number}", **options)
+    assert warehouse.column("n") == [2]

@@ -1,0 +1,63 @@
+"""Values for columns whose types would change them: PostgreSQL rounds, cuts, or drops an offset, and raises nothing.
+
+A value is read in a type that keeps all of it (``read_type``). ``fit_value`` then gives it the column's type, and fails
+where that is another value. Only digits of a second behind the sixth are cut off, as everywhere in the package.
+"""
+
+from __future__ import annotations
+
+import re
+
+# Types whose values PostgreSQL fits by rounding: without their digits, they keep everything.
+_ROUNDING = re.compile(r"(numeric|time|interval)\([\d,-]+\)(.*)")
+_INSTANT = re.compile(r"(timestamp)(\(\d\))? with(out)? time zone|date")
+_SINGLE = re.compile(r"(real|money)(\[\])?")
+# The longest text that has no seventh digit has 27 characters, or an offset behind them.
+_CUT = r"(CASE WHEN length({0}) > 27 THEN regexp_replace({0}, '([.,]\d{{6}})\d+', '\1') ELSE {0} END)::timestamptz"
+_INSTANTS = "timestamp with time zone"
+
+
+def read_type(column_type: str) -> str:
+    """The type in which PostgreSQL reads the value of a record for a column of ``column_type``, and loses nothing."""
+    if _INSTANT.fullmatch(column_type):
+        return "text"
+    single = _SINGLE.fullmatch(column_type)
+    if single is not None:
+        return f"numeric{single[2] or ''}"
+    return _ROUNDING.sub(r"\1\2", column_type)
+
+
+def fit_value(value: str, column_type: str) -> str:
+    """An expression of the column's type for ``value``, an expression of ``read_type``; it fails where they differ."""
+    if _INSTANT.fullmatch(column_type):
+        return _fit_instant(value, column_type)
+    exact = read_type(column_type)
+    if exact == column_type:
+        return value
+    kept = f"({value})::{column_type}"
+    # A real has its digits in its text: as a number it has six of them.
+    back = f"{kept}::text::{exact}" if column_type.startswith("real") else f"{kept}::{exact}"
+    return _choose(value, kept, back, column_type)
+
+
+def _fit_instant(value: str, column_type: str) -> str:
+    exact = _CUT.format(value)
+    if column_type == _INSTANTS:
+        return exact
+    if column_type.endswith("with time zone"):
+        kept = f"({exact})::{column_type}"
+        return _choose(exact, kept, kept, column_type)
+    kept = f"(({exact}) AT TIME ZONE 'UTC')::{column_type}"
+    back = f"({kept})::timestamp AT TIME ZONE 'UTC'"
+    checked = _choose(exact, kept, back, column_type)
+    if column_type != "date":
+        return checked
+    return f"CASE WHEN length({value}) <= 10 THEN ({value})::date ELSE {checked} END"
+
+
+def _choose(exact: str, kept: str, back: str, column_type: str) -> str:
+    # Not a constant, which would be an error before any value is looked at.
+    failing = f"(left(({exact})::text, 0) || 'it would be cut or rounded')::{column_type}"
+    return (
+        f"CASE WHEN ({exact}) = ({back}) THEN {kept} WHEN ({exact}) IS NOT NULL THEN {failing} END"
+    )
