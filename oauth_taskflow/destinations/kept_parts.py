@@ -10,7 +10,6 @@ import hashlib
 import io
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from typing import IO, Any
 
 import msgspec
@@ -110,13 +109,15 @@ def read_parts(
     for part in parts:
         count = max(0, min(take, part.rows - skip))
         if count:
-            with ExitStack() as stack:
-                file = stack.enter_context(open_file(part.name))
-                if part.is_open:
-                    file = io.BufferedReader(Prefix(file, part.bytes), 1 << 16)
-                yield from read(file, skip, count)
+            with open_file(part.name) as file:
+                yield from read(_kept_bytes(file, part), skip, count)
         take -= count
         skip = max(0, skip - part.rows)
+
+
+def _kept_bytes(file: IO[bytes], part: KeptPart) -> IO[bytes]:
+    """Returns ``file``, or the kept bytes of it where more may have been written."""
+    return io.BufferedReader(Prefix(file, part.bytes), 1 << 16) if part.is_open else file
 
 
 def has_digest(file: IO[bytes], part: KeptPart) -> bool:
