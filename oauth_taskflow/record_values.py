@@ -39,7 +39,6 @@ class ValuePolicy(Struct, frozen=True):
     params: frozenset[str] = frozenset()
 
 
-HIDE_ALL = ValuePolicy(lambda _: False)
 # Threads that read ahead run in a copy of the context, so that it holds for them too.
 _policy: ContextVar[ValuePolicy | None] = ContextVar("oauth_taskflow_value_policy", default=None)
 

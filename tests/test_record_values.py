@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from oauth_taskflow.api.decoders.numbers import ExactFloat
 from oauth_taskflow.record_values import (
-    HIDE_ALL,
     ValuePolicy,
     apply_policy,
     find_cause,
     is_value_shown,
     show_value,
 )
+from tests.support.values import HIDE_ALL
 
 
 @pytest.mark.parametrize(

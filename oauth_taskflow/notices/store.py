@@ -17,7 +17,6 @@ from oauth_taskflow.errors import TokenStoreError
 from oauth_taskflow.notices.sent import (
     Choice,
     Sent,
-    SentNotice,
     apply_choice,
     choose_notice,
     read_sent,
@@ -174,14 +173,6 @@ class NoticeStore:
                 where=f"for connection {topic.conn_id!r}",
                 hint="Give the connection fewer notifiers.",
             )
-
-    def list_sent(self, conn_id: str) -> dict[str, dict[str, SentNotice]]:
-        """The last notices about troubles of a connection that are not over, by channel."""
-        statement = select(NOTICES.c.channel, NOTICES.c.sent).where(
-            NOTICES.c.conn_id == conn_id[:_LONGEST_ID]
-        )
-        rows = self._database.run(lambda c: c.execute(statement).all(), writes=False)
-        return {row.channel: read_sent(row.sent) for row in rows}
 
     def _exists(self, topic: Topic) -> bool:
         statement = select(NOTICES.c.revision).where(_is(topic))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -103,11 +103,3 @@ class SchemaObserver:
         self.builds += 1
         doublings = max(0, self.builds - _PLAIN_BUILDS)
         self._wait = (_FEWEST_SURPRISES + len(self._schema.fields) // 2) << doublings
-
-
-def observe_all(records: Iterable[Any]) -> RecordSchema:
-    """Returns the schema of ``records``, found by looking at every value of each."""
-    observer = SchemaObserver()
-    for record in records:
-        observer.widen(record)
-    return observer.schema

@@ -12,8 +12,9 @@ from oauth_taskflow.contracts.check_options import Checks, CheckSet
 from oauth_taskflow.contracts.checks import CheckRun, Totals
 from oauth_taskflow.contracts.last_run import name_drift
 from oauth_taskflow.record_schema.json_schema import schema_to_json
-from oauth_taskflow.record_schema.observer import observe_all
-from oauth_taskflow.record_values import HIDE_ALL, apply_policy
+from oauth_taskflow.record_values import apply_policy
+from tests.support.schemas import observe_all
+from tests.support.values import HIDE_ALL
 
 
 def raw(record: Any) -> msgspec.Raw:

@@ -20,8 +20,9 @@ from oauth_taskflow.record_schema.generated_types import build_check
 from oauth_taskflow.record_schema.json_schema import schema_from_json, schema_to_json
 from oauth_taskflow.record_schema.model import FieldType, RecordSchema
 from oauth_taskflow.record_schema.observe import fits_fixed
-from oauth_taskflow.record_schema.observer import observe_all
-from oauth_taskflow.record_values import HIDE_ALL, apply_policy
+from oauth_taskflow.record_values import apply_policy
+from tests.support.schemas import observe_all
+from tests.support.values import HIDE_ALL
 
 URL = "https://api.example.com/items"
 VALUES: st.SearchStrategy[Any] = st.recursive(

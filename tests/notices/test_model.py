@@ -15,6 +15,7 @@ from oauth_taskflow.notices.store import CLAIM_SECONDS, NoticeKeeper, Topic
 from oauth_taskflow.notices.trouble import Kind, Trouble
 from tests.notices.conftest import ClockedNoticeStore
 from tests.support.clock import FakeClock
+from tests.support.notices import list_sent
 
 pytestmark = pytest.mark.slow
 
@@ -137,7 +138,7 @@ class Notices(RuleBasedStateMachine):
             raise AssertionError("it never ends")
         heard = {(one.kind, one.since) for one in self.heard}
         assert {(one.kind, one.since) for one in self.look()} <= heard
-        sent = self.store.list_sent(TOPIC.conn_id).get(TOPIC.channel, {})
+        sent = list_sent(self.store, TOPIC.conn_id).get(TOPIC.channel, {})
         assert {kind: mark.since for kind, mark in sent.items()} == {
             one.kind: one.since for one in self.look()
         }

@@ -14,6 +14,7 @@ from oauth_taskflow.notices.store import CLAIM_SECONDS, Claim, NoticeStore, Topi
 from oauth_taskflow.notices.trouble import Trouble
 from tests.notices.conftest import ClockedNoticeStore
 from tests.support.clock import FakeClock
+from tests.support.notices import list_sent
 
 DEAD = (Trouble("needs_consent"),)
 
@@ -26,7 +27,7 @@ def test_a_trouble_is_told_once_and_its_end_once(real_store: NoticeStore, topic:
     assert over == Claim(Choice("recovered", over=("needs_consent",)))
     real_store.settle(topic, "c")
     assert real_store.claim(topic, (), owner="d") == Claim()
-    assert real_store.list_sent(topic.conn_id) == {}  # the row is gone
+    assert list_sent(real_store, topic.conn_id) == {}  # the row is gone
 
 
 def test_of_many_workers_at_once_one_sends(real_store: NoticeStore, topic: Topic) -> None:
@@ -66,9 +67,9 @@ def test_a_worker_that_died_after_sending_makes_the_notice_come_twice_rather_tha
     clock.advance(2)
     assert store.claim(topic, DEAD, owner="next").choice == Choice("needs_consent")
     store.settle(topic, "dead")  # it lives after all, and has no say any more
-    assert store.list_sent(topic.conn_id) == {topic.channel: {}}
+    assert list_sent(store, topic.conn_id) == {topic.channel: {}}
     store.settle(topic, "next")
-    assert store.list_sent(topic.conn_id) == {
+    assert list_sent(store, topic.conn_id) == {
         topic.channel: {"needs_consent": SentNotice(clock.now())}
     }
 

@@ -15,7 +15,8 @@ from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.record_schema.generated_types import build_check, may_lose_digits
 from oauth_taskflow.record_schema.model import MOST_LEVELS, MOST_NESTED_FIELDS, FieldType
 from oauth_taskflow.record_schema.observe import is_exact
-from oauth_taskflow.record_schema.observer import SchemaObserver, observe_all
+from oauth_taskflow.record_schema.observer import SchemaObserver
+from tests.support.schemas import observe_all
 
 LITERALS = st.one_of(
     st.integers(-(2**70), 2**70).map(str),

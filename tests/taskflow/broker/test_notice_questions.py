@@ -26,6 +26,7 @@ from oauth_taskflow.taskflow.notices.watching import Report, Rules, watch_over
 from oauth_taskflow.testing import OAuthTestServer
 from tests.notices import test_model
 from tests.support.grants import kill_grants
+from tests.support.notices import list_sent
 from tests.taskflow.broker.answered import settings_of
 from tests.taskflow.broker.supervisor import Supervisor, broker_answers, not_found, supervise
 from tests.taskflow.conftest import SetConnection
@@ -97,7 +98,7 @@ def test_a_task_tells_once_of_a_dead_grant_that_it_never_sees(
         look_after("crm", sent)
     assert [(one.kind, one.conn_id) for one in sent] == [("needs_consent", "crm")]
     assert "Refresh token refused" in sent[0].text
-    assert NoticeStore(f"sqlite:///{tmp_path}/tokens.db").list_sent("crm").keys() == {"dag: test"}
+    assert list_sent(NoticeStore(f"sqlite:///{tmp_path}/tokens.db"), "crm").keys() == {"dag: test"}
 
 
 def report_refused_token(conn_id: str) -> None:
@@ -195,4 +196,4 @@ def test_teams_with_connections_of_one_name_are_told_each_for_themselves(
     for team in ("red", ""):
         body = ["claim", "c", "a" * 32, [None, [["needs_consent", None]]]]
         answer_notice(body, settings_of("crm"), team)
-    assert set(store.list_sent("crm")) == set(store.list_sent("red/crm")) == {"c"}
+    assert set(list_sent(store, "crm")) == set(list_sent(store, "red/crm")) == {"c"}
