@@ -11,16 +11,17 @@ import pytest
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "test"
 # The exit status is that of the first pattern that the call matches.
-STAND_IN = """#!/usr/bin/env bash
+STAND_IN = r"""#!/usr/bin/env bash
 case "$*" in *cpu_count*) echo 2; exit ;; esac
 echo "$(basename "$0")${1:+ $*}" | tee -a calls
 echo "${SPEC_MUTANTS:-some}" >mutants
 case "$*" in ${FAILS:-none}) echo "this failed"; exit 3 ;; esac
-case "$*" in *--cov*) touch "$COVERAGE_FILE" ;; esac
+case "$*" in *--cov*|*coverage\ run*) touch "$COVERAGE_FILE" ;; esac
 """
 # One after the other, at the same time as the rest.
 BESIDE = [
-    f"python -m pytest tests/{name} --cov --cov-report=" for name in ("end_to_end", "browser")
+    "python -m pytest tests/end_to_end --cov --cov-report=",
+    "python -m coverage run -m pytest tests/browser",
 ]
 
 
@@ -79,7 +80,7 @@ def test_the_gate_checks_everything_and_leaves_no_files_behind(checkout: Path) -
 
 
 @pytest.mark.parametrize(
-    "part", ["*tests/end_to_end --cov*", "*tests/browser --cov*", "*loadfile*"]
+    "part", ["*tests/end_to_end --cov*", "*coverage run*tests/browser", "*loadfile*"]
 )
 def test_the_gate_fails_with_each_part_after_all_of_them(checkout: Path, part: str) -> None:
     status, output, calls = run(checkout, fails=part)
