@@ -17,7 +17,7 @@ from oauth_taskflow.taskflow.injection import (
     session_parameters,
     unwrap,
 )
-from oauth_taskflow.taskflow.notices.reconnect_link import KeepReconnect, ReconnectLink, make_links
+from oauth_taskflow.taskflow.notices.reconnect_link import RECONNECT_LINKS, KeepReconnect
 from oauth_taskflow.taskflow.retry_policy import (
     map_failures,
     set_default_retry_policy,
@@ -50,8 +50,7 @@ class OAuthDecoratedOperator(_PythonDecoratedOperator):
     custom_operator_name = "@task.oauth"
     # Rendered in this order: conn_id may read the arguments of a mapped task, as in {{ task.op_kwargs['tenant'] }}.
     template_fields = (*_PythonDecoratedOperator.template_fields, "conn_id")
-    found_links: dict[str, str] | None = None
-    operator_extra_links = make_links(ReconnectLink())
+    operator_extra_links = RECONNECT_LINKS
 
     def __init__(
         self,

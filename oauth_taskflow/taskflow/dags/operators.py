@@ -37,8 +37,6 @@ class EndpointOperator(BaseOperator):
 
     ui_color = "#d7ebe4"
     _written: dict[str, Any] | None = None
-    # Addresses of links by name, once the task ran; until then all links are declared.
-    found_links: dict[str, str] | None = None
     operator_extra_links = make_links(*LINKS)
 
     def __init__(

@@ -13,7 +13,7 @@ from oauth_taskflow.errors import ApiRequestFailed
 from oauth_taskflow.taskflow.http.events import Event, raise_failure
 from oauth_taskflow.taskflow.http.hook import make_hook
 from oauth_taskflow.taskflow.http.triggers import OAuth2HttpSensorTrigger, is_not_yet
-from oauth_taskflow.taskflow.notices.reconnect_link import KeepReconnect, ReconnectLink, make_links
+from oauth_taskflow.taskflow.notices.reconnect_link import RECONNECT_LINKS, KeepReconnect
 from oauth_taskflow.taskflow.retry_policy import (
     map_failures,
     set_default_retry_policy,
@@ -34,8 +34,7 @@ class OAuth2HttpSensor(HttpSensor):
     (https://airflow.apache.org/docs/apache-airflow-providers-http/stable/operators.html).
     """
 
-    found_links: dict[str, str] | None = None
-    operator_extra_links = make_links(ReconnectLink())
+    operator_extra_links = RECONNECT_LINKS
 
     def __init__(self, *, http_conn_id: str = "oauth2_default", **kwargs: Any) -> None:
         super().__init__(http_conn_id=http_conn_id, **kwargs)

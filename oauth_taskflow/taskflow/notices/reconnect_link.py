@@ -17,13 +17,18 @@ from oauth_taskflow.taskflow.page.places import ui_url
 from oauth_taskflow.taskflow.retry_policy import find_error
 
 
+def find_links(operator: Any) -> dict[str, str] | None:
+    """The addresses of links by name that ``operator`` found; None until it ran, and for mapped operators."""
+    found: dict[str, str] | None = getattr(operator, "found_links", None)
+    return found
+
+
 class FoundLink(BaseOperatorLink):
     """A link whose address the operator found while it ran; empty where it failed before it could begin."""
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 - Airflow's signature
         """Returns the address."""
-        found: str = (operator.found_links or {}).get(self.name, "")
-        return found
+        return (find_links(operator) or {}).get(self.name, "")
 
 
 class ReconnectLink(FoundLink):
@@ -41,17 +46,20 @@ class ReconnectLink(FoundLink):
 
 
 def make_links(*links: BaseOperatorLink) -> Any:
-    """Returns the property ``operator_extra_links`` of an operator with ``found_links``, its addresses by name.
+    """Returns the property ``operator_extra_links`` of an operator that keeps addresses by name in ``found_links``.
 
-    Until the task ran, ``found_links`` is None and all ``links`` are declared. Afterwards those that led nowhere are left
-    out, because Airflow keeps each as an XCom.
+    Until the task ran, all ``links`` are declared. Afterwards those that led nowhere are left out, because Airflow keeps
+    each as an XCom.
     """
 
     def list_links(operator: Any) -> Collection[BaseOperatorLink]:
-        found = getattr(operator, "found_links", None)  # Airflow asks mapped operators too
+        found = find_links(operator)
         return links if found is None else [link for link in links if link.name in found]
 
     return property(list_links)
+
+
+RECONNECT_LINKS = make_links(ReconnectLink())
 
 
 class KeepReconnect:

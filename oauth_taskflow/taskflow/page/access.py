@@ -7,8 +7,8 @@ Airflow's auth manager decides, by its own permissions on connections and DAGs. 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 from airflow.api_fastapi.app import get_auth_manager
@@ -20,7 +20,7 @@ from airflow.api_fastapi.core_api.security import (
     requires_access_dag,
 )
 from airflow.models.connection import Connection
-from fastapi import Depends, HTTPException, Request
+from fastapi import HTTPException, Request
 
 from oauth_taskflow.taskflow.page.places import base_url
 from oauth_taskflow.taskflow.page.return_address import CALLBACK
@@ -91,41 +91,32 @@ _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 # threads (40 by default) and must go on meanwhile. Nobody's callbacks must not keep users waiting either.
 COUNTS = {"action": 16, "reading": 8, "parking": 4}
 _PATIENCE = 30.0
-_FOREIGN = "This request does not come from Airflow's own page."
 TURNS = {kind: asyncio.Semaphore(count) for kind, count in COUNTS.items()}
 
 
-def refuse_foreign_writes(request: Request) -> None:
-    """Lets requests that change something pass only from a page of this origin, and only with a JSON body.
+def _make_gate(kind: str, *, for_programs: bool) -> Callable[[Request], None]:
+    """A dependency that lets requests which change something pass only from a page of this origin, with a body of ``kind``.
 
     ``Sec-Fetch-Site`` decides, and without it ``Origin``: its host must be that of the request or of ``[api] base_url``
-    (Fetch Metadata, https://www.w3.org/TR/fetch-metadata/). A program sends neither; it needs a bearer token, which no
-    browser sends by itself.
-
-    Raises:
-        HTTPException: 403 for another origin, 415 for another kind of body.
+    (Fetch Metadata, https://www.w3.org/TR/fetch-metadata/). A program sends neither; if it may pass, it needs a bearer
+    token, which no browser sends by itself.
     """
-    if request.method in _READING:
-        return
-    if not _is_same_origin(request):
-        raise HTTPException(403, _FOREIGN)
-    if _read_kind(request) != "application/json":
-        raise HTTPException(415, "Send the body as application/json.")
+
+    def refuse_foreign(request: Request) -> None:
+        """Raises ``HTTPException``: 403 for another origin, 415 for another kind of body."""
+        if request.method in _READING:
+            return
+        if not (_is_same_origin(request) or (for_programs and _is_program(request))):
+            raise HTTPException(403, "This request does not come from Airflow's own page.")
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != kind:
+            raise HTTPException(415, f"Send the body as {kind}.")
+
+    return refuse_foreign
 
 
-def refuse_foreign_forms(request: Request) -> None:
-    """Lets posts of forms pass only from a page of this origin. Programs have the routes with JSON.
-
-    Raises:
-        HTTPException: 403 for another origin or none, 415 for another kind of body.
-    """
-    if request.method in _READING:
-        return
-    is_named = "sec-fetch-site" in request.headers or "origin" in request.headers
-    if not is_named or not _is_same_origin(request):
-        raise HTTPException(403, _FOREIGN)
-    if _read_kind(request) != "application/x-www-form-urlencoded":
-        raise HTTPException(415, "Send the form as application/x-www-form-urlencoded.")
+refuse_foreign_writes = _make_gate("application/json", for_programs=True)
+# Programs have the routes with JSON.
+refuse_foreign_forms = _make_gate("application/x-www-form-urlencoded", for_programs=False)
 
 
 async def take_turn(request: Request) -> AsyncIterator[None]:
@@ -149,24 +140,21 @@ async def take_turn(request: Request) -> AsyncIterator[None]:
         turns.release()
 
 
-def _read_kind(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
 def _is_same_origin(request: Request) -> bool:
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site == "same-origin"
     origin = request.headers.get("origin")
-    if origin is None:
-        # An empty one is none: Airflow then reads the cookie.
-        kind, _, token = request.headers.get("authorization", "").partition(" ")
-        return kind.lower() == "bearer" and bool(token.strip())
     # A proxy in front may end TLS: the scheme that this process sees is not the browser's.
-    return urlsplit(origin).netloc in {
+    return origin is not None and urlsplit(origin).netloc in {
         request.headers.get("host"),
-        urlsplit(base_url()).netloc or None,
+        urlsplit(base_url()).netloc,
     } - {None, ""}
 
 
-SameOrigin = Annotated[None, Depends(refuse_foreign_writes)]
+def _is_program(request: Request) -> bool:
+    if {"sec-fetch-site", "origin"} & set(request.headers):
+        return False
+    # An empty token is none: Airflow then reads the cookie.
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    return kind.lower() == "bearer" and bool(token.strip())

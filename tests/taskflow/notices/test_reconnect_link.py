@@ -22,30 +22,30 @@ TASKS = ("read", "read_async", "read_two", "sense", "call", "mapped")
 
 @dag(dag_id="unlike_specs", schedule=None, default_args={"retries": 0})
 def build() -> None:
-    """One task of each kind, beside each other."""
+    """One task of each kind, beside each other; a path that the API lacks would be *not yet* for the sensor."""
 
     @oauth_task(conn_id="crm")
     def read(session: OAuthSession) -> None:
-        session.get("/airports")
+        session.get("/countries")
 
     @task.oauth(conn_id="crm")
     async def read_async(session: Any) -> None:
-        await session.get("/airports")
+        await session.get("/countries")
 
     @oauth_task(conn_id={"left": "crm", "right": "other"})
     def read_two(left: OAuthSession, right: OAuthSession) -> None:
-        left.get("/airports")
+        left.get("/countries")
 
     @oauth_task(conn_id="{{ task.op_kwargs['tenant'] }}")
     def mapped(tenant: str, session: OAuthSession) -> None:
-        session.get("/airports")
+        session.get("/countries")
 
     read()
     read_async()  # type: ignore[call-arg]  # the type of task.oauth asks for the session
     read_two()
     mapped.expand(tenant=["crm"])
-    OAuth2HttpSensor(task_id="sense", http_conn_id="crm", endpoint="/airports")
-    OAuth2HttpOperator(task_id="call", http_conn_id="crm", endpoint="/airports", method="GET")
+    OAuth2HttpSensor(task_id="sense", http_conn_id="crm", endpoint="/countries")
+    OAuth2HttpOperator(task_id="call", http_conn_id="crm", endpoint="/countries", method="GET")
 
 
 def links_of(run: Any) -> dict[str, str | None]:
@@ -61,6 +61,20 @@ def test_each_kind_of_task_keeps_the_way_to_the_page_after_a_refused_grant(
     page = "/plugin/oauth"
     one = f"{page}/connect/crm"
     assert links_of(run_dag(build())) == {**dict.fromkeys(TASKS, one), "read_two": page}
+
+
+@pytest.mark.slow
+def test_a_task_that_got_its_token_keeps_no_link(
+    oauth_server: OAuthTestServer, set_connection: SetConnection, run_dag: RunDag
+) -> None:
+    for conn_id in ("crm", "other"):
+        seed = oauth_server.issue_refresh_token()
+        set_connection(conn_id, oauth_server.connection(refresh_token=seed))
+    oauth_server.fault("/countries", status=418)
+    run = run_dag(build())
+    assert links_of(run) == dict.fromkeys(TASKS)
+    states = [run.task_state(one, 0 if one == "mapped" else -1) for one in TASKS]
+    assert sorted(states) == ["failed", *["success"] * 5]
 
 
 def test_another_failure_and_success_keep_no_link(airflow_home: Any) -> None:
