@@ -15,6 +15,7 @@ from msgspec import Struct
 from oauth_taskflow.notices.notice import Notice
 from oauth_taskflow.notices.sent import RECOVERED
 from oauth_taskflow.taskflow import metrics
+from oauth_taskflow.taskflow.notices.address_masking import hide_logged_paths
 
 _log = logging.getLogger("oauth_taskflow.notices")
 _LONGEST_NAME = 250
@@ -74,7 +75,8 @@ def send_notice(notifier: Notifier, notice: Notice, context: Mapping[str, Any]) 
         notifier = notifier()
     if hasattr(notifier, "template_fields"):
         notifier = copy.copy(notifier)
-    notifier({**context, "notice": notice})
+    with hide_logged_paths():
+        notifier({**context, "notice": notice})
 
 
 def log_notice(notice: Notice, _context: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ from oauth_taskflow.notices.notice import build_notice, clean_text
 from oauth_taskflow.notices.sent import Choice, is_still_true
 from oauth_taskflow.notices.store import Topic
 from oauth_taskflow.notices.trouble import Limits, Trouble
+from oauth_taskflow.taskflow.notices.address_masking import hide_paths
 from oauth_taskflow.taskflow.notices.delivery import Channel
 from oauth_taskflow.taskflow.notices.grant_watch import GrantWatch, open_watch
 from oauth_taskflow.taskflow.notices.page_link import link_to_connection
@@ -87,7 +88,8 @@ def watch_over(
             raise
         # A notifier is code of others.
         except Exception as error:  # noqa: BLE001
-            unsent.append(clean_text(f"{channel.name} ({type(error).__name__}: {error})"))
+            what = hide_paths(f"{type(error).__name__}: {error}")
+            unsent.append(clean_text(f"{channel.name} ({what})"))
     return Report(look.troubles, was_used, tuple(sent), tuple(unsent))
 
 
