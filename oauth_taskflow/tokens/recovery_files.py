@@ -81,11 +81,12 @@ class RecoveryFiles:
         usable = [(path, rescued) for path, rescued in found if rescued is not None]
         return sorted(usable, key=lambda item: _order(item[1]))
 
-    def list_consents(self) -> set[str]:
-        """The ids of the connections for which the answer to a person's consent waits."""
+    def list_consents(self) -> set[tuple[str, str]]:
+        """The connections and grant keys for which the answer to a person's consent waits."""
         paths = set(self.folder.glob(f"*{_CONSENT}.rescued")) - self._unusable
         found = [self._load(path, path.name.split(".")[0]) for path in paths]
-        return {one.consent.conn_id for one in found if one is not None and one.consent is not None}
+        consents = [one for one in found if one is not None and one.consent is not None]
+        return {(one.consent.conn_id, one.grant_key) for one in consents if one.consent}
 
     def _load(self, path: Path, grant_key: str) -> RescuedAnswer | None:
         try:

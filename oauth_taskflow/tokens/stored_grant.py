@@ -65,6 +65,10 @@ class StoredGrant:
                 self.write(writer.import_rescued(rescued, self.read()))
                 recovery.remove(path)
 
+    def import_consents_to(self, grant_key: str) -> None:
+        """Store the consents that wait for that grant: the connection had it when the person consented, and was edited since."""
+        StoredGrant(replace(self._context, grant_key=grant_key)).import_consents()
+
     def store_revocation(self) -> GrantRecord:
         """Record that the authorization server ended the grant: its tokens are removed, and no worker requests any.
 

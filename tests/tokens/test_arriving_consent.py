@@ -108,7 +108,7 @@ def test_an_answer_that_the_store_did_not_take_is_stored_when_it_is_back(
         "The token store failed at db. Start it."
     )
     assert not error.retryable
-    assert store.recovery.list_consents() == {"crm"}
+    assert store.recovery.list_consents() == {("crm", under_test.grant_key)}
     assert "rt-new" not in path.read_text()
     use(under_test)
     record = read_stored(store, under_test)
@@ -275,6 +275,20 @@ def test_without_room_for_the_file_the_error_says_that_the_tokens_are_lost(
     store.away = True
     with pytest.raises(TokenStoreError, match="the new token is lost"):
         arriving.store(read(under_test, answer(clock)))
+
+
+def test_one_of_a_connection_that_was_edited_since_is_stored_as_the_grant_that_it_was(
+    store: AbsentStore, clock: FakeClock
+) -> None:
+    before = manager(store, script_endpoint())
+    lose_store(store, before, clock)
+    edited = manager(store, script_endpoint(), subject="another")
+    edited.stored.import_consents()
+    assert len(waiting(store)) == 1
+    edited.stored.import_consents_to(before.grant_key)
+    assert waiting(store) == []
+    assert read_stored(store, before).refresh_token == "rt-new"
+    assert read_stored(store, edited).refresh_token is None
 
 
 def test_forgetting_the_grant_removes_its_file(store: AbsentStore, clock: FakeClock) -> None:

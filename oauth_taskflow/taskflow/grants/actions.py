@@ -48,6 +48,8 @@ def revoke_grant(conn_id: str) -> ManagedGrant:
 def forget_grants(conn_id: str, grant_key: str | None = None) -> int:
     """Delete the stored grants of a connection, which may be gone already, or the one with ``grant_key``; how many.
 
+    A consent that waits in a file of this machine counts as stored.
+
     The authorization server is not notified.
 
     Raises:
@@ -55,7 +57,8 @@ def forget_grants(conn_id: str, grant_key: str | None = None) -> int:
         TokenStoreError: the store failed.
     """
     store = open_store(store_url(), fernet_keys())
-    stored = [key for owner, key in store.list_grants() if owner == conn_id]
+    known = {*store.list_grants(), *store.recovery.list_consents()}
+    stored = sorted(key for owner, key in known if owner == conn_id)
     keys = [key for key in stored if grant_key in {None, key}]
     if not keys:
         raise OAuthTaskflowError(f"Nothing is stored for connection {conn_id!r}")

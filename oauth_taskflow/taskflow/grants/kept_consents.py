@@ -21,18 +21,19 @@ _reported: set[str] = set()
 def store_kept_consents() -> bool:
     """Store every consent whose answer waits here; returns False when the store is away.
 
-    A connection that cannot be used any more is named in the log, once.
+    If the connection was edited since, the grant is stored as the earlier one that it is: it counts again when the edit is
+    undone, and can be forgotten. A connection that cannot be used any more is named in the log, once.
 
     Raises:
         TokenStoreError: the store's URL or keys are unusable.
     """
     waiting = open_store(store_url(), fernet_keys()).recovery.list_consents()
-    return all(_store_one(conn_id) for conn_id in sorted(waiting))
+    return all(_store_one(conn_id, grant_key) for conn_id, grant_key in sorted(waiting))
 
 
-def _store_one(conn_id: str) -> bool:
+def _store_one(conn_id: str, grant_key: str) -> bool:
     try:
-        load_managed_grant(conn_id)
+        load_managed_grant(conn_id).manager.stored.import_consents_to(grant_key)
     except OAuthTaskflowError as failure:
         if conn_id not in _reported:
             _log.warning("a consent for connection %r is not stored yet: %s", conn_id, failure)

@@ -16,10 +16,12 @@ from sqlalchemy.engine import make_url
 
 from oauth_taskflow.taskflow.cli.grants import status
 from oauth_taskflow.taskflow.cli.login import login
+from oauth_taskflow.taskflow.grants.actions import forget_grants
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.messages import Request, Response
 from oauth_taskflow.testing.transport import Listener
 from oauth_taskflow.tokens.sql.table import GRANTS
+from tests.database_server import empty_tables
 from tests.taskflow.cli.login_runs import arguments, call_api, read_row
 from tests.taskflow.conftest import Connect
 from tests.taskflow.page.consents import agree, begin, come_back, finish, post
@@ -46,7 +48,7 @@ def store(
         _use(url, monkeypatch)
         yield lambda: _rename(url, GRANTS.name, "away"), lambda: _rename(url, "away", GRANTS.name)
         return
-    place = make_url(of_server)
+    place = make_url(empty_tables(of_server))
     assert place.port is not None
     with Gate(place.port) as gate:
         _use(place.set(port=gate.port).render_as_string(hide_password=False), monkeypatch)
@@ -121,6 +123,32 @@ def test_a_consent_in_the_browser_is_there_when_the_store_is_back(
     assert (row["health"], row["grants"][0]["consented_by"]) == ("healthy", "admin")
     assert call_api() == 200
     assert oauth_server.counters.token_requests == 1
+
+
+def test_one_of_a_connection_that_was_edited_meanwhile_is_an_earlier_grant(
+    connect: Connect, admin: TestClient, token_url: str, store: Switch, tmp_path: Path
+) -> None:
+    connect(token_url=token_url)
+    finish(admin, come_back(admin, agree(begin(admin))))
+    connect(token_url=token_url, scope="another")
+    store[1]()
+    row = read_row_of_page(admin)
+    assert list(tmp_path.rglob("*.rescued")) == []
+    assert (row["health"], row["grants"][0]["health"]) == ("never_connected", "superseded")
+    connect(token_url=token_url)
+    assert read_row_of_page(admin)["health"] == "healthy"
+    assert call_api() == 200
+
+
+def test_one_that_waits_can_be_forgotten(
+    connect: Connect, admin: TestClient, token_url: str, store: Switch, tmp_path: Path
+) -> None:
+    connect(token_url=token_url)
+    finish(admin, come_back(admin, agree(begin(admin))))
+    connect(auth_type="api_key", token_url=None)  # no grant any more: nothing would store it
+    store[1]()
+    assert forget_grants("crm") == 1
+    assert list(tmp_path.rglob("*.rescued")) == []
 
 
 def test_a_consent_on_another_device_is_there_when_the_store_is_back(
