@@ -165,6 +165,17 @@ class SqlConsentStore:
         self._remove((CONSENTS.c.ticket_key == key) | self._is_over())
         return TakenConsent(self._open(row), self._open_answer(row), max(0.0, float(row.age)))
 
+    def put_back(self, ticket: str, taken: TakenConsent, *, pause: float) -> None:
+        """Keep what ``take`` gave, unused, under the same ``ticket``, until a minute after ``pause`` seconds.
+
+        Raises:
+            TokenStoreError: too many consents are in flight, or the store failed.
+        """
+        key = _key("state", taken.pending.state)
+        lifetime = pause + ANSWER_LIFETIME
+        ticket_key = _key("ticket", ticket)
+        self._insert(key, taken.pending, lifetime, ticket_key=ticket_key, pause=pause, taken=taken)
+
     def take_turn(self, ticket: str, *, busy: float) -> DeviceTurn | Wait | None:
         """The right to ask about the device code of ``ticket``; None if it is over.
 
@@ -209,6 +220,7 @@ class SqlConsentStore:
         *,
         ticket_key: str | None,
         pause: float,
+        taken: TakenConsent | None = None,
     ) -> None:
         self.drop_expired()
         content = self._cipher.seal(pending.to_json(), grant_key=key, version=_CONTENT)
@@ -218,9 +230,10 @@ class SqlConsentStore:
             user_key=user_key,
             ticket_key=ticket_key,
             content=content,
+            answer=self._seal_answer(key, taken),
             ask_at=self._now() + pause,
             pause=pause,
-            began_at=self._now(),
+            began_at=self._now() - (taken.age if taken else 0.0),
             expires_at=self._now() + lifetime,
         )
         count = select(func.count()).select_from(CONSENTS)
@@ -253,6 +266,11 @@ class SqlConsentStore:
 
     def _open(self, row: Row[Any]) -> PendingConsent:
         return PendingConsent.from_json(self._decrypt(row, row.content, _CONTENT))
+
+    def _seal_answer(self, key: str, taken: TakenConsent | None) -> str | None:
+        if taken is None or taken.answer is None:
+            return None
+        return self._cipher.seal(list(taken.answer), grant_key=key, version=_ANSWER)
 
     def _open_answer(self, row: Row[Any]) -> tuple[tuple[str, str], ...] | None:
         if row.answer is None:

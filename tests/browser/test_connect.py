@@ -115,6 +115,23 @@ def test_going_back_and_reloading_finish_nothing_twice(
     assert sum(call.path == "/oauth/token" for call in provider.requests) == 1
 
 
+def test_a_busy_token_endpoint_is_named_and_asked_again_by_the_page(
+    airflow: ApiServer, open_page: OpenPage, add: Add, provider: OAuthTestServer
+) -> None:
+    conn_id, page = add(), open_page()
+    provider.fault("/oauth/token", status=429, headers={"Retry-After": "20"})
+    page.clock.install()
+    press_connect(page, airflow, conn_id)
+    page.get_by_role("heading", name=f"{conn_id} is not connected yet").wait_for()
+    text = page.get_by_role("status").inner_text()
+    assert "Token endpoint unavailable (HTTP 429)" in text
+    assert re.search(r"tries again by itself at \d+:\d\d:\d\d", text)
+    page.reload()
+    page.get_by_role("heading", name=f"{conn_id} is not connected yet").wait_for()
+    page.clock.fast_forward(21_000)
+    page.get_by_role("heading", name=f"{conn_id} is connected").wait_for()
+
+
 def test_an_answer_by_form_post(
     airflow: ApiServer, open_page: OpenPage, add: Add, provider: OAuthTestServer
 ) -> None:

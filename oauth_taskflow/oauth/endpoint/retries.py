@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 
@@ -14,19 +15,27 @@ _LEAST_TIME_TO_SEND = 1.0
 
 
 def exchange_with_retries(
-    send: Callable[[float], Outcome], *, single_use: bool, clock: Clock, budget: float
+    send: Callable[[float], Outcome],
+    *,
+    single_use: bool,
+    clock: Clock,
+    budget: float,
+    longest_pause: float = math.inf,
 ) -> Outcome:
     """The outcome of ``send(seconds left)``, asked up to three times within ``budget`` seconds.
 
     A single-use grant is sent again only when the server certainly did not process it; an idempotent one also when
-    the answer was lost. A ``Retry-After`` longer than the budget ends the attempts: the caller knows who must wait.
+    the answer was lost. A ``Retry-After`` longer than the budget, or than ``longest_pause`` seconds, ends the attempts: the
+    caller knows who must wait.
     """
     end = clock.monotonic() + budget
     outcome = send(budget)
     for attempt in range(1, MOST_ATTEMPTS):
         pause = _pause(outcome, attempt)
         left = end - clock.monotonic() - pause
-        if not _repeatable(outcome, attempt, single_use=single_use) or left < _LEAST_TIME_TO_SEND:
+        if not _repeatable(outcome, attempt, single_use=single_use):
+            break
+        if left < _LEAST_TIME_TO_SEND or pause > longest_pause:
             break
         clock.sleep(pause)
         outcome = send(left)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,7 @@ from oauth_taskflow import secret_registry
 from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.connections.settings import OAuth2Settings
 from oauth_taskflow.errors import ConnectionConfigError, OAuthTaskflowError, TokenUndecryptable
-from oauth_taskflow.oauth.endpoint.outcomes import Granted, Unusable
+from oauth_taskflow.oauth.endpoint.outcomes import Granted, NotProcessed, Unusable
 from oauth_taskflow.oauth.endpoint.retries import exchange_with_retries
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.login.authorization import (
@@ -170,6 +171,23 @@ def trade_code(grant: ManagedGrant, code: AuthorizationCode, *, by: str = "") ->
     Raises:
         OAuthTaskflowError: the server refused or was not reached.
     """
+    traded = try_trade(grant, code, by=by)
+    if isinstance(traded, NotProcessed):
+        raise traded.error
+    return traded
+
+
+def try_trade(
+    grant: ManagedGrant, code: AuthorizationCode, *, by: str, longest_pause: float = math.inf
+) -> ConsentResult | NotProcessed:
+    """As ``trade_code``, which waits for a busy server as long as a token request may take.
+
+    It ends early where the server asks for a pause above ``longest_pause`` seconds. After ``NotProcessed`` the code may be
+    sent again.
+
+    Raises:
+        OAuthTaskflowError: the server refused, or nobody knows whether it took the code.
+    """
     _mask_for_a_while(code.code)
     endpoint, arriving = expect_answer(grant, by)
     outcome = exchange_with_retries(
@@ -177,9 +195,12 @@ def trade_code(grant: ManagedGrant, code: AuthorizationCode, *, by: str = "") ->
         single_use=True,
         clock=endpoint.clock,
         budget=endpoint.transport.timeouts.total,
+        longest_pause=longest_pause,
     )
     if not isinstance(outcome, Granted | Unusable):
         arriving.drop()
+        if isinstance(outcome, NotProcessed):
+            return outcome
         raise outcome.error
     return mask_result(outcome, arriving)
 

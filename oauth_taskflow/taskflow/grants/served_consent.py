@@ -17,12 +17,15 @@ from oauth_taskflow import secret_registry
 from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.consents.record import (
     ANSWER_LIFETIME,
+    CONSENT_LIFETIME,
     LONGEST_DEVICE_LIFETIME,
     PendingConsent,
+    TakenConsent,
     Wait,
 )
 from oauth_taskflow.consents.sql import SqlConsentStore, open_consent_store
 from oauth_taskflow.errors import AuthorizationFailed, OAuthTaskflowError, TokenStoreError
+from oauth_taskflow.oauth.endpoint.outcomes import NotProcessed
 from oauth_taskflow.oauth.login.device import ask_once, authorize_device
 from oauth_taskflow.presets.model import STANDARD
 from oauth_taskflow.secret_values import Hidden, SecretValue
@@ -40,7 +43,7 @@ from oauth_taskflow.taskflow.grants.consent_flow import (
     start_attempt,
     store_result,
     to_printable,
-    trade_code,
+    try_trade,
 )
 from oauth_taskflow.taskflow.grants.grant_status import GrantStatus, read_status
 from oauth_taskflow.taskflow.grants.kept_consents import store_kept_later
@@ -49,6 +52,9 @@ from oauth_taskflow.taskflow.grants.trial_call import TrialResult, try_call
 
 # A question about a device code takes as long as one token request; then another server may ask.
 _MARGIN = 5.0
+# Seconds. A request of the page waits no longer for a busy token endpoint; the page waits itself, and says so.
+_LONGEST_PAUSE = 2.0
+_PAUSE = 5.0
 _REPLACES = "A new consent replaces a grant that may be in use elsewhere."
 _AGAIN = "Start again with Connect."
 
@@ -92,6 +98,13 @@ class DevicePrompt(SecretValue, frozen=True):
     complete_uri: str
     expires_in: float
     interval: float
+
+
+class Postponed(Struct, frozen=True):
+    """The token endpoint was busy or away, and nothing was lost: the same may be asked in ``wait`` seconds."""
+
+    wait: float
+    reason: str
 
 
 class Connected(Struct, frozen=True):
@@ -191,10 +204,13 @@ def begin_with_device(conn_id: str, request: ConsentRequest) -> DevicePrompt:
     )
 
 
-def finish_in_browser(conn_id: str, ticket: str, user_id: str, *, user_name: str = "") -> Connected:
-    """Trade the code of a parked answer, store the grant and test it. A ticket works once, whatever comes of it.
+def finish_in_browser(
+    conn_id: str, ticket: str, user_id: str, *, user_name: str = ""
+) -> Connected | Postponed:
+    """Trade the code of a parked answer, store the grant and test it. A ticket works once, unless the trade is postponed.
 
-    ``user_name`` is kept with the grant as the one who asked for the consent.
+    ``user_name`` is kept with the grant as the one who asked for the consent. A code is sent again only where the token
+    endpoint certainly did not use it (RFC 6749 §4.1.2), and while the consent lives.
 
     Raises:
         OAuthTaskflowError: the consent is over, belongs to another user or connection, was refused, or failed.
@@ -213,8 +229,28 @@ def finish_in_browser(conn_id: str, ticket: str, user_id: str, *, user_name: str
         # The answer came in time; it may wait for the person a little longer.
         age=max(0.0, taken.age - ANSWER_LIFETIME),
     )
-    agreed = trade_code(grant, attempt.read(taken.answer), by=user_name or user_id)
-    return _store(grant, pending, agreed)
+    by, code = user_name or user_id, attempt.read(taken.answer)
+    traded = try_trade(grant, code, by=by, longest_pause=_LONGEST_PAUSE)
+    if isinstance(traded, NotProcessed):
+        return _postpone(ticket, taken, traded.error)
+    return _store(grant, pending, traded)
+
+
+def _postpone(ticket: str, taken: TakenConsent, error: OAuthTaskflowError) -> Postponed:
+    """Park the answer again, until a minute after the moment that the token endpoint asks for.
+
+    Raises:
+        OAuthTaskflowError: the consent would be too old by then.
+    """
+    wait = error.retry_after or _PAUSE
+    if taken.age + wait > CONSENT_LIFETIME:
+        raise _failure(
+            taken.pending.conn_id,
+            f"{error.what}, and asks to wait {wait:.0f} s: longer than a consent lives",
+            f"Start again with Connect after that time. {error.hint}",
+        )
+    open_consents().put_back(ticket, taken, pause=wait)
+    return Postponed(wait, f"{error.what} {error.where}".strip())
 
 
 def ask_device(conn_id: str, ticket: str, user_id: str, *, user_name: str = "") -> Connected | Wait:
@@ -255,15 +291,17 @@ def ask_device(conn_id: str, ticket: str, user_id: str, *, user_name: str = "") 
     return _store(grant, pending, mask_result(decided, arriving))
 
 
-def cancel_device(conn_id: str, ticket: str, user_id: str) -> None:
-    """Forget a device code: nothing is stored any more, whatever the person does with the code.
+def cancel_device(conn_id: str, ticket: str, user_id: str) -> bool:
+    """Forget a device code: nothing is stored any more, whatever the person does with the code; False if it was over.
 
     Raises:
         OAuthTaskflowError: it belongs to another user or connection, or the store failed.
     """
     taken = open_consents().take(ticket)
-    if taken is not None:
-        _check_owner(taken.pending, conn_id, user_id)
+    if taken is None:
+        return False
+    _check_owner(taken.pending, conn_id, user_id)
+    return True
 
 
 def _load_for_consent(conn_id: str, request: ConsentRequest) -> ManagedGrant:

@@ -1,11 +1,12 @@
 """Who did what to which connection, and when: a row of Airflow's audit log (Browse, Audit Log) and a line of the server's log.
 
 A row is written before its action begins. If the server is killed meanwhile, whoever looks next writes that its outcome is
-not known.
+not known. An action that several requests lead on has one row too, from its first request on.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import threading
@@ -38,6 +39,8 @@ _LONGEST_ACTION = timedelta(hours=1)
 # Older rows are left alone, so that a look stays quick; and seconds between two looks of one process.
 _LONGEST_BACK = timedelta(days=30)
 _LOOK_PAUSE = 60.0
+# Seconds. The last question about a device code may be under way when the code runs out.
+_MARGIN = 60
 
 
 class AuditNote:
@@ -75,8 +78,62 @@ def audited(user: BaseUser, action: str, conn_id: str, **facts: Any) -> Iterator
         raise
     finally:
         _complete(number, {**known, "outcome": note.outcome})
-        outcome = " ".join(printable(note.outcome).split())  # one line, whatever a server wrote
-        _log.info("%s: %s of connection %r: %s", _name(user), action, conn_id, outcome)
+        _log_outcome(user, action, conn_id, note.outcome)
+
+
+def begin_followed(
+    user: BaseUser, action: str, conn_id: str, secret: str, lifetime: float, **facts: Any
+) -> None:
+    """Writes that ``user`` begins an action that later requests end, any of which has ``secret``, within ``lifetime`` seconds.
+
+    Without an end until then, the outcome is not known.
+
+    Raises:
+        OAuthTaskflowError: the audit log cannot be written.
+    """
+    assert action in ACTIONS, action
+    until = datetime.now(timezone.utc).timestamp() + lifetime
+    known = {"connection_id": conn_id, **facts, "consent": _name_consent(secret)}
+    _write(user, action, {**known, "outcome": _BEGUN, "until": round(until)})
+
+
+def end_followed(
+    user: BaseUser, action: str, conn_id: str, secret: str, outcome: str, **facts: Any
+) -> None:
+    """Writes how an action ended that ``user`` began; as a new row, where that user has none with ``secret`` that runs."""
+    known = {"connection_id": conn_id, **facts, "consent": _name_consent(secret)}
+    ended = json.dumps({**known, "outcome": outcome})
+    row = [
+        Log.event == f"oauth_{action}",
+        Log.owner == _name(user),
+        Log.dttm > datetime.now(timezone.utc) - _LONGEST_ACTION,
+        *(
+            Log.extra.contains(json.dumps(one)[1:-1], autoescape=True)
+            for one in (
+                {"consent": known["consent"]},
+                {"outcome": _BEGUN},
+            )
+        ),
+    ]
+    try:
+        with create_session() as session:
+            number = session.scalar(select(Log.id).where(*row))
+            if number is not None:
+                session.execute(update(Log).where(Log.id == number).values(extra=ended))
+        if number is None:
+            _write(user, action, json.loads(ended))
+    except (SQLAlchemyError, OAuthTaskflowError) as failure:
+        _log.error("How it ended is missing in the audit log: %s", type(failure).__name__)
+    _log_outcome(user, action, conn_id, outcome)
+
+
+def _name_consent(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()[:16]
+
+
+def _log_outcome(user: BaseUser, action: str, conn_id: str, outcome: str) -> None:
+    said = " ".join(printable(outcome).split())  # one line, whatever a server wrote
+    _log.info("%s: %s of connection %r: %s", _name(user), action, conn_id, said)
 
 
 def _write(user: BaseUser, action: str, extra: dict[str, Any]) -> int:
@@ -152,11 +209,22 @@ def _close_abandoned(session: Session) -> None:
     )
     for row in session.execute(begun).all():
         extra = json.loads(row.extra)
-        server = extra.pop("server", "")
-        is_old = now - row.dttm > _LONGEST_ACTION and not lease_owner.is_visible(server)
-        if is_old or lease_owner.is_dead(server):
-            who = lease_owner.describe(server) if server else "the server"
-            extra["outcome"] = f"unknown: {who} ended before the action did"
+        outcome = _judge(extra, row.dttm, now)
+        if outcome:
+            extra["outcome"] = outcome
             # Unless the outcome came meanwhile.
             unchanged = update(Log).where(Log.id == row.id, Log.extra == row.extra)
             session.execute(unchanged.values(extra=json.dumps(extra)))
+
+
+def _judge(extra: dict[str, Any], begun_at: datetime, now: datetime) -> str:
+    """The outcome of an action that nobody can end any more; empty while it may run. Removes from ``extra`` what only that needs."""
+    server, until = extra.pop("server", ""), extra.pop("until", None)
+    if until is not None:
+        is_over = now.timestamp() > until + _MARGIN
+        return "unknown: its code ran out, and no page heard how it ended" if is_over else ""
+    is_old = now - begun_at > _LONGEST_ACTION and not lease_owner.is_visible(server)
+    if is_old or lease_owner.is_dead(server):
+        who = lease_owner.describe(server) if server else "the server"
+        return f"unknown: {who} ended before the action did"
+    return ""

@@ -23,6 +23,7 @@ from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.taskflow.grants.managed_grant import load_managed_grant
 from oauth_taskflow.taskflow.grants.served_consent import (
     ConsentRequest,
+    Postponed,
     ask_device,
     begin_in_browser,
     begin_with_device,
@@ -32,7 +33,7 @@ from oauth_taskflow.taskflow.grants.served_consent import (
     open_consents,
 )
 from oauth_taskflow.taskflow.page.access import GetUserDep, is_logged_in, may_change_connection
-from oauth_taskflow.taskflow.page.audit import audited
+from oauth_taskflow.taskflow.page.audit import audited, begin_followed, end_followed
 from oauth_taskflow.taskflow.page.places import page_url, ui_url
 from oauth_taskflow.taskflow.page.rendering import answer_json, render_page
 from oauth_taskflow.taskflow.page.return_address import (
@@ -91,7 +92,10 @@ def begin(connection_id: str, wish: Wish, request: Request, user: GetUserDep) ->
             user_id=user.get_id(), return_to=wish.return_to, revoke_old=wish.revoke_old
         )
         if wish.way == "device":
-            return answer_json(begin_with_device(connection_id, asked))
+            prompt = begin_with_device(connection_id, asked)
+            code = prompt.ticket, prompt.expires_in
+            begin_followed(user, "connect", connection_id, *code, way="device")
+            return answer_json(prompt)
         registered = load_managed_grant(connection_id).consent.redirect_uri
         asked = msgspec.structs.replace(asked, redirect_uri=find_redirect_uri(registered, request))
         return answer_json({"authorization_url": begin_in_browser(connection_id, asked)})
@@ -99,12 +103,13 @@ def begin(connection_id: str, wish: Wish, request: Request, user: GetUserDep) ->
 
 @router.post("/finish")
 def finish(connection_id: str, claim: Claim, user: GetUserDep) -> Response:
-    """Trades the parked answer of this user, stores the grant and makes a test call."""
+    """Trades the parked answer of this user, stores the grant and makes a test call; or when to ask for that again."""
     with audited(user, "connect", connection_id, way="browser") as note:
         connected = finish_in_browser(
             connection_id, claim.ticket, user.get_id(), user_name=user.get_name()
         )
-        note.outcome = "connected"
+        is_postponed = isinstance(connected, Postponed)
+        note.outcome = f"postponed: {connected.reason}" if is_postponed else "connected"
     return answer_json(connected)
 
 
@@ -115,13 +120,11 @@ def ask(connection_id: str, claim: Claim, user: GetUserDep) -> Response:
         result = ask_device(connection_id, claim.ticket, user.get_id(), user_name=user.get_name())
     except OAuthTaskflowError as error:
         if not error.retryable:  # else the page asks again
-            with audited(user, "connect", connection_id, way="device") as note:
-                note.outcome = f"failed: {error.what}"
+            _end_device(user, connection_id, claim, f"failed: {error.what}")
         raise
     if isinstance(result, Wait):
         return answer_json({"wait": result.seconds})
-    with audited(user, "connect", connection_id, way="device") as note:
-        note.outcome = "connected"
+    _end_device(user, connection_id, claim, "connected")
     return answer_json(result)
 
 
@@ -129,8 +132,14 @@ def ask(connection_id: str, claim: Claim, user: GetUserDep) -> Response:
 def cancel(connection_id: str, claim: Claim, user: GetUserDep) -> Response:
     """Forgets a device code."""
     with audited(user, "consent_cancelled", connection_id):
-        cancel_device(connection_id, claim.ticket, user.get_id())
+        was_live = cancel_device(connection_id, claim.ticket, user.get_id())
+    if was_live:
+        _end_device(user, connection_id, claim, "cancelled")
     return answer_json({})
+
+
+def _end_device(user: GetUserDep, conn_id: str, claim: Claim, outcome: str) -> None:
+    end_followed(user, "connect", conn_id, claim.ticket, outcome, way="device")
 
 
 # With a slash at the end too: Starlette would redirect, and the log would show the query.

@@ -83,6 +83,17 @@ def test_a_wait_beyond_the_budget_is_left_to_the_caller() -> None:
     assert (sent, clock.slept) == ([35], [])
 
 
+def test_a_wait_beyond_the_longest_pause_is_left_to_the_caller() -> None:
+    clock = FakeClock()
+    busy = away(3)
+    answers: list[Outcome] = [away(), busy, GRANTED]
+    outcome = exchange_with_retries(
+        lambda _: answers.pop(0), single_use=True, clock=clock, budget=35, longest_pause=2
+    )
+    assert outcome is busy
+    assert len(clock.slept) == 1
+
+
 def test_each_attempt_gets_the_rest_of_the_budget() -> None:
     clock, budgets = FakeClock(), []
 

@@ -99,6 +99,27 @@ def test_an_action_that_runs_is_left_alone_and_ends_with_its_own_outcome(
     assert os.getpid() == int(lease_owner.this_process().split("|")[2])
 
 
+def test_a_code_that_nobody_followed_is_given_up_once_it_has_run_out(admin: TestClient) -> None:
+    from types import SimpleNamespace  # noqa: PLC0415 - as the process above
+
+    from oauth_taskflow.taskflow.page import audit  # noqa: PLC0415 - as above
+
+    user: Any = SimpleNamespace(get_name=lambda: "ann")
+    audit.begin_followed(user, "connect", "crm", "a", 1800, way="device")
+    audit.begin_followed(user, "connect", "crm", "b", -61, way="device")
+    other: Any = SimpleNamespace(get_name=lambda: "eve")
+    audit.end_followed(other, "connect", "crm", "a", "failed: not hers", way="device")
+    admin.get("/oauth/api/connections")
+    assert outcomes() == [
+        "begun",
+        "unknown: its code ran out, and no page heard how it ended",
+        "failed: not hers",
+    ]
+    assert "until" not in read_audit()[1][2]
+    audit.end_followed(user, "connect", "crm", "a", "connected", way="device")
+    assert outcomes()[0] == "connected"
+
+
 def test_an_unknown_action_is_refused_by_the_code_itself(root_app: Any) -> None:
     from oauth_taskflow.taskflow.page import audit  # noqa: PLC0415 - as above
 

@@ -205,6 +205,42 @@ def test_a_failed_trade_and_a_failed_test_call_are_told(
     assert "The credentials were refused: HTTP 403" in result["trial"]["text"]
 
 
+def test_a_busy_token_endpoint_postpones_the_trade_and_loses_nothing(
+    connect: Connect, admin: TestClient, oauth_server: OAuthTestServer
+) -> None:
+    connect()
+    oauth_server.fault("/oauth/token", status=429, headers={"Retry-After": "20"})
+    place = come_back(admin, agree(begin(admin)))
+    answer = finish(admin, place)
+    assert answer.status_code == 200
+    assert answer.json()["wait"] == 20.0
+    assert answer.json()["reason"].startswith("Token endpoint unavailable (HTTP 429) for")
+    assert finish(admin, place).json()["grant"]["state"] == "fresh"
+    assert oauth_server.counters.token_requests == 2
+    assert finish(admin, place).status_code == 409
+
+
+def test_a_code_that_may_have_been_used_is_not_sent_again(
+    connect: Connect, admin: TestClient, oauth_server: OAuthTestServer
+) -> None:
+    connect()
+    oauth_server.drop_response_after_commit("/oauth/token")
+    place = come_back(admin, agree(begin(admin)))
+    assert finish(admin, place).status_code == 409
+    assert "This consent is over" in finish(admin, place).json()["detail"]
+    assert oauth_server.counters.token_requests == 1
+
+
+def test_a_pause_that_the_consent_does_not_outlive_says_when_to_start_again(
+    connect: Connect, admin: TestClient, oauth_server: OAuthTestServer
+) -> None:
+    connect()
+    oauth_server.fault("/oauth/token", status=429, headers={"Retry-After": "700"})
+    answer = finish(admin, come_back(admin, agree(begin(admin)))).json()
+    assert "asks to wait 700 s: longer than a consent lives" in answer["detail"]
+    assert answer["hint"].startswith("Start again with Connect after that time.")
+
+
 def test_every_step_is_in_the_audit_log(connect: Connect, admin: TestClient) -> None:
     from airflow.models.log import Log  # noqa: PLC0415 - Airflow needs its home first
     from airflow.utils.session import create_session  # noqa: PLC0415 - as above

@@ -14,6 +14,7 @@ from tests.taskflow.cli.login_runs import call_api
 from tests.taskflow.conftest import Connect
 from tests.taskflow.page.conftest import Browse
 from tests.taskflow.page.consents import post
+from tests.taskflow.page.stored_rows import empty, read_audit
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
@@ -157,6 +158,33 @@ def test_a_token_endpoint_that_is_away_does_not_end_the_consent(
     oauth_server.fault("/oauth/token", status=503)
     enter(prompt)
     assert ask(admin, prompt).status_code == 200
+
+
+def test_the_audit_log_has_one_row_from_the_code_to_the_end(
+    admin: TestClient, oauth_server: OAuthTestServer
+) -> None:
+    empty()
+    prompt = begin(admin)
+    assert read_devices() == ["begun"]
+    enter(prompt)
+    ask(admin, prompt)
+    assert read_devices() == ["connected"]
+    second = begin(admin)
+    post(admin, "/cancel", ticket=second["ticket"])
+    post(admin, "/cancel", ticket=second["ticket"])
+    assert read_devices() == ["connected", "cancelled"]
+    oauth_server.desk.decision = "refuse"
+    third = begin(admin)
+    enter(third)
+    ask(admin, third)
+    assert read_devices()[2].startswith("failed: ")
+    assert prompt["ticket"] not in repr(read_audit())
+    empty()
+
+
+def read_devices() -> list[str]:
+    """The outcomes of consents by device."""
+    return [extra["outcome"] for event, _, extra in read_audit() if event == "oauth_connect"]
 
 
 def test_a_ticket_of_a_device_finishes_no_consent_in_the_browser(admin: TestClient) -> None:
