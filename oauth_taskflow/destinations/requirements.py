@@ -43,13 +43,18 @@ class RequiringKind(Protocol):
         """Returns the libraries that these options need, as far as they are known before templates are filled in."""
 
 
-def find_missing(options: Any) -> list[Requirement]:
-    """Returns the requirements of a destination's options that are not installed; imports nothing."""
+def list_requirements(options: Any) -> Iterable[Requirement]:
+    """Returns the libraries that a destination's options need; imports nothing."""
     # Not isinstance: asking whether it follows a protocol takes Python longer than all the rest of building its task.
     if not hasattr(options, "requirements"):
-        return []
+        return ()
     kind: RequiringKind = options
-    return [each for each in dict.fromkeys(kind.requirements()) if not is_installed(each)]
+    return kind.requirements()
+
+
+def find_missing(options: Any) -> list[Requirement]:
+    """Returns the requirements of a destination's options that are not installed; imports nothing."""
+    return [each for each in dict.fromkeys(list_requirements(options)) if not is_installed(each)]
 
 
 def describe_missing(missing: Iterable[Requirement]) -> tuple[str, str]:

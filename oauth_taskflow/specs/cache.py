@@ -40,12 +40,14 @@ _MOST_BYTES = 1 << 30
 
 class _Entry(msgspec.Struct, frozen=True, array_like=True):
     digest: bytes
-    spec: bytes
+    # A part of the file as it was read: ten thousand copies would cost more than decoding them.
+    spec: memoryview
     texts: dict[str, str]
 
 
 class _Specs(msgspec.Struct, frozen=True, array_like=True):
     made_by: str
+    are_compared: bool
     entries: dict[str, _Entry]
 
 
@@ -80,6 +82,8 @@ class SpecCache:
         self._index_file = folder / f"{name[:32]}.index"
         self._known: dict[str, _Entry] = {}
         self._kept: dict[str, _Entry] = {}
+        self._known_compared = False
+        self._kept_compared = False
         self._found_ids: dict[str, list[str]] = {}
 
     def load(self) -> None:
@@ -88,7 +92,7 @@ class SpecCache:
         with suppress(*_UNREADABLE):
             specs = msgspec.msgpack.decode(content, type=_Specs)
             if specs.made_by == _fingerprint():
-                self._known = specs.entries
+                self._known, self._known_compared = specs.entries, specs.are_compared
 
     def find(self, path: str, content: bytes) -> DagSpec | None:
         """Returns the checked spec of the file ``path`` if its ``content`` is what was checked, with defaults merged."""
@@ -117,21 +121,32 @@ class SpecCache:
         except (*_UNREADABLE, OverflowError):
             return
         if is_same:
-            entry = _Entry(_digest(content), encoded, self._describe(spec))
+            entry = _Entry(_digest(content), memoryview(encoded), self._describe(spec))
             self._note(path.removeprefix(self._root), entry, source)
 
     def _note(self, key: str, entry: _Entry, source: DagSpec) -> None:
         self._kept[key] = entry
         self._found_ids.setdefault(source.dag_id, []).append(key)
 
+    def are_compared(self, count: int) -> bool:
+        """Returns whether the ``count`` files that were found are those that had no problem with each other before."""
+        return self._known_compared and len(self._kept) == count and self._kept == self._known
+
+    def note_compared(self, count: int) -> None:
+        """Notes for ``save`` that ``count`` files have no problem with each other, if all of them are kept."""
+        self._kept_compared = len(self._kept) == count
+
     def save(self) -> None:
         """Writes what was found or kept since ``load``, if that differs from what is there."""
-        if self._kept == self._known:
+        is_compared = self._known_compared or not self._kept_compared
+        if self._kept == self._known and is_compared:
             return
         # The index first: it is a hint that a reader checks, and may name files whose specs are not there yet.
         try:
             _write_own(self._index_file, _encode(_Index(self._found_ids)))
-            _write_own(self._specs_file, _encode(_Specs(_fingerprint(), self._kept)))
+            _write_own(
+                self._specs_file, _encode(_Specs(_fingerprint(), self._kept_compared, self._kept))
+            )
         except (OSError, *_UNREADABLE) as error:
             _log.warning("Checked specs are not kept in %s: %s", self._folder, error)
 

@@ -29,13 +29,24 @@ _USING = frozenset({"", "request", "destination", "destinations", "for_each"})
 
 @dataclass(frozen=True)
 class CheckedSpec:
-    """One file after the check. ``spec`` is missing when a problem is an error; warnings leave it usable."""
+    """One file after the check. ``spec`` is missing when a problem is an error; warnings leave it usable.
+
+    ``known`` are the contents of a file that a cache knew; ``view`` and ``document`` are made of them where they are needed.
+    """
 
     path: str
     spec: Spec | None
     problems: tuple[Problem, ...]
     view: SpecView | None = field(default=None, repr=False, compare=False)
     document: Document | None = field(default=None, repr=False, compare=False)
+    known: bytes | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def dag_id(self) -> str:
+        """The ``dag_id`` of the file, empty where it cannot be known."""
+        if self.spec is not None:
+            return self.spec.source.dag_id
+        return self.view.source.dag_id if self.view is not None else ""
 
 
 def check_text(text: str, path: str = "<text>") -> CheckedSpec:
@@ -88,8 +99,12 @@ def _size(value: Any) -> int:
 
 
 def _view(source: DagSpec, raw: dict[str, Any], document: Document, path: str) -> SpecView:
+    return SpecView(_spec(source, path), raw, document.text)
+
+
+def _spec(source: DagSpec, path: str) -> Spec:
     endpoints = {name: each or Endpoint() for name, each in source.endpoints.items()}
-    return SpecView(Spec(source=source, path=path, endpoints=endpoints), raw, document.text)
+    return Spec(source=source, path=path, endpoints=endpoints)
 
 
 def _problems_beside(
@@ -149,10 +164,18 @@ def check_file(path: str | Path, cache: SpecCache | None = None) -> CheckedSpec:
 
 
 def _recall(source: DagSpec, content: bytes, path: str) -> CheckedSpec:
-    """The check of a file without errors. The rules that compare files look at the model, so the data is left out."""
-    document = Document(content.removeprefix(BOM_UTF8).decode(), {}, [])
-    view = _view(source, {"endpoints": {key: {} for key in source.endpoints}}, document, path)
-    return CheckedSpec(path, view.spec, (), view, document)
+    """The check of a file without errors."""
+    return CheckedSpec(path, _spec(source, path), (), known=content)
+
+
+def _complete(checked: CheckedSpec) -> CheckedSpec:
+    """``checked`` with its view. The rules that compare files look at the model, so the data is left out."""
+    spec = checked.spec
+    if checked.known is None or spec is None:
+        return checked
+    document = Document(checked.known.removeprefix(BOM_UTF8).decode(), {}, [])
+    view = SpecView(spec, {"endpoints": {key: {} for key in spec.endpoints}}, document.text)
+    return CheckedSpec(checked.path, spec, checked.problems, view, document)
 
 
 def _check_alone(path: str, cache: SpecCache | None) -> CheckedSpec:
@@ -185,9 +208,13 @@ def check_paths(paths: Iterable[str | Path], cache: SpecCache | None = None) -> 
     """Check files, and the ``.yaml`` and ``.yml`` files anywhere below folders, also against each other.
 
     Files come in the order given, those of a folder sorted by name, hidden ones left out; a file named twice is checked
-    once. A ``cache`` spares the check of files that had no errors before; their warnings are left out.
+    once. A ``cache`` spares the check of files that had no errors before; their warnings are left out. The files are not
+    compared again where all of them are known, and had no problem with each other.
     """
     checked = [_check_alone(path, cache) for path in spec_files(paths)]
+    if cache is not None and cache.are_compared(len(checked)):
+        return checked
+    checked = [_complete(each) for each in checked]
     views = [each.view for each in checked if each.view is not None]
     found: dict[str, list[Problem]] = {}
     documents = {each.path: each.document for each in checked}
@@ -196,6 +223,8 @@ def check_paths(paths: Iterable[str | Path], cache: SpecCache | None = None) -> 
         document = documents[path]
         assert document is not None
         found.setdefault(path, []).append(_problem(document, path, rule.level, rule.id, finding))
+    if cache is not None and not found:
+        cache.note_compared(len(checked))
     return [_with(each, found.get(each.path, [])) for each in checked]
 
 

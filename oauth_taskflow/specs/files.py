@@ -25,6 +25,36 @@ def precedence(path: Path, dag_id: str) -> tuple[bool, int, int, tuple[str, ...]
     return not named, len(path.parts), ending, path.parts
 
 
+def files_by_precedence(folder: str, dag_id: str) -> Iterator[str]:
+    """Yields the spec files below ``folder`` by ``precedence`` for ``dag_id``.
+
+    Names are sorted folder by folder, as texts: a key for each file would take longer than reading the file.
+    """
+    names_in: dict[str, list[str]] = {}
+    for top, names, error in _walk(folder, [os.path.realpath(folder)]):
+        names_in.setdefault(top, []).extend(names)
+        if error is not None:
+            above, _, name = error.filename.rpartition(os.sep)
+            names_in.setdefault(above, []).append(name)
+    alike = [
+        f"{top}{os.sep}{name}"
+        for top, names in names_in.items()
+        for name in names
+        if name.startswith(dag_id) and Path(name).stem == dag_id
+    ]
+    yield from sorted(alike, key=lambda path: precedence(Path(path), dag_id))
+    groups: dict[tuple[int, int], list[tuple[list[str], str, list[str]]]] = {}
+    for top, names in names_in.items():
+        parts, left = top.split(os.sep), names  # noqa: PTH206 - texts
+        for ending, suffix in enumerate((*SUFFIXES, "")):
+            chosen = [name for name in left if name.endswith(suffix)]
+            groups.setdefault((len(parts), ending), []).append((parts, top, sorted(chosen)))
+            left = [name for name in left if not name.endswith(suffix)]
+    for key in sorted(groups):
+        for _, top, names in sorted(groups[key]):
+            yield from (p for name in names if (p := f"{top}{os.sep}{name}") not in alike)
+
+
 def _files(path: Path) -> Iterator[str]:
     if not os.path.isdir(path):  # noqa: PTH112  # unlike Path.is_dir, never raises
         yield str(path)

@@ -375,12 +375,12 @@ class Spec(Struct, frozen=True, kw_only=True):
     @property
     def order(self) -> tuple[str, ...]:
         """The endpoint names, each after its parents, otherwise in file order."""
+        parents = {name: parent_names(each) for name, each in self.endpoints.items()}
         placed: dict[str, None] = {}
-        pending = list(self.endpoints)
+        pending = list(parents)
         while pending:
             for name in pending:
-                parents = parent_names(self.endpoints[name])
-                if all(parent in placed or parent not in self.endpoints for parent in parents):
+                if all(each in placed or each not in parents for each in parents[name]):
                     placed[name] = None
             left = [name for name in pending if name not in placed]
             if left == pending:  # a cycle, which a rule refuses

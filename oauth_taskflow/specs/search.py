@@ -8,7 +8,7 @@ from pathlib import Path
 
 from oauth_taskflow.specs.cache import SpecCache
 from oauth_taskflow.specs.check import check_file
-from oauth_taskflow.specs.files import SUFFIXES, list_below, precedence
+from oauth_taskflow.specs.files import SUFFIXES, files_by_precedence, precedence
 from oauth_taskflow.specs.model import Spec
 from oauth_taskflow.specs.problem import Problem
 from oauth_taskflow.specs.spec_file import Unreadable, read_spec
@@ -39,7 +39,10 @@ def find_spec(
 
 
 def _candidates(root: Path, dag_id: str, cache: SpecCache | None) -> Iterator[Path]:
-    """The files that may hold ``dag_id``, by precedence: with one named like it, the folder need not even be listed."""
+    """The files that may hold ``dag_id``, by precedence: with one named like it, the folder need not even be listed.
+
+    Files are read one by one, so that none is read after the one that is taken.
+    """
     wanted = dag_id.encode()
     named = [root / f"{dag_id}{suffix}" for suffix in SUFFIXES]
     alike = [path for path in named if path.is_file() and _may_hold(str(path), wanted)]
@@ -49,11 +52,9 @@ def _candidates(root: Path, dag_id: str, cache: SpecCache | None) -> Iterator[Pa
         yield from sorted(
             (path for path in held if path.is_file()), key=lambda path: precedence(path, dag_id)
         )
-    # As texts, in no order: paths and sorting would cost as much as reading the files does.
-    others = [Path(path) for path in list_below(str(root)) if _may_hold(path, wanted)]
-    yield from sorted(
-        (path for path in others if path not in alike), key=lambda path: precedence(path, dag_id)
-    )
+    for path in files_by_precedence(str(root), dag_id):
+        if _may_hold(path, wanted) and Path(path) not in alike:
+            yield Path(path)
 
 
 def _may_hold(path: str, wanted: bytes) -> bool:

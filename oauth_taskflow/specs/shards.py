@@ -39,6 +39,5 @@ def choose_share(checked: Iterable[CheckedSpec], shard: Shard, root: Path) -> It
     """
     number, count = shard
     for each in checked:
-        name = each.view.source.dag_id if each.view is not None else ""
-        if find_share(name or each.path.removeprefix(str(root)), count) == number:
+        if find_share(each.dag_id or each.path.removeprefix(str(root)), count) == number:
             yield each

@@ -30,10 +30,9 @@ def read_spec(path: str) -> bytes:
         _refuse_other_kinds(os.stat(path).st_mode)  # noqa: PTH116 - as texts: Path costs more than the call
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         try:
-            _refuse_other_kinds(
-                os.fstat(descriptor).st_mode
-            )  # it may have been exchanged in between
-            content = _read(descriptor)
+            status = os.fstat(descriptor)
+            _refuse_other_kinds(status.st_mode)  # it may have been exchanged in between
+            content = _read(descriptor, status.st_size)
         finally:
             os.close(descriptor)
     except (OSError, ValueError) as error:
@@ -44,9 +43,14 @@ def read_spec(path: str) -> bytes:
     return content
 
 
-def _read(descriptor: int) -> bytes:
-    """At most one byte more than ``MAX_BYTES``; without the buffer of a file object, which would cost as much as the read."""
-    content = os.read(descriptor, MAX_BYTES + 1)
+def _read(descriptor: int, size: int) -> bytes:
+    """At most one byte more than ``MAX_BYTES``; without the buffer of a file object, which would cost as much as the read.
+
+    A file of as many bytes as its ``size`` says ends there: asking again for its end would cost as much as its bytes.
+    """
+    content = os.read(descriptor, min(size, MAX_BYTES) + 1)
+    if len(content) == size:
+        return content
     while len(content) <= MAX_BYTES and (more := os.read(descriptor, MAX_BYTES + 1 - len(content))):
         content += more
     return content

@@ -56,7 +56,7 @@ def test_a_machine_that_dies_costs_no_record_no_token_and_no_budget(
     airflow, server = cluster.airflow, cluster.server
     run_id = airflow.trigger("countries")
     dead = cluster.kill_one_at_work(run_id)
-    assert airflow.wait("countries", run_id, timeout=3600) == "success"
+    assert airflow.wait("countries", run_id, timeout=14_400) == "success"
 
     instances = [t for t in airflow.task_instances("countries", run_id) if t["map_index"] >= 0]
     assert [task["state"] for task in instances] == count * ["success"]

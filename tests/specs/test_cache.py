@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,9 @@ from oauth_taskflow.specs import check as check_module
 from oauth_taskflow.specs.cache import SpecCache
 from oauth_taskflow.specs.check import CheckedSpec, check_paths
 from oauth_taskflow.specs.model import Spec
+from oauth_taskflow.specs.problem import Finding
+from oauth_taskflow.specs.rules import files_findings
+from oauth_taskflow.specs.rules.registry import Rule, SpecView
 from oauth_taskflow.specs.search import find_spec
 
 VALID = sorted((Path(__file__).parent / "valid").glob("*.yaml"))
@@ -155,6 +159,33 @@ def test_collisions_with_files_from_the_cache_are_reported(root: Path, parsed: l
     assert (problems["zoo"][0].rule, problems["zoo"][0].line) == ("destination-collision", 5)
 
 
+def test_files_are_compared_again_when_one_of_them_has_changed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[int] = []
+
+    def count(views: Sequence[SpecView]) -> Iterator[tuple[SpecView, Rule, Finding]]:
+        compared.append(len(views))
+        return files_findings(views)
+
+    monkeypatch.setattr(check_module, "files_findings", count)
+    check(root)
+    check(root)
+    assert compared == [2]
+    path = write(root, "new", to="erp")
+    check(root)
+    assert [p.rule for each in check(root) for p in each.problems] == ["destination-collision"]
+    assert compared == [2, 3, 3]
+    path.unlink()
+    check(root)
+    check(root)
+    assert compared == [2, 3, 3, 2]
+    (root / "broken.yaml").write_text("a: [\n")
+    check(root)
+    check(root)
+    assert compared == [2, 3, 3, 2, 2, 2]
+
+
 @pytest.mark.parametrize("what", ["day", "package", "python", "code"])
 def test_another_day_and_another_release_check_again(
     what: str, root: Path, parsed: list[str], monkeypatch: pytest.MonkeyPatch
@@ -276,10 +307,12 @@ def test_a_spec_of_another_shape_in_the_cache_is_checked_again(
     (path,) = (root.parent / "cache").glob("*.specs")
     specs = msgspec.msgpack.decode(path.read_bytes(), type=cache_module._Specs)
     entries = {
-        name: cache_module._Entry(entry.digest, msgspec.msgpack.encode({"version": 1}), {})
+        name: cache_module._Entry(
+            entry.digest, memoryview(msgspec.msgpack.encode({"version": 1})), {}
+        )
         for name, entry in specs.entries.items()
     }
-    path.write_bytes(msgspec.msgpack.encode(cache_module._Specs(specs.made_by, entries)))
+    path.write_bytes(msgspec.msgpack.encode(cache_module._Specs(specs.made_by, True, entries)))
     parsed.clear()
     assert all(each.spec for each in check(root))
     assert len(parsed) == 2
@@ -326,7 +359,9 @@ def test_the_index_names_the_file_of_a_wanted_dag(
     write(root, "other", dag_id="billing")
     check(root)
     parsed.clear()
-    monkeypatch.setattr("oauth_taskflow.specs.search.list_below", lambda _: pytest.fail("listed"))
+    monkeypatch.setattr(
+        "oauth_taskflow.specs.search.files_by_precedence", lambda *_: pytest.fail("listed")
+    )
     specs, problems = find_spec(root, "billing", SpecCache(root.parent / "cache", root))
     assert ([spec.source.dag_id for spec in specs], problems) == (["billing"], [])
 

@@ -7,11 +7,13 @@ in their id and texts; many have a schedule in common, whose timetable they shar
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import attrs
 from airflow.sdk import DAG, TaskGroup
 
+from oauth_taskflow.destinations.requirements import is_installed
 from oauth_taskflow.specs.model import Spec
 from oauth_taskflow.taskflow.dags.arguments import (
     dag_arguments,
@@ -31,12 +33,23 @@ _TIMES = ("schedule", "timetable", "timezone", "start_date", "end_date")
 _NOT_COPIED = frozenset({*_OWN, *_TIMES, "dag_display_name", "task_group"})
 
 
+class _DagOriginal:
+    """The states of a DAG that Airflow made and of its root group."""
+
+    def __init__(self, made: DAG) -> None:
+        self.dag = Original(vars(made), _NOT_COPIED)
+        self.group = Original(_group_state(made.task_group), {"dag"})
+        is_simple = self.dag.is_alike is None and self.group.is_alike is None
+        self.is_alike: bool | None = None if is_simple else False
+
+
 class DagCopies:
-    """Makes the DAGs of one load. What the configuration says is read once."""
+    """Makes the DAGs of one load. What the configuration says is read once, and each library is looked for once."""
 
     def __init__(self) -> None:
+        self.is_installed = lru_cache(is_installed)
         self._defaults = read_dag_defaults()
-        self._originals: dict[tuple[Any, ...], Original] = {}
+        self._originals: dict[tuple[Any, ...], _DagOriginal] = {}
         self._times: dict[tuple[Any, ...], dict[str, Any]] = {}
 
     def make(self, kind: type[AnyDag], spec: Spec) -> AnyDag:
@@ -60,7 +73,7 @@ class DagCopies:
                 self._times[together] = times
         if original is None:
             if len(self._originals) < _MOST and _is_airflows(kind):
-                self._originals[key] = Original(state, _NOT_COPIED)
+                self._originals[key] = _DagOriginal(made)
         elif original.is_alike is None:
             original.is_alike = _is_same(made, _copy(kind, original, own, times))
         return made
@@ -77,13 +90,16 @@ def _is_wrapped(function: Any) -> bool:
 
 
 def _copy(
-    kind: type[AnyDag], original: Original, own: Mapping[str, Any], times: Mapping[str, Any]
+    kind: type[AnyDag], original: _DagOriginal, own: Mapping[str, Any], times: Mapping[str, Any]
 ) -> AnyDag:
     made = kind.__new__(kind)
     texts = {**own, "tags": set(own["tags"]), "dag_display_name": own["dag_id"]}
     # At once: Airflow's DAG has a __setattr__ of its own.
-    object.__setattr__(made, "__dict__", original.copy_state({**texts, **times}))
-    vars(made)["task_group"] = TaskGroup.create_root(made)
+    object.__setattr__(made, "__dict__", original.dag.copy_state({**texts, **times}))
+    group = TaskGroup.__new__(TaskGroup)
+    for name, value in original.group.copy_state({"dag": made}).items():
+        object.__setattr__(group, name, value)
+    vars(made)["task_group"] = group
     return made
 
 
@@ -96,4 +112,5 @@ def _is_same(made: DAG, copied: DAG) -> bool:
 
 
 def _group_state(group: TaskGroup) -> dict[str, Any]:
-    return {each.name: getattr(group, each.name) for each in attrs.fields(TaskGroup)}
+    """Returns the attributes of ``group``, also those that a deployment's patch has set."""
+    return {each.name: getattr(group, each.name) for each in attrs.fields(TaskGroup)} | vars(group)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import attrs
 import msgspec
@@ -17,7 +17,12 @@ from airflow.sdk.definitions._internal.contextmanager import DagContext
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.definitions.param import ParamsDict
 
-from oauth_taskflow.destinations.requirements import describe_missing, find_missing
+from oauth_taskflow.destinations.requirements import (
+    Requirement,
+    describe_missing,
+    is_installed,
+    list_requirements,
+)
 from oauth_taskflow.engine.for_each import build_mapped_items, for_each_options
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.specs.budgets import complete_endpoint
@@ -44,6 +49,7 @@ EndpointTask = BaseOperator | MappedOperator
 AnyDag = TypeVar("AnyDag", bound=DAG)
 
 _log = logging.getLogger(__name__)
+_PARAM_STATE = {"value", "description", "schema", "source"}
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,14 @@ class _Tasks:
 
     pull: EndpointTask
     done: BaseOperator
+
+
+class _Common(NamedTuple):
+    """What all endpoints of a spec have in common: the default arguments of their tasks, and the params as written."""
+
+    spec: Spec
+    defaults: dict[str, Any]
+    params: dict[str, Any]
 
 
 def build_dag(spec: Spec | str | Path, **overrides: Any) -> DAG:
@@ -83,7 +97,7 @@ def fill_dag(
         else kind(**{**dag_arguments(checked), **dag_times(checked), **overrides})
     )
     with dag:
-        _fill(checked, docs or {})
+        _fill(checked, docs or {}, copies.is_installed if copies is not None else is_installed)
     # Airflow would copy both into each task, value by value. Defaults are among a task's arguments already.
     if "default_args" not in overrides:
         dag.default_args = operator_arguments(checked.source.default_args)
@@ -91,14 +105,29 @@ def fill_dag(
     if params:
         # Plain values: there is nothing for the JSON Schema check that Airflow's DAG makes, a tenth of a parse.
         dag.params.update(params)
+        # As Airflow hands the params of a DAG to its tasks.
+        made = {name: Param(deepcopy(each), source="dag") for name, each in params.items()}
         for task in dag.tasks:
-            task.params = _task_params(params)
+            task.params = ParamsDict({name: _copy_param(each) for name, each in made.items()})
     return dag
 
 
-def _task_params(params: Mapping[str, Any]) -> ParamsDict:
-    """Returns ``params`` as Airflow hands those of a DAG to its tasks."""
-    return ParamsDict({name: Param(deepcopy(each), source="dag") for name, each in params.items()})
+def _copy_param(param: Param) -> Param:
+    """Returns a copy of a param with a plain value, without the check whether that is JSON."""
+    state = vars(param)
+    if state.keys() != _PARAM_STATE:  # of another release of Airflow
+        return deepcopy(param)
+    copied = Param.__new__(Param)
+    vars(copied).update(
+        state,
+        value=_copy_value(state["value"]),
+        schema=_copy_value(state["schema"]) if state["schema"] else {},
+    )
+    return copied
+
+
+def _copy_value(value: Any) -> Any:
+    return deepcopy(value) if isinstance(value, (dict, list)) else value
 
 
 def endpoint_tasks(spec: Spec | str | Path) -> dict[str, EndpointTask]:
@@ -113,14 +142,19 @@ def endpoint_tasks(spec: Spec | str | Path) -> dict[str, EndpointTask]:
     return _fill(_require_valid(spec), {})
 
 
-def _fill(checked: Spec, docs: Mapping[str, str]) -> dict[str, EndpointTask]:
+def _fill(
+    checked: Spec, docs: Mapping[str, str], look_up: Callable[[Requirement], bool] = is_installed
+) -> dict[str, EndpointTask]:
     tasks: dict[str, _Tasks] = {}
     _warn_of_own_disks(checked)
-    _warn_of_missing_extras(checked)
+    _warn_of_missing_extras(checked, look_up)
     if refusal := why_refused(checked):
         _log.warning("%s", refusal)
+    common = _Common(
+        checked, operator_arguments(checked.source.default_args), _author_params(checked)
+    )
     for name in checked.order:
-        tasks[name] = _endpoint_task(checked, name, tasks, docs.get(name))
+        tasks[name] = _endpoint_task(common, name, tasks, docs.get(name))
     return {name: made.pull for name, made in tasks.items()}
 
 
@@ -134,11 +168,13 @@ def _require_valid(spec: Spec | str | Path) -> Spec:
     return result.spec
 
 
-def _endpoint_task(spec: Spec, name: str, tasks: Mapping[str, _Tasks], doc: str | None) -> _Tasks:
+def _endpoint_task(
+    common: _Common, name: str, tasks: Mapping[str, _Tasks], doc: str | None
+) -> _Tasks:
+    spec, defaults, _ = common
     endpoint = complete_endpoint(spec, name)
-    defaults = operator_arguments(spec.source.default_args)
     shared = {**defaults, **operator_arguments(endpoint.task)}
-    own = _own_arguments(spec, name, endpoint, doc)
+    own = _own_arguments(common, name, endpoint, doc)
     outlets = [endpoint_asset(spec.source.dag_id, name)]
     options = for_each_options(endpoint)
     if not options:
@@ -183,7 +219,10 @@ def _put_before(first: EndpointTask, then: EndpointTask) -> None:
     then.upstream_task_ids.add(first.task_id)
 
 
-def _own_arguments(spec: Spec, name: str, endpoint: Endpoint, doc: str | None) -> dict[str, Any]:
+def _own_arguments(
+    common: _Common, name: str, endpoint: Endpoint, doc: str | None
+) -> dict[str, Any]:
+    spec = common.spec
     if doc is None:
         doc = describe_endpoint(plain_endpoint(endpoint), spec.source.connection)
     return {
@@ -191,7 +230,7 @@ def _own_arguments(spec: Spec, name: str, endpoint: Endpoint, doc: str | None) -
         "endpoint_name": name,
         "conn_id": endpoint.connection or spec.source.connection,
         "doc_md": doc,
-        "default_params": _default_params(spec, endpoint),
+        "default_params": common.params if _takes_params(endpoint) else {},
     }
 
 
@@ -208,30 +247,36 @@ def _warn_of_own_disks(spec: Spec) -> None:
             return  # the others most likely share its root
 
 
-def _warn_of_missing_extras(spec: Spec) -> None:
+def _warn_of_missing_extras(spec: Spec, look_up: Callable[[Requirement], bool]) -> None:
     """Log that a destination needs a library that is not installed here; workers may have it."""
-    found = {
-        name: [missing for options in each.all_destinations for missing in find_missing(options)]
-        for name, each in spec.endpoints.items()
-    }
-    missing = [each for some in found.values() for each in some]
+    needed: dict[Requirement, dict[str, None]] = {}
+    for name, endpoint in spec.endpoints.items():
+        for options in endpoint.all_destinations:
+            for each in list_requirements(options):
+                needed.setdefault(each, {})[name] = None
+    missing = [each for each in needed if not look_up(each)]
     if missing:
         what, hint = describe_missing(missing)
-        names = ", ".join(name for name, some in found.items() if some)
+        affected = {name for each in missing for name in needed[each]}
+        names = ", ".join(name for name in spec.endpoints if name in affected)
         _log.warning(
             "%s, endpoint %s: %s on the machine that parses DAGs; without it on the workers the task fails at its start. %s",
             *(spec.source.dag_id, names, what, hint),
         )
 
 
-def _default_params(spec: Spec, endpoint: Endpoint) -> dict[str, Any]:
-    """Returns the params as the author wrote them, for an endpoint whose destination may depend on them.
+def _takes_params(endpoint: Endpoint) -> bool:
+    """Whether the destination of ``endpoint`` may depend on params."""
+    return any(
+        "params" in text for each in endpoint.all_destinations for text in each.templates().values()
+    )
+
+
+def _author_params(spec: Spec) -> dict[str, Any]:
+    """Returns the params as the author wrote them.
 
     Copied at parse time: Airflow writes the values of a run into the DAG's ``params``.
     """
-    texts = (text for each in endpoint.all_destinations for text in each.templates().values())
-    if not any("params" in text for text in texts):
-        return {}
     dag = DagContext.get_current()
     # Not params.dump(): it checks each value against JSON Schema, which costs a fourth of a parse.
     own = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ import pytest
 from airflow.sdk import DAG, Param
 from airflow.serialization.serialized_objects import DagSerialization
 
+from oauth_taskflow.destinations import requirements
 from oauth_taskflow.specs.check import check_text
 from oauth_taskflow.specs.model import Spec
-from oauth_taskflow.taskflow.dags import operator_copies
+from oauth_taskflow.taskflow.dags import factory, operator_copies
 from oauth_taskflow.taskflow.dags.dag_copies import DagCopies
 from oauth_taskflow.taskflow.dags.factory import fill_dag
 from oauth_taskflow.taskflow.dags.spec_dag import SpecDag
@@ -96,6 +98,15 @@ def test_dags_of_other_texts_are_copies_too(more: str) -> None:
     assert dags[3].task_group.dag is dags[3]
 
 
+def test_a_library_is_looked_for_once_for_all_specs(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    monkeypatch.setattr(requirements, "find_spec", looked.append)
+    copies = DagCopies()
+    for number in range(3):
+        make(copies, read(TEXT.replace("/data/", "s3://lake/").format(dag_id=f"d{number}")))
+    assert looked == ["s3fs"]
+
+
 def test_copies_share_no_container() -> None:
     copies = DagCopies()
     one, two = few(copies)[2:]
@@ -104,10 +115,41 @@ def test_copies_share_no_container() -> None:
     one.edge_info["a"] = {}
     one.default_args["owner"] = "x"
     one.owner_links["x"] = "mailto:x@example.com"
+    one.task_group.used_group_ids.add("x")
+    one.task_group.children["x"] = one.get_task("a")
+    one.task_group.default_args["owner"] = "x"
+    group = two.task_group
+    assert (group.used_group_ids, [*group.children], group.default_args) == ({"a"}, ["a"], {})
     assert (two.tags, dict(two.params), two.edge_info) == ({"a", "d3"}, {}, {})
     assert (two.default_args, two.owner_links, two.task_ids) == ({}, {}, ["a"])
     (later,) = few(copies, number=1)
     assert (dict(later.params), later.edge_info, later.owner_links) == ({}, {}, {})
+
+
+@pytest.mark.parametrize("value", ["eu", ["eu", "us"], {"a": {"b": 1}}, None])
+def test_each_task_has_params_of_its_own_as_airflow_makes_them(value: Any) -> None:
+    more = f"  b: {{request: {{path: /b}}, destination: {{path: /b}}}}\nparams: {{p: {json.dumps(value)}}}\n"
+    dag = make(None, read(TEXT.format(dag_id="d") + more))
+    tasks: list[Any] = list(dag.tasks)
+    one, two = (task.params.get_param("p") for task in tasks)
+    expected = vars(Param(value, source="dag"))
+    assert (vars(one), vars(two)) == (expected, expected)
+    one.schema["type"] = "string"
+    if isinstance(value, dict):
+        one.value["a"]["b"] = 2
+    elif isinstance(value, list):
+        one.value.append("x")
+    assert vars(two) == expected
+    assert vars(dag.params.get_param("p")) == {**expected, "source": None}
+
+
+def test_a_param_of_another_release_of_airflow_is_copied_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(factory, "_PARAM_STATE", {"value", "description"})
+    more = "params: {p: [eu]}\n"
+    task: Any = make(None, read(TEXT.format(dag_id="d") + more)).get_task("a")
+    assert vars(task.params.get_param("p")) == vars(Param(["eu"], source="dag"))
 
 
 @pytest.mark.parametrize(
