@@ -12,8 +12,11 @@ import re
 _ROUNDING = re.compile(r"(numeric|time|interval)\([\d,-]+\)(.*)")
 _INSTANT = re.compile(r"(timestamp)(\(\d\))? with(out)? time zone|date")
 _SINGLE = re.compile(r"(real|money)(\[\])?")
-# The longest text that has no seventh digit has 27 characters, or an offset behind them.
-_CUT = r"(CASE WHEN length({0}) > 27 THEN regexp_replace({0}, '([.,]\d{{6}})\d+', '\1') ELSE {0} END)::timestamptz"
+# The search comes first: a regular expression for each value would be a third of the work.
+_CUT = (
+    r"(CASE WHEN length(split_part({0}, '.', 2)) > 6 THEN regexp_replace({0}, '(\.\d{{6}})\d+', '\1') "
+    "ELSE {0} END)::timestamptz"
+)
 _INSTANTS = "timestamp with time zone"
 
 

@@ -301,6 +301,17 @@ def test_the_time_of_an_instant_is_not_lost_in_a_column_of_dates(warehouse: Ware
     assert warehouse.column("at::text") == ["2026-01-31"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["2026-12-31 23:59:59.9999999", "20261231T235959.99999999Z", "2027-01-01T01:59:59.9999999+02"],
+)
+def test_digits_are_cut_off_in_every_form_of_an_instant(warehouse: Warehouse, text: str) -> None:
+    warehouse.pull([[{"id": 1}]], layout="columns")
+    warehouse.ask(f"ALTER TABLE {warehouse.schema}.contacts ADD COLUMN at timestamptz")
+    warehouse.pull([[{"at": text}]], layout="columns")
+    assert warehouse.column("at::text") == ["2026-12-31 23:59:59.999999+00"]
+
+
 @pytest.mark.parametrize("type_name", ["numeric(12,2)", "real", "timestamp without time zone"])
 def test_rows_are_merged_by_a_key_in_a_column_of_another_type(
     warehouse: Warehouse, type_name: str
