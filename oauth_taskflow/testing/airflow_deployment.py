@@ -243,9 +243,14 @@ class AirflowDeployment:
             time.sleep(0.5)
 
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """The task instances of a run, as the REST API shows them."""
+        """All task instances of a run, as the REST API shows them: at most ``[api] maximum_page_limit`` (100) at once."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=1000"
-        return list(self.call("GET", path)["task_instances"])
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self.call("GET", f"{path}&offset={len(found)}")
+            found += page["task_instances"]
+            if not page["task_instances"] or len(found) >= page["total_entries"]:
+                return found
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> Any:
         """The return value of a task instance."""

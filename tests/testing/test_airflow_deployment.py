@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -16,6 +18,22 @@ def stand_in(tmp_path: Path, program: str) -> AirflowDeployment:
     deployment = AirflowDeployment(tmp_path / "home", tmp_path / "dags")
     deployment.command = [sys.executable, "-c", program]
     return deployment
+
+
+class Listing(AirflowDeployment):
+    """A deployment with 250 task instances, whose API shows at most 100 of them at once, as Airflow's does."""
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """The page of the listing that ``path`` asks for."""
+        asked = parse_qs(urlsplit(path).query)
+        start, size = int(asked["offset"][0]), min(int(asked["limit"][0]), 100)
+        found = [{"map_index": number} for number in range(250)][start : start + size]
+        return {"task_instances": found, "total_entries": 250}
+
+
+def test_all_task_instances_of_a_run_are_listed(tmp_path: Path) -> None:
+    listed = Listing(tmp_path / "home", tmp_path / "dags").task_instances("countries", "run")
+    assert [task["map_index"] for task in listed] == [*range(250)]
 
 
 def test_an_airflow_that_ends_at_once_is_reported_at_once(tmp_path: Path) -> None:
