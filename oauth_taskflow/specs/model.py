@@ -375,12 +375,12 @@ class Spec(Struct, frozen=True, kw_only=True):
     @property
     def order(self) -> tuple[str, ...]:
         """The endpoint names, each after its parents, otherwise in file order."""
-        parents = {name: parent_names(each) for name, each in self.endpoints.items()}
+        parents = {n: parent_names(each) for n, each in self.endpoints.items() if each.for_each}
         placed: dict[str, None] = {}
-        pending = list(parents)
+        pending = list(self.endpoints)
         while pending:
             for name in pending:
-                if all(each in placed or each not in parents for each in parents[name]):
+                if all(p in placed or p not in self.endpoints for p in parents.get(name, ())):
                     placed[name] = None
             left = [name for name in pending if name not in placed]
             if left == pending:  # a cycle, which a rule refuses

@@ -60,10 +60,23 @@ class _Tasks:
     done: BaseOperator
 
 
+class _Places(NamedTuple):
+    """What the destinations of a spec are.
+
+    ``paths`` has an endpoint for each path, ``needed`` the endpoints for each library; the destinations of the endpoints
+    ``with_params`` may depend on params.
+    """
+
+    paths: dict[str, str]
+    needed: dict[Requirement, dict[str, None]]
+    with_params: set[str]
+
+
 class _Common(NamedTuple):
     """What all endpoints of a spec have in common: the default arguments of their tasks, and the params as written."""
 
     spec: Spec
+    places: _Places
     defaults: dict[str, Any]
     params: dict[str, Any]
 
@@ -105,24 +118,21 @@ def fill_dag(
     if params:
         # Plain values: there is nothing for the JSON Schema check that Airflow's DAG makes, a tenth of a parse.
         dag.params.update(params)
-        # As Airflow hands the params of a DAG to its tasks.
-        made = {name: Param(deepcopy(each), source="dag") for name, each in params.items()}
+        made = [(name, dag.params.get_param(name)) for name in params]
         for task in dag.tasks:
-            task.params = ParamsDict({name: _copy_param(each) for name, each in made.items()})
+            # Past the search of Airflow's operators for template fields, of which params are none.
+            own = ParamsDict({name: _make_task_param(each) for name, each in made})
+            object.__setattr__(task, "params", own)
     return dag
 
 
-def _copy_param(param: Param) -> Param:
-    """Returns a copy of a param with a plain value, without the check whether that is JSON."""
+def _make_task_param(param: Param) -> Param:
+    """Returns a param of a DAG as Airflow hands it to a task, without the check whether its value is JSON."""
     state = vars(param)
     if state.keys() != _PARAM_STATE:  # of another release of Airflow
-        return deepcopy(param)
+        return Param(deepcopy(param.value), source="dag")
     copied = Param.__new__(Param)
-    vars(copied).update(
-        state,
-        value=_copy_value(state["value"]),
-        schema=_copy_value(state["schema"]) if state["schema"] else {},
-    )
+    vars(copied).update(state, value=_copy_value(param.value), schema={}, source="dag")
     return copied
 
 
@@ -146,13 +156,13 @@ def _fill(
     checked: Spec, docs: Mapping[str, str], look_up: Callable[[Requirement], bool] = is_installed
 ) -> dict[str, EndpointTask]:
     tasks: dict[str, _Tasks] = {}
-    _warn_of_own_disks(checked)
-    _warn_of_missing_extras(checked, look_up)
+    places = _find_places(checked)
+    _warn_of_own_disks(checked, places.paths)
+    _warn_of_missing_extras(checked, places.needed, look_up)
     if refusal := why_refused(checked):
         _log.warning("%s", refusal)
-    common = _Common(
-        checked, operator_arguments(checked.source.default_args), _author_params(checked)
-    )
+    defaults = operator_arguments(checked.source.default_args)
+    common = _Common(checked, places, defaults, _author_params(checked))
     for name in checked.order:
         tasks[name] = _endpoint_task(common, name, tasks, docs.get(name))
     return {name: made.pull for name, made in tasks.items()}
@@ -171,7 +181,7 @@ def _require_valid(spec: Spec | str | Path) -> Spec:
 def _endpoint_task(
     common: _Common, name: str, tasks: Mapping[str, _Tasks], doc: str | None
 ) -> _Tasks:
-    spec, defaults, _ = common
+    spec, defaults = common.spec, common.defaults
     endpoint = complete_endpoint(spec, name)
     shared = {**defaults, **operator_arguments(endpoint.task)}
     own = _own_arguments(common, name, endpoint, doc)
@@ -230,16 +240,25 @@ def _own_arguments(
         "endpoint_name": name,
         "conn_id": endpoint.connection or spec.source.connection,
         "doc_md": doc,
-        "default_params": common.params if _takes_params(endpoint) else {},
+        "default_params": common.params if name in common.places.with_params else {},
     }
 
 
-def _warn_of_own_disks(spec: Spec) -> None:
-    """Log, before the first run, that a destination is on one machine's disk while tasks run on several."""
-    paths: dict[str, str] = {}
+def _find_places(spec: Spec) -> _Places:
+    places = _Places({}, {}, set())
     for name, endpoint in spec.endpoints.items():
-        for destination in endpoint.all_destinations:
-            paths.setdefault(destination.templates().get("path", ""), name)
+        for options in endpoint.all_destinations:
+            texts = options.templates()
+            places.paths.setdefault(texts.get("path", ""), name)
+            for each in list_requirements(options):
+                places.needed.setdefault(each, {})[name] = None
+            if "params" in " ".join(texts.values()):
+                places.with_params.add(name)
+    return places
+
+
+def _warn_of_own_disks(spec: Spec, paths: Mapping[str, str]) -> None:
+    """Log, before the first run, that a destination is on one machine's disk while tasks run on several."""
     for path, name in paths.items():
         filled = PARAM_TEMPLATE.sub(lambda found: str(spec.source.params.get(found[1], "")), path)
         if warning := own_disk_warning(filled):
@@ -247,13 +266,12 @@ def _warn_of_own_disks(spec: Spec) -> None:
             return  # the others most likely share its root
 
 
-def _warn_of_missing_extras(spec: Spec, look_up: Callable[[Requirement], bool]) -> None:
+def _warn_of_missing_extras(
+    spec: Spec,
+    needed: Mapping[Requirement, Mapping[str, None]],
+    look_up: Callable[[Requirement], bool],
+) -> None:
     """Log that a destination needs a library that is not installed here; workers may have it."""
-    needed: dict[Requirement, dict[str, None]] = {}
-    for name, endpoint in spec.endpoints.items():
-        for options in endpoint.all_destinations:
-            for each in list_requirements(options):
-                needed.setdefault(each, {})[name] = None
     missing = [each for each in needed if not look_up(each)]
     if missing:
         what, hint = describe_missing(missing)
@@ -263,13 +281,6 @@ def _warn_of_missing_extras(spec: Spec, look_up: Callable[[Requirement], bool]) 
             "%s, endpoint %s: %s on the machine that parses DAGs; without it on the workers the task fails at its start. %s",
             *(spec.source.dag_id, names, what, hint),
         )
-
-
-def _takes_params(endpoint: Endpoint) -> bool:
-    """Whether the destination of ``endpoint`` may depend on params."""
-    return any(
-        "params" in text for each in endpoint.all_destinations for text in each.templates().values()
-    )
 
 
 def _author_params(spec: Spec) -> dict[str, Any]:
