@@ -69,6 +69,8 @@ def main() -> int:
         return 1
     airflow = AirflowDeployment(home, SPECS, port=args.port)
     server = OAuthTestServer(token_lifetime=TOKEN_LIFETIME, rotate=True, latency=LATENCY)
+    console.rule("2. Start an authorization server, an API and Airflow")
+    console.print("Airflow creates its database first, which may take some minutes …")
     try:
         with server, airflow:
             return run(airflow, server, stay=args.ui)
@@ -88,7 +90,6 @@ def validate() -> bool:
 
 def run(airflow: AirflowDeployment, server: OAuthTestServer, *, stay: bool) -> int:
     """Everything that needs the two servers."""
-    console.rule("2. Start an authorization server, an API and Airflow")
     console.print(f"API and token endpoint: {server.base_url}, tokens live {TOKEN_LIFETIME:.0f} s")
     console.print(f"Airflow:                {airflow.url}")
     airflow.add_connection(

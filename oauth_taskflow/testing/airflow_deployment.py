@@ -36,8 +36,7 @@ if TYPE_CHECKING:
 _FINAL_STATES = frozenset({"success", "failed"})
 # How each is asked to stop, and for how many seconds. LocalExecutor's idle workers never heed Ctrl-C.
 _STOPPING = ((signal.SIGINT, 2.0), (signal.SIGTERM, 4.0), (signal.SIGKILL, 0.0))
-# A machine that is busy with tasks may leave the API server without an answer for half a minute.
-_PATIENCE = 4
+# A machine that is busy with tasks may leave the API server without an answer for minutes.
 _BUSY_SECONDS = 120.0
 _USER = "admin"
 _PASSWORDS_FILE = "passwords.json"
@@ -183,20 +182,37 @@ class AirflowDeployment:
     ) -> None:
         self.stop()
 
-    def call(self, method: str, path: str, body: Any = None) -> Any:
-        """The JSON answer of the REST API below ``/api/v2``; reading waits for a busy server.
+    def call(
+        self, method: str, path: str, body: Any = None, *, patience: float = _BUSY_SECONDS
+    ) -> Any:
+        """The JSON answer of the REST API below ``/api/v2``; all but POST asks a busy server again for ``patience`` seconds.
 
         Raises:
             urllib.error.HTTPError: the API answered with an error.
-            TimeoutError: it did not answer.
+            DeploymentFailed: it did not answer, or Airflow has ended.
         """
         if self._token is None:
             login = {"username": _USER, "password": self.password}
-            self._token = self._request("POST", "/auth/token", login)["access_token"]
-        for _ in range(_PATIENCE if method == "GET" else 0):
-            with contextlib.suppress(TimeoutError):
-                return self._request(method, f"/api/v2{path}", body)
-        return self._request(method, f"/api/v2{path}", body)
+            answer = self._answer("POST", "/auth/token", login, patience)
+            self._token = answer["access_token"]
+        return self._answer(method, f"/api/v2{path}", body, 0.0 if method == "POST" else patience)
+
+    def _answer(self, method: str, path: str, body: Any, patience: float) -> Any:
+        """The answer to a request that is sent again for ``patience`` seconds while there is none."""
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                return self._request(method, path, body)
+            except OSError as error:  # noqa: PERF203 - a request costs more
+                if isinstance(error, urllib.error.HTTPError):
+                    raise
+                status = self._process.poll() if self._process else None
+                if status is None and time.monotonic() < deadline:
+                    time.sleep(0.5)
+                    continue
+                ended = "" if status is None else f" ended with exit status {status}, and"
+                msg = f"Airflow{ended} did not answer {method} {self.url}{path} ({error}); see {self.log}"
+                raise DeploymentFailed(msg) from error
 
     def add_connection(self, conn_id: str, connection: Mapping[str, Any]) -> None:
         """Store a connection, in the shape that ``AIRFLOW_CONN_…`` takes as JSON, replacing one of that id."""
@@ -234,7 +250,9 @@ class AirflowDeployment:
         """
         deadline = time.monotonic() + timeout
         while True:
-            state = str(self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"])
+            path = f"/dags/{dag_id}/dagRuns/{run_id}"
+            left = max(_BUSY_SECONDS, deadline - time.monotonic())
+            state = str(self.call("GET", path, patience=left)["state"])
             if state in _FINAL_STATES:
                 return state
             if time.monotonic() > deadline:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import socket
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -50,3 +52,31 @@ def test_an_airflow_that_is_never_healthy_is_stopped_and_reported(tmp_path: Path
     with pytest.raises(DeploymentFailed, match=f"^{re.escape(message)}$"):
         deployment.start(timeout=0.0)
     deployment.stop()  # as nothing runs any more
+
+
+def test_a_server_that_goes_away_is_reported_with_the_log(tmp_path: Path) -> None:
+    deployment = stand_in(tmp_path, "")
+    with pytest.raises(DeploymentFailed) as failed:
+        deployment.call("GET", "/dags", patience=0.0)
+    assert f"Airflow did not answer POST {deployment.url}/auth/token (" in str(failed.value)
+    assert str(failed.value).endswith(f"; see {deployment.log}")
+
+
+def test_a_busy_server_is_asked_again_as_long_as_the_run_may_take(tmp_path: Path) -> None:
+    deployment = stand_in(tmp_path, "")
+    with socket.create_server(("127.0.0.1", deployment.port)) as listener:
+        server = threading.Thread(target=hang_up_at_first, args=(listener,))
+        server.start()
+        assert deployment.wait("crm", "run") == "success"
+        server.join()
+
+
+def hang_up_at_first(listener: socket.socket) -> None:
+    """Closes two connections without an answer, then answers a login and a question for a run."""
+    bodies = [b"", b'{"access_token": "a"}', b"", b'{"state": "success"}']
+    for body in bodies:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            if body:
+                connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + body)
