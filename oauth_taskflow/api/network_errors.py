@@ -37,6 +37,16 @@ _TRANSIENT = (
 # OpenSSL's reasons when the server answers in plain text.
 _CLEAR_TEXT = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"})
 
+# By class name, because the libraries keep some of these classes to themselves.
+_WORDS = {
+    "BadStatusLine": "the answer is not HTTP",
+    "IncompleteRead": "the answer ended before its announced length",
+    "InvalidChunkLength": "the answer ended within a chunk",
+    "ProtocolError": "the answer ended early, or is not HTTP",
+    "RemoteDisconnected": "the server closed the connection without an answer",
+    "RemoteProtocolError": "the answer ended early, or is not HTTP",
+}
+
 
 def is_transient(error: requests.RequestException) -> bool:
     """Whether the same request may succeed a moment later."""
@@ -115,11 +125,13 @@ def _has_stalled(error: requests.RequestException) -> bool:
 
 
 def _root(error: BaseException) -> str:
-    """The innermost cause: its system text, else its class."""
-    cause = _innermost(error)
+    """The reason in words: of the innermost cause the system text; else what broke in the answer; else its class."""
+    chain = _causes(error)
+    cause = chain[-1]
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror
-    return type(cause).__name__
+    names = [type(each).__name__ for each in reversed(chain)]
+    return next((_WORDS[name] for name in names if name in _WORDS), names[0])
 
 
 def public_cause(error: BaseException) -> OSError | None:
@@ -132,16 +144,22 @@ def public_cause(error: BaseException) -> OSError | None:
 
 
 def _innermost(error: BaseException) -> BaseException:
-    cause = error
-    seen = {id(cause)}
+    return _causes(error)[-1]
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """``error`` and its causes, the innermost last."""
+    causes = [error]
+    seen = {id(error)}
     while True:
+        cause = causes[-1]
         deeper = getattr(cause, "reason", None) or cause.__cause__ or cause.__context__
         if not isinstance(deeper, BaseException) and cause.args:
             deeper = cause.args[-1]
         if not isinstance(deeper, BaseException) or id(deeper) in seen:
-            return cause
+            return causes
         seen.add(id(deeper))
-        cause = deeper
+        causes.append(deeper)
 
 
 def is_unsent(error: requests.RequestException) -> bool:

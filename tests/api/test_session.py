@@ -248,8 +248,8 @@ def test_a_dropped_connection_is_tried_again_and_then_named(serve: Serve, connec
         connect(api, retry=RetryPolicy(attempts=2)).get("/x?api_key=hush")
     assert isinstance(caught.value, requests.ConnectionError)
     assert str(caught.value) == (
-        f"The API could not be reached or broke off: RemoteDisconnected at GET {api.url}/x?api_key=*** (tried 2 "
-        "times). Run the task again; if it lasts, look at proxies in between and at the API's status page."
+        "The API could not be reached or broke off: the server closed the connection without an answer at GET "
+        f"{api.url}/x?api_key=*** (tried 2 times). Run the task again; if it lasts, look at proxies in between and at the API's status page."
     )
     assert (len(api.asked), caught.value.retryable, caught.value.status) == (2, True, None)
 

@@ -23,6 +23,8 @@ _ROW, _VERSION = "progress of a pull", 1
 # Seconds that a slot is free at least. A scheduler that queues the task again before it has learnt that the last process
 # ended takes that news for a failure ("finished with state success, but the task instance's state attribute is queued").
 _SHORTEST = 20.0
+# Budgets are mostly of a day. A longer wait is more likely a mistake of the API, and its date should be seen.
+_UNUSUAL = 172_800.0
 
 
 def build_resume_options(endpoint: Endpoint) -> ResumeOptions | None:
@@ -65,5 +67,6 @@ def free_slot(name: str, log: Any) -> Iterator[None]:
         seconds = max(wait.retry_after or 0.0, _SHORTEST)
         start = datetime.now(tz=timezone.utc) + timedelta(seconds=seconds)
         log.info("%s: %s", name, wait)
-        log.info("%s: the worker slot is free until %s", name, start.isoformat(timespec="seconds"))
+        say = log.warning if seconds > _UNUSUAL else log.info
+        say("%s: the worker slot is free until %s", name, start.isoformat(timespec="seconds"))
         raise AirflowRescheduleException(start) from None  # type: ignore[no-untyped-call]  # Airflow's

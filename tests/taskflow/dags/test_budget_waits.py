@@ -56,3 +56,18 @@ def test_a_slot_is_free_until_the_wait_is_over_and_long_enough_for_the_scheduler
         raise PullSuspended("busy", retry_after=wait)
     late = caught.value.reschedule_date - began - timedelta(seconds=free)
     assert timedelta(0) <= late < timedelta(seconds=10)
+
+
+@pytest.mark.parametrize(("days", "level"), [(1, logging.INFO), (31, logging.WARNING)])
+def test_a_wait_of_many_days_is_a_warning_with_its_date(
+    days: int, level: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with (
+        pytest.raises(AirflowRescheduleException) as caught,
+        free_slot("rows", logging.getLogger(__name__)),
+    ):
+        raise PullSuspended("busy", retry_after=days * 86_400.0)
+    until = caught.value.reschedule_date.isoformat(timespec="seconds")
+    line = (__name__, level, f"rows: the worker slot is free until {until}")
+    assert line in caplog.record_tuples
