@@ -9,11 +9,9 @@ from functools import lru_cache
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oauth_taskflow.clock import SYSTEM_CLOCK
-from oauth_taskflow.connections.summary import ConnectionSummary, summarize
-from oauth_taskflow.errors import OAuthTaskflowError
-from oauth_taskflow.taskflow.config import fernet_keys, presets_folder, store_url
-from oauth_taskflow.taskflow.connection_lookup import find_connection
+from oauth_taskflow.connections.summary import ConnectionSummary
+from oauth_taskflow.taskflow.config import fernet_keys, store_url
+from oauth_taskflow.taskflow.grants.backend_answers import BackendAnswer, BackendAnswers
 from oauth_taskflow.taskflow.grants.connection_list import (
     ListedConnection,
     find_stored_ids,
@@ -33,12 +31,11 @@ from oauth_taskflow.tokens.cipher import TokenCipher
 from oauth_taskflow.tokens.registry import open_store
 from oauth_taskflow.tokens.sql.listing import ListedGrant
 
-# Seconds for which the answer of a secrets backend is believed, and how many are asked for during one look.
-_BELIEVED = 300.0
-_MOST_ASKED = 5
-# Seconds that the first look waits for the search through the DAGs.
+# Seconds that the first look waits for the search through the DAGs, and each look for secrets backends.
 _WAIT_FOR_USES = 0.15
+_WAIT_FOR_BACKENDS = 1.0
 USES = UsageIndex()
+BACKENDS = BackendAnswers()
 
 
 class ConnectionOverview(Struct, frozen=True, kw_only=True):
@@ -56,17 +53,6 @@ class ConnectionOverview(Struct, frozen=True, kw_only=True):
     summary: ConnectionSummary | None = None
     grants: tuple[GrantStatus, ...] = ()
     used_by: tuple[DagUse, ...] = ()
-
-
-class _Elsewhere(Struct, frozen=True):
-    """The answer of a secrets backend about a connection, believed until that second of the monotonic clock."""
-
-    until: float
-    exists: bool
-    summary: ConnectionSummary | None = None
-
-
-_asked: dict[str, _Elsewhere] = {}
 
 
 def read_overview() -> list[ConnectionOverview]:
@@ -109,35 +95,16 @@ def _read_status(listed: ListedGrant, current: CurrentGrant | None) -> GrantStat
     return unreadable_status(listed.conn_id, listed.grant_key, listed.failure)
 
 
-def _look_up(conn_ids: Iterable[str]) -> dict[str, _Elsewhere | str | None]:
+def _look_up(conn_ids: Iterable[str]) -> dict[str, BackendAnswer | str | None]:
     """Where the connections are that no list has: in the database with another type, elsewhere, nowhere (None), unknown ("")."""
     wanted = set(conn_ids)
-    places: dict[str, _Elsewhere | str | None] = dict.fromkeys(wanted)
+    places: dict[str, BackendAnswer | str | None] = dict.fromkeys(wanted)
     stored = find_stored_ids(wanted)
     places |= dict.fromkeys(stored, "database")
     if is_backend_configured():
-        left = _MOST_ASKED
-        for conn_id in sorted(wanted - stored):
-            known = _asked.get(conn_id)
-            if known is None or known.until < SYSTEM_CLOCK.monotonic():
-                left -= 1
-                known = _ask_backends(conn_id) if left >= 0 else known
-            places[conn_id] = known if known is None or known.exists else None
-            if known is None:
-                places[conn_id] = ""
+        for conn_id, known in BACKENDS.find(wanted - stored, _WAIT_FOR_BACKENDS).items():
+            places[conn_id] = "" if known is None else known if known.exists else None
     return places
-
-
-def _ask_backends(conn_id: str) -> _Elsewhere:
-    until = SYSTEM_CLOCK.monotonic() + _BELIEVED
-    try:
-        found = find_connection(conn_id)
-        summary = summarize(found.conn_type, found.extra, presets_folder())
-        known = _Elsewhere(until, exists=True, summary=summary)
-    except OAuthTaskflowError:
-        known = _Elsewhere(until, exists=False)
-    _asked[conn_id] = known
-    return known
 
 
 def _rank(status: GrantStatus) -> tuple[bool, float]:
@@ -147,14 +114,14 @@ def _rank(status: GrantStatus) -> tuple[bool, float]:
 def _describe(
     conn_id: str,
     listed: ListedConnection | None,
-    others: Mapping[str, _Elsewhere | str | None],
+    others: Mapping[str, BackendAnswer | str | None],
     grants: Sequence[GrantStatus],
     users: Mapping[str, tuple[DagUse, ...]],
 ) -> ConnectionOverview:
     source, summary, exists = "", None, True
     if listed is not None:
         source, summary = listed.source, listed.summary
-    elif isinstance(other := others[conn_id], _Elsewhere):
+    elif isinstance(other := others[conn_id], BackendAnswer):
         source, summary = "secrets backend", other.summary
     else:
         source, exists = other or "", other is not None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from oauth_taskflow.taskflow.config import fernet_keys, store_url
 from oauth_taskflow.taskflow.grants import overview
+from oauth_taskflow.taskflow.grants.backend_answers import BackendAnswers
 from oauth_taskflow.taskflow.grants.overview import ConnectionOverview, read_overview
 from oauth_taskflow.taskflow.grants.usage import DagUse, UsageIndex
 from oauth_taskflow.testing import OAuthTestServer
@@ -29,7 +32,8 @@ class Known(UsageIndex):
 def store(airflow_home: Path, monkeypatch: pytest.MonkeyPatch) -> SqlTokenStore:
     assert airflow_home.is_dir()
     monkeypatch.setattr(overview, "USES", Known())
-    monkeypatch.setattr(overview, "_asked", {})
+    monkeypatch.setattr(overview, "BACKENDS", BackendAnswers())
+    monkeypatch.setattr(overview, "_WAIT_FOR_BACKENDS", 120.0)  # a busy machine starts threads late
     return open_store(store_url(), fernet_keys())
 
 
@@ -86,6 +90,25 @@ def test_a_backend_is_not_asked_for_everything_at_once_and_what_is_unknown_is_no
     for _ in range(5):
         healths = [one.health for name, one in read().items() if name.startswith("gone")]
     assert healths == ["orphaned"] * 20
+
+
+def test_a_backend_that_hangs_keeps_nobody_from_the_list(
+    store: SqlTokenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.taskflow.grants.vault import Vault  # noqa: PLC0415 - as above
+
+    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", "tests.taskflow.grants.vault.Vault")
+    monkeypatch.setattr(Vault, "is_open", threading.Event())
+    monkeypatch.setattr(overview, "_WAIT_FOR_BACKENDS", 0.01)
+    Vault.asked.clear()
+    for _ in range(3):
+        vaulted = read()["vaulted"]
+        assert (vaulted.health, vaulted.source) == ("never_connected", "")
+    assert len(Vault.asked) <= 1
+    Vault.is_open.set()
+    monkeypatch.setattr(overview, "_WAIT_FOR_BACKENDS", 120.0)
+    while read()["vaulted"].source != "secrets backend":
+        time.sleep(0.01)
 
 
 def test_a_broken_backend_hides_nothing(

@@ -7,12 +7,17 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import event
 
+from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.tokens.refresh import lease_owner
+from tests.taskflow.conftest import Connect
+from tests.taskflow.page.conftest import SAME_ORIGIN
 from tests.taskflow.page.stored_rows import read_audit
 
 if TYPE_CHECKING:
@@ -118,6 +123,37 @@ def test_a_code_that_nobody_followed_is_given_up_once_it_has_run_out(admin: Test
     assert "until" not in read_audit()[1][2]
     audit.end_followed(user, "connect", "crm", "a", "connected", way="device")
     assert outcomes()[0] == "connected"
+
+
+@pytest.fixture
+def read_only_database(root_app: Any) -> Iterator[None]:
+    """Airflow's metadata database takes no writes, as a replica or a full disk."""
+    from airflow import settings  # noqa: PLC0415 - as above
+
+    def refuse_writes(connection: Any, *_: object) -> None:
+        connection.execute("PRAGMA query_only=ON")
+
+    engine: Any = settings.engine
+    event.listen(engine, "checkout", refuse_writes)
+    yield
+    event.remove(engine, "checkout", refuse_writes)
+    engine.dispose()
+
+
+def test_without_writes_to_the_database_the_list_is_shown_and_nothing_is_done(
+    admin: TestClient,
+    connect: Connect,
+    oauth_server: OAuthTestServer,
+    request: pytest.FixtureRequest,
+) -> None:
+    connect()
+    request.getfixturevalue("read_only_database")
+    assert admin.get("/oauth/api/connections").status_code == 200
+    for path, body in (("refresh", {}), ("forget", {}), ("consent", {"way": "device"})):
+        answer = admin.post(f"/oauth/api/connections/crm/{path}", json=body, headers=SAME_ORIGIN)
+        assert "The audit log cannot be written" in answer.json()["detail"]
+        assert "so nothing was done" in answer.json()["detail"]
+    assert oauth_server.requests == []
 
 
 def test_an_unknown_action_is_refused_by_the_code_itself(root_app: Any) -> None:
