@@ -132,6 +132,20 @@ def test_a_busy_token_endpoint_is_named_and_asked_again_by_the_page(
     page.get_by_role("heading", name=f"{conn_id} is connected").wait_for()
 
 
+def test_back_from_the_authorization_server_the_buttons_work_again(
+    airflow: ApiServer, open_page: OpenPage, add: Add
+) -> None:
+    conn_id, page = add(), open_page()
+    page.route("**/oauth/authorize?*", lambda route: route.fulfill(status=204))
+    press_connect(page, airflow, conn_id)
+    working = page.locator("button[aria-busy=true]")
+    working.wait_for()
+    # As the browser says it when Back shows a page that it kept.
+    page.evaluate("() => dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+    working.wait_for(state="detached")
+    assert page.get_by_role("button", name="Connect in this tab").is_enabled()
+
+
 def test_an_answer_by_form_post(
     airflow: ApiServer, open_page: OpenPage, add: Add, provider: OAuthTestServer
 ) -> None:

@@ -131,6 +131,17 @@ def test_the_list_names_every_state_in_words_the_worst_first(
     take_picture(page, "connections")
 
 
+def test_times_are_right_although_the_clock_of_the_browser_is_not(
+    store: SqlTokenStore, airflow: ApiServer, open_page: OpenPage
+) -> None:
+    page = open_page()
+    page.clock.install(time="2020-01-01T00:00:00Z")
+    show(page, airflow)
+    assert re.search(
+        r"in \d\d minutes.*in 29 days", row(page, "hubspot_eu").inner_text(), re.DOTALL
+    )
+
+
 def test_the_list_can_be_searched_filtered_and_sorted_and_the_address_keeps_the_choice(
     store: SqlTokenStore, airflow: ApiServer, open_page: OpenPage
 ) -> None:

@@ -93,7 +93,7 @@ def cell(page: Any, row: str, column: str) -> str:
     """The text of a cell, by the name of its row and column."""
     table = page.get_by_role("table", name="Endpoints")
     names = [head.inner_text() for head in table.get_by_role("columnheader").all()]
-    cells = table.get_by_role("row", name=row).get_by_role("cell").all()
+    cells = table.get_by_role("row", name=row).locator("th, td").all()
     return str(cells[names.index(column)].inner_text())
 
 

@@ -109,7 +109,7 @@ def test_a_connection_from_a_preset_works_in_a_session(
         },
     }
     page.get_by_role("button", name="Test").click()
-    page.get_by_text("Token received").wait_for()
+    page.get_by_role("status").get_by_text("Token received").wait_for()
     assert int(deployment.run(PULL, "loopback", "/page/airports").split()[-1]) > 0
     assert authorization_server.client_secret not in "".join(bodies)
 
@@ -162,7 +162,7 @@ def test_it_can_be_done_with_the_keyboard_alone(
     page.get_by_role("searchbox", name="Provider").wait_for()
     keys = page.keyboard
     keys.type("zende")
-    page.get_by_text("2 providers").wait_for()
+    page.get_by_text("2 providers", exact=True).wait_for()
     keys.press("ArrowDown")
     keys.press("ArrowDown")
     keys.press("Enter")
@@ -170,7 +170,7 @@ def test_it_can_be_done_with_the_keyboard_alone(
     page.go_back()
     page.get_by_role("searchbox", name="Provider").wait_for()
     keys.type("twilio")
-    page.get_by_text("2 providers").wait_for()
+    page.get_by_text("2 providers", exact=True).wait_for()
     keys.press("Enter")
     page.get_by_role("heading", name=re.compile("Twilio")).wait_for()
     tab_to(page, "conn_id")

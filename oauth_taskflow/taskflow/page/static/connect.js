@@ -1,5 +1,5 @@
 // Connect and Reconnect: what to register first, then a consent in this tab or with a code on another device.
-import {chakra, el, ErrorBox, InnerLink, PAGE, react, router} from "./parts.js";
+import {BusyButton, chakra, el, ErrorBox, FocusedHeading, InnerLink, PAGE, react, router, TONES} from "./parts.js";
 import {Copied} from "./copy.js";
 import {describeConnected} from "./connected.js";
 import {beginDevice, cancelDevice, connectHere, entryAddress, followDevice, forgetPrompt, readOffer, readPrompt, timeLeft} from "./consent_steps.js";
@@ -10,7 +10,7 @@ function Facts({offer}) {
     C.Stack, {gap: 3},
     el(C.Text, null, `1. Register this redirect URI for the client at ${offer.provider || offer.place || "the authorization server"}:`),
     el(Copied, {text: offer.redirect_uri, what: "redirect URI"}),
-    ...offer.warnings.map((text) => el(C.Text, {key: text, color: "fg.warning", role: "note"}, text)),
+    ...offer.warnings.map((text) => el(C.Text, {key: text, color: TONES.warning, role: "note"}, text)),
     el(C.Text, null, `2. ${offer.place ? `At ${offer.place} you` : "You"} will be asked for: ${offer.scope || "the scopes that the server gives by default"}.`),
   );
 }
@@ -19,8 +19,8 @@ function Connected({result}) {
   const C = chakra();
   const back = result.return_to;
   return el(
-    C.Box, {role: "status", borderWidth: "1px", borderRadius: "md", p: 4},
-    el(C.Heading, {size: "md", as: "h2"}, `${result.conn_id} is connected`),
+    C.Box, {borderWidth: "1px", borderRadius: "md", p: 4},
+    el(FocusedHeading, {size: "md", as: "h2"}, `${result.conn_id} is connected`),
     ...describeConnected(result).map((line) => el(C.Text, {key: line, mt: 2}, line)),
     back ? el(C.Link, {href: back, mt: 2, color: "fg.info", textDecoration: "underline"}, "Back to where you came from") : null,
   );
@@ -35,10 +35,11 @@ function Device({conn, prompt, end}) {
     const timer = setInterval(() => setTick((tick) => tick + 1), 1000);
     return () => clearInterval(timer);
   }, []);
-  const cancel = () => cancelDevice(conn, prompt).then(() => end({}), (error) => end({error}));
+  const cancel = () => cancelDevice(conn, prompt).then(() => end({cancelled: prompt.ticket}), (error) => end({error}));
   const address = entryAddress(prompt);
   return el(
     C.Stack, {gap: 3, borderWidth: "1px", borderRadius: "md", p: 4},
+    el(FocusedHeading, {size: "md", as: "h2"}, "Consent on another device"),
     el(C.Text, null, "On any device, open"),
     address
       ? el(C.Link, {href: address, color: "fg.info", textDecoration: "underline", target: "_blank", rel: "noopener noreferrer"}, prompt.verification_uri)
@@ -62,8 +63,8 @@ function Ways({conn, offer, begin, busy}) {
       : null,
     el(
       C.Flex, {gap: 3, wrap: "wrap"},
-      el(C.Button, {colorPalette: "brand", disabled: busy || Boolean(offer.no_browser), onClick: () => start("browser")}, "Connect in this tab"),
-      el(C.Button, {variant: "outline", disabled: busy || Boolean(offer.no_device), onClick: () => start("device")}, "Use a code on another device"),
+      el(BusyButton, {colorPalette: "brand", busy, disabled: Boolean(offer.no_browser), onClick: () => start("browser")}, "Connect in this tab"),
+      el(BusyButton, {variant: "outline", disabled: busy || Boolean(offer.no_device), onClick: () => start("device")}, "Use a code on another device"),
     ),
     offer.no_browser ? el(C.Text, {color: "fg.muted"}, `Not in this tab: ${offer.no_browser}`) : null,
     offer.no_device ? el(C.Text, {color: "fg.muted"}, `Not with a code: ${offer.no_device}`) : null,
@@ -79,6 +80,12 @@ export function Page({rest}) {
   const asked = new URLSearchParams(router().useLocation().search).get("return_to") ?? "";
   useEffect(() => {
     readOffer(conn).then(setOffer, (error) => setState({error}));
+  }, [conn]);
+  useEffect(() => {
+    // Back from the authorization server, the browser may show this page as it left it: with buttons that work for ever.
+    const restore = (event) => event.persisted && setState({prompt: readPrompt(conn)});
+    addEventListener("pageshow", restore);
+    return () => removeEventListener("pageshow", restore);
   }, [conn]);
   const end = (next) => {
     forgetPrompt(conn);
@@ -96,7 +103,7 @@ export function Page({rest}) {
   };
   return el(
     C.Stack, {gap: 5, maxW: "4xl"},
-    el(C.Heading, {size: "xl", as: "h1"}, `Connect ${conn}`),
+    el(state.cancelled ? FocusedHeading : C.Heading, {size: "xl", as: "h1"}, `Connect ${conn}`),
     state.error ? el(ErrorBox, {error: state.error}) : null,
     state.result ? el(Connected, {result: state.result}) : null,
     offer && !state.prompt && !state.result ? el(Facts, {offer}) : null,

@@ -1,5 +1,5 @@
 // The form of one provider's connection, new or stored, and what comes after it is saved.
-import {chakra, el, ErrorBox, fetchJson, PAGE, react, router, sendJson} from "./parts.js";
+import {announce, BusyButton, chakra, el, ErrorBox, fetchJson, FocusedHeading, PAGE, react, router, sendJson, TONES} from "./parts.js";
 import {Copied} from "./copy.js";
 import {FormField} from "./form_fields.js";
 
@@ -18,7 +18,7 @@ function Register({described, way}) {
     {gap: 2, borderWidth: "1px", borderRadius: "md", p: 3},
     way.by_person ? el(C.Text, null, `Register this redirect URI for your application at ${form.title}:`) : el(C.Text, null, "No redirect URI is needed: no person consents."),
     way.by_person ? el(Copied, {text: uri, what: "redirect URI"}) : null,
-    way.by_person ? warnings.map((text) => el(C.Text, {key: text, color: "fg.warning", role: "note"}, text)) : null,
+    way.by_person ? warnings.map((text) => el(C.Text, {key: text, color: TONES.warning, role: "note"}, text)) : null,
     scopes ? el(C.Text, null, `Scopes, unless you name others: ${scopes}`) : null,
     way.by_person && form.added_scopes.length ? el(C.Text, null, `Added for a refresh token: ${form.added_scopes.join(" ")}`) : null,
   );
@@ -30,7 +30,7 @@ function About({form}) {
   return el(
     C.Stack,
     {gap: 2},
-    form.name && !form.verified ? el(C.Text, {color: "fg.warning", role: "note"}, "Nobody has tried this preset yet: test the connection before you rely on it.") : null,
+    form.name && !form.verified ? el(C.Text, {color: TONES.warning, role: "note"}, "Nobody has tried this preset yet: test the connection before you rely on it.") : null,
     form.notes.length ? el(C.Box, {as: "ul", ps: 5, listStyleType: "disc"}, form.notes.map((note) => el("li", {key: note}, note))) : null,
     facts.length
       ? el("details", null, el("summary", null, "What is known about this provider"), el(C.Box, {as: "dl", mt: 2}, facts.map(([subject, fact]) => el(react().Fragment, {key: subject}, el("dt", {style: {fontWeight: 600}}, subject), el("dd", {style: {overflowWrap: "anywhere"}}, fact)))), form.sources.map((page) => el(C.Link, {key: page, href: page, target: "_blank", rel: "noopener noreferrer", display: "block"}, page)))
@@ -44,7 +44,9 @@ function TestButton({conn, look}) {
   async function test() {
     setState({busy: true});
     try {
-      setState({outcome: await sendJson(`api/connections/${conn}/test`)});
+      const outcome = await sendJson(`api/connections/${conn}/test`);
+      setState({outcome});
+      announce(outcome.message);
     } catch (error) {
       setState({error});
     }
@@ -52,8 +54,8 @@ function TestButton({conn, look}) {
   return el(
     react().Fragment,
     null,
-    el(C.Button, {variant: look, onClick: test, loading: state.busy}, "Test"),
-    state.outcome ? el(C.Text, {flexBasis: "100%", order: 1, color: state.outcome.ok ? "fg.success" : "fg.error"}, state.outcome.message) : null,
+    el(BusyButton, {variant: look, onClick: test, busy: state.busy}, "Test"),
+    state.outcome ? el(C.Text, {flexBasis: "100%", order: 1, color: state.outcome.ok ? TONES.success : TONES.error}, state.outcome.message) : null,
     state.error ? el(C.Box, {flexBasis: "100%", order: 1}, el(ErrorBox, {error: state.error})) : null,
   );
 }
@@ -61,15 +63,13 @@ function TestButton({conn, look}) {
 function Saved({saved}) {
   const C = chakra();
   const R = router();
-  const heading = react().useRef(null);
-  react().useEffect(() => heading.current?.focus(), []);
   const conn = encodeURIComponent(saved.conn_id);
   const link = (to, text, look) => el(C.Button, {asChild: true, variant: look}, el(R.Link, {to}, text));
   return el(
     C.Stack,
-    {gap: 4, role: "status"},
-    el(C.Heading, {as: "h2", size: "lg", ref: heading, tabIndex: -1}, `${saved.conn_id} is saved`),
-    saved.warnings.map((text) => el(C.Text, {key: text, color: "fg.warning", role: "note"}, text)),
+    {gap: 4},
+    el(FocusedHeading, {as: "h2", size: "lg"}, `${saved.conn_id} is saved`),
+    saved.warnings.map((text) => el(C.Text, {key: text, color: TONES.warning, role: "note"}, text)),
     el(
       C.Flex,
       {gap: 2, wrap: "wrap"},
@@ -92,9 +92,9 @@ function Confirm({problem, onYes, onNo, busy}) {
   react().useEffect(() => button.current?.focus(), []);
   return el(
     C.Box,
-    {role: "alertdialog", "aria-label": "Confirm", borderWidth: "1px", borderRadius: "md", p: 3},
-    el(C.Text, null, `${problem.what}. ${problem.hint}`),
-    el(C.Flex, {gap: 2, mt: 2}, el(C.Button, {onClick: onYes, loading: busy, colorPalette: "red"}, "Save and forget the grants"), el(C.Button, {onClick: onNo, variant: "outline", ref: button}, "Cancel")),
+    {role: "alertdialog", "aria-label": "Confirm", "aria-describedby": "confirm-text", borderWidth: "1px", borderRadius: "md", p: 3},
+    el(C.Text, {id: "confirm-text"}, `${problem.what}. ${problem.hint}`),
+    el(C.Flex, {gap: 2, mt: 2}, el(BusyButton, {onClick: onYes, busy, colorPalette: "red"}, "Save and forget the grants"), el(C.Button, {onClick: onNo, variant: "outline", ref: button}, "Cancel")),
   );
 }
 
@@ -123,7 +123,7 @@ const NOTHING = {values: {}, hidden: []};
 
 function Fields({described, opened, teams}) {
   const C = chakra();
-  const {useRef, useState} = react();
+  const {useEffect, useRef, useState} = react();
   const {form} = described;
   const start = opened?.stored ?? NOTHING;
   const [way, setWay] = useState(opened?.stored.way ?? form.ways[0].name);
@@ -143,6 +143,11 @@ function Fields({described, opened, teams}) {
   const elsewhere = problems.filter((one) => !shown.has(one.field) && !placed.includes(one.field));
   const ask = of("forget_grants")[0];
   const set = (name) => (value) => setValues({...values, [name]: value});
+  // What is wrong gets the focus as soon as it is shown.
+  useEffect(() => {
+    const isWrong = !state.busy && (state.error || problems.length);
+    if (isWrong) root.current?.querySelector("[role=alertdialog] button:last-of-type, [aria-invalid=true], [role=alert]")?.focus();
+  }, [state]);
   const without = (names, name) => names.filter((one) => one !== name);
 
   function remove(name) {
@@ -150,6 +155,19 @@ function Fields({described, opened, teams}) {
     setKept(without(kept, name));
     setAdded(without(added, name));
     setValues({...values, [name]: ""});
+    focusLater("select[data-more], button[type=submit]");
+  }
+
+  // What had the focus goes away with a click; the next thing to do gets it.
+  function focusLater(selector) {
+    setTimeout(() => root.current?.querySelector(selector)?.focus(), 0);
+  }
+  const ownField = (name) => `[data-key="${CSS.escape(name)}"] :is(input, textarea, select)`;
+
+  function add(name) {
+    if (!name) return;
+    setAdded([...added, name]);
+    focusLater(ownField(name));
   }
 
   async function save(forget) {
@@ -163,7 +181,6 @@ function Fields({described, opened, teams}) {
       setState({saved});
     } catch (error) {
       setState({error: error.problems?.length ? null : error, problems: error.problems ?? []});
-      setTimeout(() => root.current?.querySelector("[aria-invalid=true], [role=alert]")?.focus?.(), 0);
     }
   }
 
@@ -187,7 +204,10 @@ function Fields({described, opened, teams}) {
           problems: of(field.name),
           isKept: kept.includes(field.name),
           onChange: set(field.name),
-          onReplace: () => setKept(without(kept, field.name)),
+          onReplace: () => {
+            setKept(without(kept, field.name));
+            focusLater(ownField(field.name));
+          },
           onRemove: isExtra(field.name) ? () => remove(field.name) : null,
         }),
       ),
@@ -196,7 +216,7 @@ function Fields({described, opened, teams}) {
             C.Field.Root,
             null,
             el(C.Field.Label, null, "Another key"),
-            el(C.NativeSelect.Root, null, el(C.NativeSelect.Field, {value: "", onChange: (event) => event.target.value && setAdded([...added, event.target.value])}, el("option", {value: ""}, "Choose one to add"), more.map((field) => el("option", {key: field.name, value: field.name}, `${field.label} (${field.name})`))), el(C.NativeSelect.Indicator)),
+            el(C.NativeSelect.Root, null, el(C.NativeSelect.Field, {value: "", "data-more": true, onChange: (event) => add(event.target.value)}, el("option", {value: ""}, "Choose one to add"), more.map((field) => el("option", {key: field.name, value: field.name}, `${field.label} (${field.name})`))), el(C.NativeSelect.Indicator)),
           )
         : null,
       el(FormField, {field: DESCRIPTION, value: named.description, problems: of("description"), onChange: (value) => setNamed({...named, description: value})}),
@@ -205,8 +225,8 @@ function Fields({described, opened, teams}) {
         : null,
       state.error ? el(ErrorBox, {error: state.error}) : null,
       elsewhere.map((one) => el(ErrorBox, {key: one.field + one.what, error: {what: one.field ? `${one.field}: ${one.what}` : one.what, where: "", hint: one.hint}})),
-      ask ? el(Confirm, {problem: ask, busy: state.busy, onYes: () => save(true), onNo: () => setState({})}) : null,
-      ask ? null : el(C.Box, null, el(C.Button, {type: "submit", loading: state.busy}, "Save connection")),
+      ask ? el(Confirm, {problem: ask, busy: state.busy, onYes: () => save(true), onNo: () => { setState({}); focusLater("button[type=submit]"); }}) : null,
+      ask ? null : el(C.Box, null, el(BusyButton, {type: "submit", busy: state.busy}, "Save connection")),
       el(About, {form}),
     ),
   );

@@ -1,6 +1,6 @@
 // The list of connections and their grants: search, filter, sort, details, actions. The query keeps the choice (?q=…&state=…).
 import {ConnectionDetails} from "./details.js";
-import {chakra, el, ErrorBox, InnerLink, PAGE, react, StateBadge, StatusLine, useLive, useNow, When} from "./parts.js";
+import {announce, chakra, el, ErrorBox, InnerLink, Outcome, PAGE, quiet, react, StateBadge, useAnnounced, useLive, useNow, When} from "./parts.js";
 
 const SHOWN_AT_ONCE = 50;
 // What a column sorts by; without a value a row comes last.
@@ -77,7 +77,7 @@ function Filters({listing, choice, set, count}) {
         el("option", {value: ""}, `All states (${listing.connections.length})`),
         states.map((each) => el("option", {key: each.name, value: each.name}, `${each.label} (${counts[each.name] ?? 0})`))),
       el(C.NativeSelect.Indicator)),
-    el(C.Text, {color: "fg.muted", "aria-live": "polite"}, `${count} of ${listing.connections.length} connections`),
+    el(C.Text, {color: "fg.muted"}, `${count} of ${listing.connections.length} connections`),
   );
 }
 
@@ -89,7 +89,7 @@ function HeaderCell({column, choice, set}) {
     C.Table.ColumnHeader,
     {"aria-sort": isSorted ? (isDown ? "descending" : "ascending") : "none", scope: "col"},
     el(C.Button, {variant: "ghost", size: "xs", px: 1, fontWeight: "semibold", onClick: () => set("sort", next)},
-      column.label, isSorted ? (isDown ? " ↓" : " ↑") : ""),
+      column.label, isSorted ? quiet(isDown ? " ↓" : " ↑") : null),
   );
 }
 
@@ -111,7 +111,7 @@ function Row({row, states, now, isOpen, toggle, act}) {
   const cells = [
     el(T.Cell, {key: "conn", as: "th", scope: "row", fontWeight: "medium", textAlign: "start"},
       el(C.Button, {variant: "ghost", size: "xs", px: 1, "aria-expanded": isOpen, "aria-controls": isOpen ? panel : undefined, onClick: toggle},
-        isOpen ? "▾ " : "▸ ", row.conn_id)),
+        quiet(isOpen ? "▾ " : "▸ "), el("bdi", null, row.conn_id))),
     el(T.Cell, {key: "provider"}, titleOf(row)),
     el(T.Cell, {key: "state"}, el(StateCell, {row, state, now})),
     el(T.Cell, {key: "expires"}, el(When, {at: grant.expires_at, now})),
@@ -138,9 +138,12 @@ function List({listing, act}) {
   const [most, setMost] = useState(SHOWN_AT_ONCE);
   const now = useNow();
   const states = Object.fromEntries(listing.states.map((each) => [each.name, each]));
+  const healths = Object.fromEntries(listing.connections.map((row) => [row.conn_id, states[row.health]?.label]));
   const words = choice.q.toLowerCase().split(/\s+/).filter(Boolean);
   const chosen = listing.connections.filter((row) => (!choice.state || row.health === choice.state) && matches(row, words));
   const rows = sortRows(chosen, choice.sort);
+  useAnnounced(healths);
+  useAnnounced({Found: `${rows.length} of ${listing.connections.length} connections`});
   const toggle = (id) => setOpen((known) => ({...known, [id]: !known[id]}));
   // Whoever walks by keyboard goes on at the first of the new rows.
   const showMore = () => {
@@ -167,17 +170,28 @@ function List({listing, act}) {
 
 export function Page() {
   const C = chakra();
-  const {useState} = react();
+  const {useEffect, useRef, useState} = react();
   const {data, error, reload} = useLive("api/connections");
   const [said, setSaid] = useState({});
-  const act = {reload, say: (message, failed = false) => setSaid({message, failed})};
+  const heading = useRef(null), focused = useRef(null);
+  // What had the focus may be gone, with the row of a grant that was forgotten, here or elsewhere.
+  useEffect(() => {
+    if (focused.current?.isConnected === false && document.activeElement === document.body) heading.current?.focus();
+  }, [data]);
+  const act = {
+    reload,
+    say: (message, failed = false) => {
+      setSaid({message, failed});
+      announce(message);
+    },
+  };
   return el(
     C.Box,
-    null,
+    {onFocus: (event) => { focused.current = event.target; }},
     el(C.Flex, {justify: "space-between", wrap: "wrap", gap: 2},
-      el(C.Heading, {as: "h1", size: "xl"}, "OAuth connections"),
+      el(C.Heading, {as: "h1", size: "xl", ref: heading, tabIndex: -1}, "OAuth connections"),
       data?.may_add ? el(C.Button, {size: "sm", asChild: true}, el(InnerLink, {to: `${PAGE}/new`, color: undefined}, "New connection")) : null),
-    el(StatusLine, said),
+    el(Outcome, said),
     error ? el(ErrorBox, {error}) : null,
     data ? el(List, {listing: data, act}) : error ? null : el(C.Spinner, {mt: 4, "aria-label": "Loading"}),
   );

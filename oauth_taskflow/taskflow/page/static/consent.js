@@ -19,6 +19,13 @@ function show(heading, lines, box = result) {
   }));
 }
 
+// The end, whose heading a reader should hear first.
+function finishWith(...shown) {
+  show(...shown);
+  title.tabIndex = -1;
+  title.focus();
+}
+
 function offer(text, address) {
   const link = again.cloneNode();
   link.id = "next";
@@ -59,7 +66,7 @@ async function finish(place) {
       return;
     }
     sessionStorage.removeItem(WAITING);
-    show(`${name} is connected`, describeConnected(answer));
+    finishWith(`${name} is connected`, describeConnected(answer));
     if (answer.return_to) offer("Back to where you came from", answer.return_to);
   } catch (error) {
     // The API server or its database is away: a ticket works once, so that asking again does no harm.
@@ -69,7 +76,7 @@ async function finish(place) {
     }
     sessionStorage.removeItem(WAITING);
     const doubt = silences ? "An earlier request got no answer: look first whether the connection is connected." : "";
-    show(`${name} is not connected`, [`${error.what} ${error.where}`.trim() + ".", error.hint, doubt], problem);
+    finishWith(`${name} is not connected`, [`${error.what} ${error.where}`.trim() + ".", error.hint, doubt], problem);
     offer("Connect again", `${home}/connect/${conn}`);
   }
 }

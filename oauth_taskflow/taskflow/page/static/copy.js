@@ -1,12 +1,16 @@
 // Text to copy with its button.
 import {copyText} from "./consent_steps.js";
-import {chakra, el, react} from "./parts.js";
+import {announce, chakra, el, react} from "./parts.js";
 
 // `what` names the text to a screen reader. A text of several lines keeps them.
 export function Copied({text, what}) {
   const C = chakra();
   const [done, setDone] = react().useState(false);
-  const copy = () => copyText(text).then(() => setDone(true), () => setDone(false));
+  const copied = () => {
+    setDone(true);
+    announce(`The ${what} is copied.`);
+  };
+  const copy = () => copyText(text).then(copied, () => setDone(false));
   return el(
     C.Flex,
     {gap: 2, align: "start"},

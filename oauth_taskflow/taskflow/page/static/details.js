@@ -1,5 +1,5 @@
 // What one connection's row opens to: its grants, its last error, who uses it, and the actions that the user may take.
-import {chakra, ConfirmDialog, el, ErrorBox, InnerLink, PAGE, react, sendJson, StateBadge, When} from "./parts.js";
+import {BusyButton, chakra, ConfirmDialog, el, ErrorBox, InnerLink, PAGE, react, sendJson, StateBadge, When} from "./parts.js";
 
 // Label, and what is asked before it is done; without a question it is done at once.
 const ACTIONS = {
@@ -52,8 +52,8 @@ function Actions({row, action}) {
       ? el(C.Button, {size: "xs", asChild: true}, el(InnerLink, {to: `${PAGE}/connect/${encodeURIComponent(row.conn_id)}`, color: undefined}, row.grants.length ? "Reconnect" : "Connect"))
       : null,
     buttons.map((name) =>
-      el(C.Button, {
-        key: name, size: "xs", variant: "outline", loading: action.running === name, disabled: action.running !== "",
+      el(BusyButton, {
+        key: name, size: "xs", variant: "outline", busy: action.running === name, disabled: action.running !== "",
         colorPalette: ACTIONS[name].title ? "red" : undefined, onClick: () => action.start(name),
       }, ACTIONS[name].label)),
     row.source === "database"
@@ -85,7 +85,7 @@ function Grant({grant, states, now, isLatest, forget}) {
       el(Fact, {label: "Consented"}, el(When, {at: grant.consented_at, now}), grant.consented_by ? ` by ${grant.consented_by}` : ""),
       grant.failing_since ? el(Fact, {label: "Failing since"}, el(When, {at: grant.failing_since, now})) : null,
       grant.asked_again_at ? el(Fact, {label: "Asked again"}, el(When, {at: grant.asked_again_at, now})) : null),
-    grant.problem ? el(ErrorBox, {error: grant.problem}) : null,
+    grant.problem ? el(ErrorBox, {error: grant.problem, isOld: true}) : null,
   );
 }
 

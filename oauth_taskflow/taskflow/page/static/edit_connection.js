@@ -1,5 +1,5 @@
 // The form of a stored connection. Secrets stay on the server: the form knows only that they are there.
-import {chakra, el, ErrorBox, react, router, sendJson} from "./parts.js";
+import {chakra, el, ErrorBox, react, router, sendJson, TONES} from "./parts.js";
 import {ConnectionForm} from "./connection_form.js";
 
 export function Page({rest}) {
@@ -26,7 +26,7 @@ export function Page({rest}) {
     error ? el(ErrorBox, {error}) : null,
     !error && !opened ? el(C.Spinner, {"aria-label": "Loading"}) : null,
     opened && opened.stored.problem
-      ? el(C.Text, {role: "note", color: "fg.warning"}, `A task would refuse this connection: ${opened.stored.problem}.`)
+      ? el(C.Text, {role: "note", color: TONES.warning}, `A task would refuse this connection: ${opened.stored.problem}.`)
       : null,
     opened ? el(ConnectionForm, {key: opened.revision, provider: opened.stored.provider, opened}) : null,
   );

@@ -1,5 +1,5 @@
 // The tab on DAG, task and task instance: endpoints of a spec with the figures of their last run, their YAML, and its changes.
-import {chakra, el, ErrorBox, fetchJson, hasGlobals, PlainLink, react, router} from "./parts.js";
+import {Announcer, chakra, el, ErrorBox, fetchJson, hasGlobals, PlainLink, quiet, react, router, TONES, useAnnounced} from "./parts.js";
 import {poll} from "./polling.js";
 
 const REFRESH_MS = 10_000;
@@ -28,6 +28,8 @@ const encode = encodeURIComponent;
 const seconds = (value) => (value === undefined || value === null ? "–" : value < 1 ? value.toFixed(3) : number.format(value));
 
 const link = (to, name) => el(chakra().Link, {asChild: true, color: "fg.info"}, el(router().Link, {to}, name));
+
+const nameStates = (states) => Object.entries(states ?? {}).map(([state, tasks]) => (tasks > 1 ? `${tasks} ${state}` : state)).join(", ");
 
 function States({states}) {
   const C = chakra();
@@ -81,7 +83,7 @@ function Warnings({texts}) {
   if (!texts?.length) return null;
   return el(
     C.Box,
-    {role: "note", borderWidth: "1px", borderColor: "border.warning", bg: "bg.warning", color: "fg.warning", borderRadius: "md", p: 3, my: 2},
+    {role: "note", borderWidth: "1px", borderColor: "border.warning", bg: "bg.warning", color: TONES.warning, borderRadius: "md", p: 3, my: 2},
     el(C.Text, {fontWeight: "semibold"}, "Warnings"),
     el(C.List.Root, {pl: 4}, texts.map((text) => el(C.List.Item, {key: text}, text))),
   );
@@ -92,7 +94,7 @@ const text = (props, ...parts) =>
 
 function Line({line}) {
   const sign = line[0];
-  const colour = sign === "+" ? "fg.success" : sign === "-" ? "fg.error" : sign === "@" ? "fg.muted" : undefined;
+  const colour = sign === "+" ? TONES.success : sign === "-" ? TONES.error : sign === "@" ? "fg.muted" : undefined;
   return el(chakra().Box, {as: "span", display: "block", color: colour}, line || " ");
 }
 
@@ -166,12 +168,12 @@ function Row({endpoint, dagId}) {
     el(
       C.Table.Row,
       {key: "row"},
-      el(C.Table.Cell, {whiteSpace: "nowrap"},
-        el(C.Button, {size: "xs", variant: "ghost", "aria-expanded": open, "aria-label": `Details of ${endpoint.name}`, onClick: () => setOpen(!open)}, open ? "▾" : "▸"),
+      el(C.Table.Cell, {as: "th", scope: "row", textAlign: "start", fontWeight: "normal", whiteSpace: "nowrap"},
+        el(C.Button, {size: "xs", variant: "ghost", "aria-expanded": open, "aria-label": `Details of ${endpoint.name}`, onClick: () => setOpen(!open)}, quiet(open ? "▾" : "▸")),
         link(`/dags/${encode(dagId)}/tasks/${encode(endpoint.task_id)}`, endpoint.name)),
       cells.map((cell, at) => el(C.Table.Cell, {key: COLUMNS[at + 1], whiteSpace: "nowrap"}, cell)),
     ),
-    open ? el(C.Table.Row, {key: "details"}, el(C.Table.Cell, {colSpan: COLUMNS.length}, el(Loaded, {dagId, taskId: endpoint.task_id}))) : null,
+    open ? el(C.Table.Row, {key: "details"}, el(C.Table.Cell, {colSpan: COLUMNS.length}, el(Loaded, {dagId, taskId: endpoint.task_id, isPart: true}))) : null,
   ];
 }
 
@@ -222,6 +224,9 @@ function useEndpoints({dagId, taskId, runId, mapIndex}) {
 function Loaded(props) {
   const C = chakra();
   const {body, error} = useEndpoints(props);
+  const states = body ? Object.fromEntries(body.endpoints.map((one) => [one.name, nameStates(one.run?.states)])) : null;
+  // The details in a row are a part of the list, which announces them already.
+  useAnnounced(props.isPart ? null : states);
   if (!body) return error ? el(ErrorBox, {error}) : el(C.Spinner, {"aria-label": "Loading"});
   const failure = error ? el(ErrorBox, {error}) : null;
   if (body.endpoints.length === 0) {
@@ -236,7 +241,7 @@ function Loaded(props) {
 
 function Endpoints(props) {
   if (!hasGlobals()) return PlainLink();
-  return el(chakra().Box, {p: 4}, el(Loaded, props));
+  return el(chakra().Box, {p: 4}, el(Announcer), el(Loaded, props));
 }
 
 // Two apps that load at once share the global AirflowPlugin: the name alone is certain.

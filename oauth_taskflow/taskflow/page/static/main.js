@@ -1,5 +1,5 @@
 // The page "OAuth": Airflow loads this file and renders the function below. The path after /plugin/oauth chooses what it shows.
-import {chakra, el, ErrorBox, hasGlobals, PlainLink, react, router} from "./parts.js";
+import {Announcer, chakra, el, ErrorBox, hasGlobals, PlainLink, react, router} from "./parts.js";
 
 // First part of the path → a module with a function `Page({rest})`, loaded when it is shown.
 const PAGES = {
@@ -30,7 +30,7 @@ function OAuth() {
   const path = router().useParams()["*"] ?? "";
   const [first, ...rest] = path.split("/");
   const load = PAGES[first] ?? PAGES[""];
-  return el(chakra().Box, {p: 4, as: "main"}, el(Loaded, {load, rest: rest.join("/")}));
+  return el(chakra().Box, {p: 4, as: "main"}, el(Announcer), el(Loaded, {load, rest: rest.join("/")}));
 }
 
 // Two apps that load at once share the global AirflowPlugin: the name alone is certain.

@@ -1,5 +1,5 @@
 // New connection, provider first: the list of providers, and the form of one.
-import {chakra, el, ErrorBox, fetchJson, PAGE, react, router} from "./parts.js";
+import {chakra, el, ErrorBox, fetchJson, PAGE, react, router, useAnnounced} from "./parts.js";
 import {ConnectionForm} from "./connection_form.js";
 
 // The path's name of a provider without a preset.
@@ -33,6 +33,8 @@ function Choices({presets}) {
   const found = presets.filter((choice) => choice.name === "" || matches(choice, words));
   const target = (choice) => `${PAGE}/new/${encodeURIComponent(choice.name || OTHER)}`;
   const named = found.length - 1;
+  const count = named === 1 ? "1 provider" : `${named} providers`;
+  useAnnounced({Found: count});
   return el(
     C.Stack,
     {gap: 3, onKeyDown: (event) => moveFocus(event, list.current)},
@@ -44,7 +46,7 @@ function Choices({presets}) {
         null,
         el(C.Field.Label, null, "Provider"),
         el(C.Input, {type: "search", autoFocus: true, maxW: "30rem", placeholder: "Search by name, as in Salesforce", value: search, onChange: (event) => setSearch(event.target.value)}),
-        el(C.Field.HelperText, {role: "status", "aria-live": "polite"}, named === 1 ? "1 provider" : `${named} providers`),
+        el(C.Field.HelperText, null, count),
       ),
     ),
     el(

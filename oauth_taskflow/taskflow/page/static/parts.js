@@ -14,6 +14,7 @@ export const APP = new URL("../../", import.meta.url).pathname;
 // The page inside Airflow's UI, for links of the router, whose paths begin below the base path.
 export const PAGE = "/plugin/oauth";
 const PERIOD = 5000;
+const MOST_NAMED = 5;
 const NOW = {"Cache-Control": "no-cache"};
 
 // The answer's JSON; null for 304. An error is thrown as {status, what, where, hint, problems, wait}; problems are
@@ -29,11 +30,21 @@ async function fetchAnswer(path, options = {}) {
   } catch {
     throw {status: 0, what: "The API server did not answer", where: "", hint: "This page asks again by itself."};
   }
+  setClock(answer.headers.get("Date"));
   if (answer.status === 304) return {body: null, tag: null};
   const body = await answer.json().catch(() => null);
   if (!answer.ok || body === null) throw readError(answer, body ?? {});
   return {body, tag: answer.headers.get("ETag")};
 }
+
+// Instants are the server's. A browser whose clock is wrong by more than that many ms follows the server's.
+const MOST_SKEW = 10_000;
+let skew = 0;
+function setClock(date) {
+  const found = Date.parse(date ?? "") - Date.now();
+  if (!Number.isNaN(found)) skew = Math.abs(found) > MOST_SKEW ? found : 0;
+}
+export const serverNow = () => (Date.now() + skew) / 1000;
 
 function readError(answer, body) {
   const isText = typeof body.detail === "string";
@@ -95,26 +106,82 @@ export function useLive(path) {
   return {...state, reload};
 }
 
-// An error of fetchJson as a box that a screen reader announces.
-export function ErrorBox({error}) {
+// Colours of texts that say how something went, dark enough to be read: Airflow's own fg.error and the like are not.
+export const TONES = {
+  error: {base: "red.700", _dark: "red.300"},
+  warning: {base: "orange.800", _dark: "orange.300"},
+  success: {base: "green.800", _dark: "green.300"},
+};
+
+// An error of fetchJson as a box that a screen reader announces at once; `isOld` for one that was there before the page was.
+export function ErrorBox({error, isOld}) {
   const C = chakra();
   const place = error.where ? ` ${error.where}` : "";
   return el(
     C.Box,
-    {role: "alert", borderWidth: "1px", borderColor: "border.error", bg: "bg.error", color: "fg.error", borderRadius: "md", p: 3, my: 2},
+    {role: isOld ? "note" : "alert", tabIndex: -1, borderWidth: "1px", borderColor: "border.error", bg: "bg.error", color: TONES.error, borderRadius: "md", p: 3, my: 2},
     el(C.Text, {fontWeight: "semibold"}, `${error.what}${place}.`),
     error.hint ? el(C.Text, null, error.hint) : null,
   );
 }
 
-// One sentence about what was done, announced politely. The region is there before its text is.
-export function StatusLine({message, failed}) {
-  const C = chakra();
-  const look = message
-    ? {borderWidth: "1px", borderRadius: "md", p: 3, my: 2, borderColor: failed ? "border.error" : "border.success", bg: failed ? "bg.error" : "bg.success"}
-    : {};
-  return el(C.Box, {role: "status", "aria-live": "polite", ...look}, message ?? "");
+// The one region of a page that a screen reader announces politely. Nobody sees it: what it says stands on the page too.
+let region = null;
+const attach = (node) => { region = node; };
+export const Announcer = () => el(chakra().VisuallyHidden, {ref: attach, role: "status", "aria-live": "polite", "aria-atomic": false});
+
+// Several at one moment are read one after the other, and the same one again.
+export function announce(text) {
+  if (!region || !text) return;
+  const line = document.createElement("div");
+  line.textContent = text;
+  region.append(line);
+  while (region.childElementCount > MOST_NAMED) region.firstElementChild.remove();
 }
+
+// Announces `texts`, by name, that changed since the last look; null: not known yet.
+export function useAnnounced(texts) {
+  const {useEffect, useRef} = react();
+  const known = useRef(null);
+  useEffect(() => {
+    const before = known.current;
+    known.current = texts ?? before;
+    if (!before || !texts) return;
+    const gone = Object.keys(before).filter((name) => !(name in texts)).map((name) => `${name}: gone.`);
+    const changed = Object.keys(texts).filter((name) => name in before && before[name] !== texts[name]).map((name) => `${name}: ${texts[name]}.`);
+    const all = [...gone, ...changed];
+    announce(all.length > MOST_NAMED ? `${all.length} states changed.` : all.join(" "));
+  }, [JSON.stringify(texts)]);
+}
+
+// One sentence about what was done, for the eye.
+export function Outcome({message, failed}) {
+  if (!message) return null;
+  const color = failed ? "error" : "success";
+  return el(chakra().Box, {borderWidth: "1px", borderRadius: "md", p: 3, my: 2, borderColor: `border.${color}`, bg: `bg.${color}`}, message);
+}
+
+// A button that works for a while, and can keep the focus meanwhile: a disabled one would lose it.
+export function BusyButton({busy, disabled, onClick, children, ...rest}) {
+  const C = chakra();
+  const isOff = busy || disabled;
+  return el(
+    C.Button,
+    {...rest, "aria-busy": busy || undefined, "aria-disabled": isOff || undefined, opacity: isOff ? 0.5 : undefined, onClick: isOff ? (event) => event.preventDefault() : onClick},
+    busy ? el(C.Spinner, {size: "xs"}) : null, children,
+  );
+}
+
+// A heading that takes the focus when it appears, in the place of what had it.
+export function FocusedHeading({children, ...rest}) {
+  const {useEffect, useRef} = react();
+  const heading = useRef(null);
+  useEffect(() => heading.current?.focus(), []);
+  return el(chakra().Heading, {ref: heading, tabIndex: -1, ...rest}, children);
+}
+
+// What a screen reader need not read.
+export const quiet = (text) => el("span", {"aria-hidden": true}, text);
 
 const COLORS = {
   healthy: "green", idle: "gray", unused: "gray", no_grant: "gray", never_connected: "purple",
@@ -131,7 +198,7 @@ const STEPS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
 // An instant (seconds since the epoch) as "in 5 minutes"; the exact time is its title. Nothing for null.
 export function When({at, now}) {
   if (at === null || at === undefined) return el(chakra().Span, {color: "fg.muted"}, "–");
-  const left = at - (now ?? Date.now() / 1000);
+  const left = at - (now ?? serverNow());
   const [unit, size] = STEPS.find(([, seconds]) => Math.abs(left) >= seconds) ?? ["second", 1];
   const text = new Intl.RelativeTimeFormat("en", {numeric: "auto"}).format(Math.trunc(left / size), unit);
   const date = new Date(at * 1000);
@@ -141,9 +208,9 @@ export function When({at, now}) {
 // Seconds since the epoch, renewed every `period` ms, so that texts of When move on.
 export function useNow(period = 15000) {
   const {useEffect, useState} = react();
-  const [now, setNow] = useState(() => Date.now() / 1000);
+  const [now, setNow] = useState(serverNow);
   useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now() / 1000), period);
+    const timer = setInterval(() => setNow(serverNow()), period);
     return () => clearInterval(timer);
   }, [period]);
   return now;
@@ -164,31 +231,6 @@ export function ConfirmDialog({title, text, action, confirm, cancel}) {
           el(D.Footer, null,
             el(C.Button, {variant: "outline", onClick: cancel}, "Cancel"),
             el(C.Button, {colorPalette: "red", onClick: confirm}, action))))));
-}
-
-// Copies `text`; the button's own text says when it is done.
-export function CopyButton({text, label = "Copy"}) {
-  const {useState} = react();
-  const [done, setDone] = useState(false);
-  const copy = async () => {
-    try {
-      await navigator.clipboard.writeText(text);
-    } catch {
-      copyBySelection(text); // without TLS there is no clipboard
-    }
-    setDone(true);
-    setTimeout(() => setDone(false), 2000);
-  };
-  return el(chakra().Button, {size: "xs", variant: "outline", onClick: copy, "aria-live": "polite"}, done ? "Copied" : label);
-}
-
-function copyBySelection(text) {
-  const area = document.createElement("textarea");
-  area.value = text;
-  document.body.append(area);
-  area.select();
-  document.execCommand("copy");
-  area.remove();
 }
 
 // A link inside Airflow's UI; the path begins below the base path.
