@@ -108,8 +108,9 @@ def finish(connection_id: str, claim: Claim, user: GetUserDep) -> Response:
         connected = finish_in_browser(
             connection_id, claim.ticket, user.get_id(), user_name=user.get_name()
         )
-        is_postponed = isinstance(connected, Postponed)
-        note.outcome = f"postponed: {connected.reason}" if is_postponed else "connected"
+        note.outcome = "connected"
+        if isinstance(connected, Postponed):
+            note.outcome = f"postponed: {connected.reason}"
     return answer_json(connected)
 
 
