@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.measured import measure_child
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,7 +83,7 @@ def run_with(folder: Path, code: str, *packages: str) -> str:
     path = os.pathsep.join((str(folder), str(ROOT)))
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": path},
+        env=measure_child({**os.environ, "PYTHONPATH": path}),
         capture_output=True,
         text=True,
         check=False,

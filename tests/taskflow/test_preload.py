@@ -11,6 +11,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from oauth_taskflow.tokens.sql.engine import load_driver
+from tests.support.measured import measure_child
 
 CONNECTION = {
     "conn_type": "oauth2",
@@ -66,13 +67,15 @@ print(loaded_in_child())
 def _run(script: str, tmp_path: Path, **environment: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", script],
-        env={
-            "AIRFLOW_HOME": str(tmp_path),
-            "AIRFLOW__CORE__FERNET_KEY": Fernet.generate_key().decode(),
-            "AIRFLOW_CONN_CRM": json.dumps(CONNECTION),
-            "PATH": "/usr/bin:/bin",
-            **environment,
-        },
+        env=measure_child(
+            {
+                "AIRFLOW_HOME": str(tmp_path),
+                "AIRFLOW__CORE__FERNET_KEY": Fernet.generate_key().decode(),
+                "AIRFLOW_CONN_CRM": json.dumps(CONNECTION),
+                "PATH": "/usr/bin:/bin",
+                **environment,
+            }
+        ),
         capture_output=True,
         text=True,
         check=False,

@@ -270,7 +270,7 @@ def test_a_plain_script_gets_a_session_from_an_environment_variable(
     own = {name: text for name, text in os.environ.items() if not name.startswith("AIRFLOW__")}
     result = subprocess.run(
         [sys.executable, "-c", script],
-        env={**own, **home},
+        env=measure_child({**own, **home}),
         capture_output=True,
         text=True,
         check=True,
