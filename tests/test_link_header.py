@@ -196,3 +196,7 @@ def test_no_parameter_hides_the_relation(before: list[str], after: list[str], ti
     assert not links.is_malformed
     assert [link.rels for link in links.found] == [(), ("next",), ("last",)]
     assert links.found[0].attributes["title"] == title
+
+
+def test_a_semicolon_behind_the_last_parameter_is_passed_over() -> None:
+    assert next_targets("<https://a.example/?p=2>; rel=next;") == ["https://a.example/?p=2"]

@@ -14,6 +14,7 @@ from oauth_taskflow.api.decoders.numbers import ExactFloat
 from oauth_taskflow.record_values import (
     ValuePolicy,
     apply_policy,
+    describe_hidden,
     find_cause,
     is_value_shown,
     show_value,
@@ -87,3 +88,7 @@ def test_no_letter_and_no_digit_but_a_and_9_is_in_a_shape(text: str) -> None:
     with apply_policy(HIDE_ALL):
         _, _, shape = show_value(text).partition("like")
     assert {character for character in shape if character.isalnum()} <= {"a", "9"}
+
+
+def test_a_hidden_boolean_has_no_length() -> None:
+    assert describe_hidden("boolean", "true") == "a boolean"

@@ -10,6 +10,7 @@ import pytest
 from oauth_taskflow.api.errors import ApiStatusError
 from oauth_taskflow.api.options import ResponseRule
 from oauth_taskflow.api.retry import RetryPolicy
+from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.presets.load import load_preset
 from tests.api.conftest import Connect, Converse, Serve
 from tests.api.scripted import Asked, FakeClock, Reply, Sources
@@ -186,3 +187,23 @@ def test_rules_of_one_pull_go_before_those_of_the_session(serve: Serve, connect:
     own = ResponseRule(status=403, action="skip")
     assert list(session.paginate("/x", responses=[own])) == []
     assert len(api.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "retryable"),
+    [
+        ("GET", 204, False),
+        ("GET", 404, False),
+        ("HEAD", 200, False),
+        ("GET", 503, True),
+        ("GET", 200, True),
+    ],
+)
+def test_json_is_missed_for_good_where_a_body_is_forbidden_or_the_status_lasts(
+    serve: Serve, connect: Connect, method: str, status: int, retryable: bool
+) -> None:
+    api = serve(in_turn(Reply(b"" if status == 204 else b"<html>", status)))
+    answer = connect(api, retry=RetryPolicy(attempts=1)).request(method, "/x")
+    with pytest.raises(InvalidRecord, match="The answer is not JSON") as caught:
+        answer.json()
+    assert caught.value.retryable is retryable

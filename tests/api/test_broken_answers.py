@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -43,6 +44,7 @@ ON_THE_WIRE = {
     "without the last chunk": make_chunked(ROWS, end=b""),
     "a chunk whose size is no number": make_chunked(ROWS[:300], end=b"zz\r\n"),
     "gzip that is none": http(ROWS, CODED),
+    "gzip of one byte": http(b"\x1f", CODED),
     "gzip broken at the start": http(b"\x1f\x8b\x07" + GZIP[3:], CODED),
     "gzip broken in the middle": http(GZIP[:200] + b"\xff\xff\xff\xff" + GZIP[204:], CODED),
     "gzip cut in the middle": http(GZIP[:150], CODED),
@@ -73,6 +75,7 @@ SOUND = {
     "gzip with garbage behind it": http(GZIP + b"garbage", CODED),
     "gzip with one byte behind it": http(GZIP + b"\x1f", CODED),
     "deflate": http(ZLIB, "Content-Encoding: deflate"),
+    "deflate with garbage behind it": http(ZLIB + b"garbage", "Content-Encoding: deflate"),
     "deflate without its header": http(ZLIB[2:-4], "Content-Encoding: deflate"),
     "gzip twice": http(gzip.compress(GZIP), "Content-Encoding: gzip, gzip"),
     "gzip twice, declared once": http(gzip.compress(GZIP), CODED),
@@ -285,3 +288,21 @@ def test_a_streamed_answer_that_is_held_in_memory_has_them_again(
     session = connect(serve(http(GZIP, CODED)).url, limits=AnswerLimits(bytes=100))
     with pytest.raises(ApiAnswerTooLarge), session.get("/x", stream=True) as answer:
         _ = answer.content
+
+
+@pytest.mark.parametrize(
+    ("coding", "package"), [("br", "brotli 1.2 or later"), ("zstd", "backports.zstd")]
+)
+def test_a_coding_whose_package_is_missing_is_named_and_not_asked_for_again(
+    serve: Callable[..., Wire],
+    twin: Twin,
+    monkeypatch: pytest.MonkeyPatch,
+    coding: str,
+    package: str,
+) -> None:
+    for name in ("brotli", "brotlicffi", "backports.zstd", "compression.zstd"):
+        monkeypatch.setitem(sys.modules, name, None)
+    wire = serve(http(ROWS, f"Content-Encoding: {coding}"))
+    with pytest.raises(ApiRequestFailed, match=f"{coding} needs the package {package}") as caught:
+        twin(wire.url, Asking())
+    assert (caught.value.retryable, len(wire.targets)) == (False, 1)

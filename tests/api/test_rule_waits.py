@@ -159,3 +159,7 @@ def test_a_pattern_of_bounded_time_is_accepted(pattern: str) -> None:
 )
 def test_a_pattern_that_may_take_for_ever_is_refused(pattern: str, flaw: str) -> None:
     assert flaw in text_pattern_flaw(pattern)
+
+
+def test_a_rule_with_a_time_of_day_needs_no_header() -> None:
+    assert find_named_wait(RuleWait(until="09:00Z"), {}, NOW) == 3600

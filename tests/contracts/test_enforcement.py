@@ -287,3 +287,33 @@ def test_digits_that_no_table_holds_are_refused(written: str) -> None:
         "the digits are 1 to 38, and those after the point at most as many",
         "there is no type 'decimal(2)'",
     }
+
+
+@pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity"])
+def test_a_literal_that_is_no_number_fits_no_fixed_number(literal: str) -> None:
+    assert not fits_fixed(literal, FieldType("fixed", precision=5, scale=2))
+
+
+def test_a_list_without_known_items_takes_no_item_when_frozen() -> None:
+    schema = RecordSchema({"a": FieldType("list")})
+    assert enforce(schema, {"a": []}, types="freeze", columns="freeze")[0] == [{"a": []}]
+    with pytest.raises(InvalidRecord, match=r"a\[\]"):
+        enforce(schema, {"a": [1]}, types="freeze", columns="freeze")
+    item = enforce(schema, {"a": [1]})[1].schema.fields["a"].item
+    assert item is not None
+    assert item.kind == "integer"
+
+
+def test_a_record_that_is_cut_is_refused_with_its_place() -> None:
+    enforcement = Enforcement(Contract(columns="freeze"), schema_of(a="integer"))
+    with pytest.raises(InvalidRecord, match="not readable as JSON") as caught:
+        enforcement.take([raw({"a": 1}), raw('{"a": {]')], URL)
+    assert caught.value.where == f"in record 2 of the page at {URL}"
+
+
+def test_the_fields_that_lost_a_value_are_counted_up_to_a_number() -> None:
+    record = {f"f{number}": number for number in range(300)}
+    enforcement = enforce(schema_of(a="integer"), record, columns="discard_value")[1]
+    assert sum(enforcement.discarded.values()) == 300
+    assert enforcement.discarded["…"] > 1
+    assert len(enforcement.discarded) < 300

@@ -189,3 +189,8 @@ def test_an_exact_path_comes_before_one_with_a_star_and_each_value_is_read_once(
         "read_at": "1970-01-01T00:00:00Z",
         "in": {"x_at": "1970-01-01T00:00:00.005Z"},
     }
+
+
+def test_a_day_that_no_month_has_is_no_date() -> None:
+    with pytest.raises(InvalidRecord, match=r"fields\.dates"):
+        reshape({"at": "31/02/2026"}, dates={"at": "%d/%m/%Y"})

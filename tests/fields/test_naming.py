@@ -59,3 +59,7 @@ def test_every_name_can_be_written_as_a_path(name: str) -> None:
 def test_what_is_not_a_path_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"ends with a dot|no name before|does not belong"):
         parse_field_path(text)
+
+
+def test_a_letter_that_becomes_two_in_lower_case_leaves_no_other_character() -> None:
+    assert write_snake_case("AİB") == "ai_b"

@@ -204,3 +204,30 @@ def test_a_deep_record_is_not_opened_below_its_first_level() -> None:
     deep = b'{"a":' + b"[" * 400 + b"]" * 400 + b',"b":1}'
     pipeline = build_pipeline({"drop": ["b"]})
     assert bytes(pipeline.reshape(msgspec.Raw(deep))) == deep.replace(b',"b":1', b"")
+
+
+@pytest.mark.parametrize(
+    ("record", "options", "found"),
+    [
+        ({"a": 5}, {"move": {"a.b": "c"}}, {"a": 5}),
+        ({"a": 5}, {"dates": {"a[]": "iso"}}, {"a": 5}),
+        ({"a": {"b": 5}}, {"drop": ["a.b.c"]}, {"a": {"b": 5}}),
+        ({"a": [{"b": 1}, 5]}, {"drop": ["a[].b"]}, {"a": [{}, 5]}),
+    ],
+)
+def test_a_path_through_another_kind_of_value_matches_nothing(
+    record: Any, options: Any, found: Any
+) -> None:
+    assert reshape(record, **options) == found
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [('"1"', "1"), ("1.50", "1.50"), ("[1]", "[1]"), ('{"a":1}', '{"a":1}')]
+)
+def test_a_text_is_what_the_api_wrote(value: str, text: str) -> None:
+    assert reshape(f'{{"a":{value}}}', cast={"a": "text"}) == {"a": text}
+
+
+def test_a_value_that_a_template_made_is_cast_too() -> None:
+    found = reshape({"id": 1}, {"n": 7}, set={"n": "{{ n }}"}, cast={"n": "text"})
+    assert found == {"id": 1, "n": "7"}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.record_schema.generated_types import build_check, may_lose_digits
 from oauth_taskflow.record_schema.model import MOST_LEVELS, MOST_NESTED_FIELDS, FieldType
-from oauth_taskflow.record_schema.observe import is_exact
+from oauth_taskflow.record_schema.observe import is_exact, observe_record
 from oauth_taskflow.record_schema.observer import SchemaObserver
 from tests.support.schemas import observe_all
 
@@ -154,3 +154,9 @@ def test_a_record_like_those_before_is_not_looked_at_again() -> None:
     ]
     observer.observe(records[:20])
     assert list(observer.find_surprises(records[20:])) == []
+
+
+@pytest.mark.parametrize("text", ['{"a": ', '{"a": {]', '{"a": ' + "[" * 100_000])
+def test_a_record_that_is_not_json_is_refused(text: str) -> None:
+    with pytest.raises(InvalidRecord, match="not readable as JSON"):
+        observe_record(text.encode())

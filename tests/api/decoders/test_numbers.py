@@ -99,3 +99,19 @@ def test_a_sessions_own_records_hold_ordinary_floats(serve: Serve, connect: Conn
     records = list(connect(serve(lambda _: Reply(BODY))).paginate("/", records="items"))
     assert [type(record["id"]) for record in records] == [float, float]
     assert msgspec.json.encode(records[0]) == b'{"id":0.1,"v":1.5}'
+
+
+def test_exact_numbers_differ_and_are_ordered_by_their_last_digit() -> None:
+    one, other = (ExactFloat.parse(f"0.1234567890123456789{digit}") for digit in "12")
+    assert one != other
+    assert one < other
+    assert other > one
+    assert one <= other >= one
+    assert not other < one
+    assert (one < 0.5, one != 0.5) == (True, True)
+
+
+def test_a_value_that_json_does_not_have_is_named_by_its_type() -> None:
+    assert encode({"n": ExactFloat.parse("1.10")}) == b'{"n":1.10}'
+    with pytest.raises(NotImplementedError, match="objects of type object"):
+        encode(object())

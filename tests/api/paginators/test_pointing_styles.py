@@ -184,3 +184,22 @@ def test_an_end_value_ends_although_the_flag_says_more() -> None:
     options = CursorPaginator(next="after", param="after", more="more", end_values=("0",))
     page = replace(view({"after": "0"}), continues=True)
     assert options.next_request(first_page, page) is None
+
+
+def test_a_link_header_that_breaks_off_before_the_next_link_is_not_the_end() -> None:
+    header = {"Link": '<?p=1>; rel="prev", <?p=3>; rel="nex'}
+    with pytest.raises(InvalidRecord, match="cannot be read to its end") as caught:
+        LinkHeaderPaginator().next_request(first_page, view({}, headers=header))
+    assert caught.value.retryable
+
+
+def test_a_link_header_that_breaks_off_behind_the_next_link_is_enough() -> None:
+    header = {"Link": '<?p=3>; rel="next", <?p=9>; rel="las'}
+    following = LinkHeaderPaginator().next_request(first_page, view({}, headers=header))
+    assert following is not None
+    assert following.path == f"{BASE}?p=3"
+
+
+def test_the_next_url_has_one_place() -> None:
+    flaws = NextUrlPaginator(next="next", header="X-Next").flaws({"next", "header"})
+    assert [(flaw.kind, flaw.option) for flaw in flaws] == [("contradiction", "header")]

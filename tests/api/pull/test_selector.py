@@ -143,3 +143,41 @@ def test_filters_and_projections_come_decoded() -> None:
 def test_the_hint_leaves_out_what_a_list_cannot_have() -> None:
     error = RecordSelector(Records(path="items")).missing_error(Body(b"[1]"))
     assert "The body has" not in str(error)
+
+
+def test_a_number_that_a_float_cannot_hold_stays_exact_among_plain_ones() -> None:
+    selector = RecordSelector(Records(path="rows"), decode=True, has_plain_numbers=True)
+    assert selector.find(Body(b'{"rows": [{"n": 0.5}]}')) == [{"n": 0.5}]
+    (row,) = selector.find(Body(b'{"rows": [{"n": 1e400}]}')) or []
+    assert str(row["n"]) == "1e400"
+
+
+@pytest.mark.parametrize(
+    ("path", "items"),
+    [
+        ("data", None),
+        ("data[?on].id", [{"id": 1, "on": True}, {"id": 2}]),
+        ("by_id.*.id", [{"id": 1}]),
+        ("none[?on].id", None),
+    ],
+)
+def test_the_items_that_a_path_takes_apart_are_found_before_it_filters(
+    path: str, items: list[Any] | None
+) -> None:
+    body = Body(b'{"data": [{"id": 1, "on": true}, {"id": 2}], "by_id": {"1": {"id": 1}}}')
+    assert RecordSelector(Records(path=path)).find_source_items(body) == items
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ({"data": {"rows": [{"id": 1}]}}, True),
+        ({"data": {"rows": [1]}}, False),
+        ({"rows": [{"id": 1}]}, True),
+        ({"data": 5}, False),
+        ([{"id": 1}], False),
+    ],
+)
+def test_another_list_of_mappings_is_looked_for_where_the_path_ends(body: Any, found: bool) -> None:
+    selector = RecordSelector(Records(path="data.items"))
+    assert selector.has_other_list(Body(json.dumps(body).encode())) is found

@@ -28,6 +28,7 @@ from oauth_taskflow.errors import (
 from oauth_taskflow.taskflow.http.hook import OAuth2Hook
 from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.testing import OAuthTestServer
+from tests.support.measured import measure_child
 from tests.taskflow.conftest import SetConnection
 
 # HttpOperator itself uses a name that Airflow 3.3 deprecates.
