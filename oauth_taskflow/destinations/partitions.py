@@ -81,10 +81,9 @@ class Partitioner:
         Raises:
             InvalidRecord: a value is no text, number or boolean, or no date where one is asked for.
         """
-        raw = record if isinstance(record, msgspec.Raw) else encode(record)
         try:
-            first = self._decode(raw)
-        except msgspec.MsgspecError as error:
+            first = self._decode(record if isinstance(record, msgspec.Raw) else encode(record))
+        except (msgspec.MsgspecError, UnicodeError) as error:
             raise InvalidRecord(f"A record cannot be partitioned ({error})") from error
         values = tuple(
             self._read(value, path, level)
@@ -149,17 +148,14 @@ def name_folder(label: str, value: str | None) -> str:
     """Returns the name of a partition's folder.
 
     Raises:
-        InvalidRecord: it is longer than a disk takes, or no UTF-8.
+        InvalidRecord: it is longer than a disk takes.
     """
     if value == NO_VALUE:  # an unlikely text that must not pass for no value
         value = value.replace("_", "%5F", 1)
     elif value is not None:
         value = _ESCAPED.sub(lambda match: f"%{ord(match[0]):02X}", value)
     name = f"{label}={NO_VALUE if value is None else value}"
-    try:
-        size = len(name.encode())
-    except UnicodeError as error:
-        raise InvalidRecord(f"A value of {label} is no text in UTF-8") from error
+    size = len(name.encode())
     if size > _LONGEST:
         raise InvalidRecord(
             f"A value of {label} is too long for the name of a folder: {size} bytes of {_LONGEST}"

@@ -190,3 +190,35 @@ def test_a_record_of_ten_megabytes(tmp_path: Path) -> None:
         (part,) = destination.describe(output).parts
         (read,) = destination.read(part.path, 0, 9)
         assert read["text"] == text
+
+
+def test_a_line_of_a_single_column_is_never_empty() -> None:
+    assert write([[{"a": ""}, {"a": None}, {}]]) == [(3, b'a\r\n""\r\n""\r\n""\r\n')]
+
+
+def test_a_part_that_ends_takes_what_is_held_and_the_next_has_the_same_columns() -> None:
+    done: list[tuple[int, bytes]] = []
+    sinks = [io.BytesIO()]
+
+    def next_part(rows: int) -> ByteSink:
+        done.append((rows, sinks[-1].getvalue()))
+        sinks.append(io.BytesIO())
+        return sinks[-1]
+
+    writer: Any = FORMATS["csv"].open_writer(sinks[-1], next_part, None)
+    writer.end_part()  # nothing yet: no part
+    writer.write([{"a": 1, "b": 2}])
+    writer.end_part()
+    writer.write([{"b": 3}])
+    writer.close()
+    assert done == [(1, b"a,b\r\n1,2\r\n")]
+    assert sinks[-1].getvalue() == b"a,b\r\n,3\r\n"
+
+
+def test_a_file_that_others_changed_is_not_read_as_records(tmp_path: Path) -> None:
+    destination = FolderDestination(tmp_path, "csv")
+    transfer([Page([{"a": 1, "b": 2}], 1, "", 0)], destination, RUN)
+    (part,) = tmp_path.glob("*.csv")
+    part.write_text('a,b\r\n"1"x,2\r\n')
+    with pytest.raises(InvalidRecord, match="not as it was written"):
+        list(destination.read(str(part), 0, 1))

@@ -137,6 +137,7 @@ def test_a_text_like_the_name_for_no_value_is_another_partition(tmp_path: Path) 
         ({"at": {"a": 1}}, None, "at has an object"),
         ({"at": "soon"}, "day", "at names no partition"),
         ({"at": "x" * 300}, None, "too long for the name of a folder: 303 bytes of 255"),
+        ({"at": "\ud800"}, None, "A record cannot be partitioned .*surrogates not allowed"),
         ([1], None, "A record cannot be partitioned"),
     ],
 )
@@ -289,3 +290,9 @@ def test_of_two_attempts_the_first_to_commit_wins(tmp_path: Path) -> None:
 def test_a_partition_is_found_without_decoding_the_rest() -> None:
     found = Partitioner(BY_COUNTRY).find(msgspec.Raw(b'{"x": 9007199254740993, "country": 1e3}'))
     assert (found.folder, found.values) == ("country=1e3", {"country": "1e3"})
+
+
+@pytest.mark.parametrize("empty", [None, "", "0000-00-00"])
+def test_an_empty_date_is_in_the_partition_without_value(tmp_path: Path, empty: Any) -> None:
+    commit(tmp_path, [{"at": empty}], [FieldPartition(field="at", by="day")])
+    assert f"at_day={NO_VALUE}" in all_files(tmp_path)

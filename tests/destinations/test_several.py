@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from oauth_taskflow.destinations.base import Destination, Run, StoreAccess
+from oauth_taskflow.destinations.base import Destination, Progress, Run, StoreAccess
 from oauth_taskflow.destinations.files import FileDestination, FolderDestination
 from oauth_taskflow.destinations.output_folders import is_ours
 from oauth_taskflow.destinations.several import SeveralDestinations, SeveralOutput
@@ -315,3 +315,49 @@ def test_a_pull_that_is_killed_at_any_write_ends_with_the_same_rows_once(tmp_pat
     steps = int(pull_in_a_process(tmp_path / "whole", 0).stdout)
     for die_at in range(1, min(steps, 40) + 1):
         check_killed_pull(tmp_path / str(die_at), die_at)
+
+
+def keep_some(several: SeveralDestinations) -> Progress:
+    """The progress of an attempt that was cut off."""
+    writer = several.open(RUN)
+    writer.write(records("a", 3))
+    writer.keep(b"state")
+    writer.suspend()
+    found = several.find_progress(RUN)
+    assert found is not None
+    return found
+
+
+def test_a_store_that_is_away_costs_none_of_what_was_kept(tmp_path: Path) -> None:
+    progress = keep_some(folders(tmp_path))
+    places: list[Any] = [FolderDestination(tmp_path / "0"), FolderDestination(tmp_path / "1")]
+    away = SeveralDestinations([places[0], Failing(places[1], "resume")])
+    with pytest.raises(DestinationError, match="The disk is full"):
+        away.resume(RUN, progress, 3)
+    again = folders(tmp_path)
+    assert again.find_progress(RUN) == progress
+    writer = again.resume(RUN, progress, 3)
+    assert writer is not None
+    writer.commit(summary(3))
+    for n in range(2):
+        assert lines(tmp_path / str(n)) == records("a", 3)
+        assert list_ours(tmp_path / str(n)) == WHOLE
+
+
+def test_a_part_that_one_destination_lost_is_missing_at_all(tmp_path: Path) -> None:
+    progress = keep_some(folders(tmp_path))
+    (part,) = (path for path in (tmp_path / "1").iterdir() if "part-" in path.name)
+    part.unlink()
+    assert folders(tmp_path).resume(RUN, progress, 3) is None
+    attempt(folders(tmp_path))
+    for n in range(2):
+        assert list_ours(tmp_path / str(n)) == WHOLE
+
+
+def test_a_writer_that_cannot_keep_is_dropped_with_the_others(tmp_path: Path) -> None:
+    shelf = Shelf("several")
+    writer = SeveralDestinations([FolderDestination(tmp_path / "0"), shelf]).open(RUN)
+    writer.write(records("a", 1))
+    writer.suspend()
+    assert list_ours(tmp_path / "0") == []
+    assert SHELVES.get("several") is None

@@ -10,6 +10,7 @@ import pytest
 
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.taskflow.connection_lookup import find_connection, read_settings
+from tests.support.measured import measure_child
 from tests.taskflow.conftest import SetConnection
 from tests.taskflow.test_write_back import StoredConnection
 
@@ -43,7 +44,7 @@ def test_a_machine_without_the_metadata_database_says_so_and_not_that_the_connec
 ) -> None:
     done = subprocess.run(
         [sys.executable, "-c", OUT_OF_REACH],
-        env={"AIRFLOW_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        env=measure_child({"AIRFLOW_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}),
         capture_output=True,
         text=True,
         check=True,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 
 from oauth_taskflow.connections.settings import OAuth2Settings
 from oauth_taskflow.errors import ConnectionConfigError
@@ -16,6 +17,8 @@ from oauth_taskflow.taskflow.connection_lookup import load_settings
 from oauth_taskflow.taskflow.grants import write_back
 from oauth_taskflow.taskflow.sessions import open_session, token_source
 from oauth_taskflow.testing import OAuthTestServer
+from oauth_taskflow.tokens.sql.store import SqlTokenStore
+from tests.api.scripted import Asked, Reply, ScriptedApi, scripted
 from tests.connections.samples import connection
 from tests.taskflow.conftest import SetConnection
 from tests.taskflow.later import an_hour_later
@@ -203,3 +206,79 @@ def test_write_back_that_makes_no_sense_is_refused(extra: dict[str, Any], messag
     auth = parse_connection(connection({**extra, "write_back": "false"})).auth
     assert isinstance(auth, OAuth2Settings)
     assert not auth.write_back
+
+
+@pytest.fixture
+def rest_api(
+    set_connection: SetConnection, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ScriptedApi]:
+    """Airflow's REST API as a task sees it: secrets are masked in what it shows."""
+
+    def answer(asked: Asked) -> Any:
+        if asked.method == "PATCH":
+            return {}
+        shown = {"token_url": "https://id.example.com/token", "refresh_token": "***"}
+        return {"connection_id": "copied", "conn_type": "oauth2", "extra": json.dumps(shown)}
+
+    monkeypatch.setattr(write_back, "in_task", lambda: True)
+    monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__WRITE_BACK_CONN_ID", "rest")
+    with scripted(answer) as api:
+        extra = {"auth_type": "none"}
+        set_connection("rest", {"conn_type": "oauth2", "host": api.url, "extra": extra})
+        yield api
+
+
+def test_a_task_writes_through_the_rest_api_and_leaves_masked_values_as_they_are(
+    stored: StoredConnection, oauth_server: OAuthTestServer, rest_api: ScriptedApi
+) -> None:
+    with open_session("copied") as session:
+        session.get("/countries").raise_for_status()
+    asked, patched = rest_api.asked
+    assert (asked.method, asked.path) == ("GET", "/api/v2/connections/copied")
+    assert (patched.method, patched.path) == ("PATCH", "/api/v2/connections/copied")
+    assert patched.query == {"update_mask": "extra"}
+    extra = json.loads(patched.json.pop("extra"))
+    assert is_live(oauth_server, extra.pop("refresh_token"))
+    assert extra == {"token_url": "https://id.example.com/token"}
+    assert patched.json["conn_type"] == "oauth2"
+
+
+def test_a_task_leaves_a_refresh_token_alone_that_a_user_put_in(
+    stored: StoredConnection, oauth_server: OAuthTestServer, rest_api: ScriptedApi
+) -> None:
+    with open_session("copied") as session:
+        session.get("/countries").raise_for_status()
+        stored.put(refresh_token=oauth_server.issue_refresh_token())
+        asked = len(rest_api.asked)
+        an_hour_later()
+        oauth_server.revoke_access_tokens()
+        session.get("/countries").raise_for_status()
+    assert len(rest_api.asked) == asked == 2
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply({"detail": "Forbidden"}, 403),
+        Reply(b"<html>log in</html>"),
+        Reply([1]),
+        Reply({"conn_type": "oauth2", "extra": "[1]"}),
+    ],
+)
+def test_a_rest_api_that_refuses_costs_the_copy_and_not_the_token(
+    stored: StoredConnection,
+    rest_api: ScriptedApi,
+    caplog: pytest.LogCaptureFixture,
+    reply: Reply,
+) -> None:
+    assert stored.conn_id == "copied"
+    rest_api.route = lambda _: reply
+    with open_session("copied") as session:
+        session.get("/countries").raise_for_status()
+    assert [asked.method for asked in rest_api.asked] == ["GET"]
+    assert "the refresh token was not written back: " in caplog.text
+
+
+def test_a_grant_without_a_refresh_token_leaves_its_connection_alone(tmp_path: Path) -> None:
+    store = SqlTokenStore(f"sqlite:///{tmp_path}/tokens.db", [Fernet.generate_key()])
+    write_back.write_back("nowhere", store, "a" * 64)  # would refuse the missing connection

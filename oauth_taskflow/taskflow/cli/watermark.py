@@ -49,8 +49,8 @@ def show(args: Namespace) -> None:
 
 def replace(args: Namespace) -> None:
     """Set the watermark or cursor of an endpoint or partition, backwards too."""
-    store = open_watermark_store()
     try:
+        store = open_watermark_store()
         scope, partition, before = _find(store, args)
         if (args.value is None) == (args.cursor is None):
             exit_with("Give a value, or --cursor TEXT.", WRONG_ARGUMENTS)
@@ -73,8 +73,8 @@ def replace(args: Namespace) -> None:
 
 def reset(args: Namespace) -> None:
     """Drop the watermark of one partition, or of the endpoint with all its partitions."""
-    store = open_watermark_store()
     try:
+        store = open_watermark_store()
         scope, partition, before = _find(store, args)
         whole = args.partition is None
         what = f"{scope}, all partitions included" if whole else _name(scope, partition)

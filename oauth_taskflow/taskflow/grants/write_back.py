@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
+import msgspec
 from msgspec import Struct
 
 from oauth_taskflow.errors import ConnectionConfigError, OAuthTaskflowError
@@ -143,15 +144,35 @@ def _through_rest_api(copy: _Copy, open_session: OpenSession | None) -> None:
         path = f"/api/v2/connections/{quote(copy.conn_id, safe='')}"
         answer = session.get(path)
         answer.raise_for_status()
-        shown = answer.json()
+        shown = _read_shown(answer.json(), copy.conn_id)
         # Values shown as "***" keep what is stored.
-        extra = {**json.loads(shown.get("extra") or "{}"), _KEY: copy.record.refresh_token}
+        extra = {**shown.extra, _KEY: copy.record.refresh_token}
         body = {
             "connection_id": copy.conn_id,
-            "conn_type": shown["conn_type"],
+            "conn_type": shown.conn_type,
             "extra": json.dumps(extra),
         }
         session.patch(path, params={"update_mask": "extra"}, json=body).raise_for_status()
+
+
+class _Shown(Struct, frozen=True):
+    """A connection as Airflow's REST API shows it, with masked values."""
+
+    conn_type: str
+    extra: dict[str, Any]
+
+
+def _read_shown(answer: Any, conn_id: str) -> _Shown:
+    try:
+        extra = json.loads(answer["extra"] or "{}")
+        return msgspec.convert({"conn_type": answer["conn_type"], "extra": extra}, _Shown)
+    except (ValueError, TypeError, KeyError):
+        raise ConnectionConfigError(
+            "Airflow's REST API did not answer with a connection",
+            conn_id=conn_id,
+            field="write_back",
+            hint="Let [oauth_taskflow] write_back_conn_id name a connection to Airflow's REST API.",
+        ) from None
 
 
 def _airflow_session(conn_id: str, open_session: OpenSession | None) -> Any:

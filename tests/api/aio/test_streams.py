@@ -9,8 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from oauth_taskflow.api.aio.errors import AsyncApiResponse
-from oauth_taskflow.api.errors import ApiAnswerTooLarge
+from oauth_taskflow.api.aio.errors import AsyncAnswerTooLarge, AsyncApiResponse
 from oauth_taskflow.api.response_limits import AnswerLimits
 from oauth_taskflow.errors import ApiRequestFailed
 from tests.api.conftest import Converse
@@ -64,11 +63,10 @@ def test_raw_pieces_are_those_that_were_sent(converse: Converse) -> None:
 
 
 def test_a_streamed_body_that_is_read_into_memory_has_the_limits_again(converse: Converse) -> None:
-    with pytest.raises(ApiAnswerTooLarge) as caught:
+    with pytest.raises(AsyncAnswerTooLarge) as caught:
         read_streamed(
             converse, http(GZIP, CODED), AsyncApiResponse.aread, limits=AnswerLimits(bytes=20)
         )
-    assert isinstance(caught.value, httpx.RequestError)
     assert not caught.value.retryable
 
 
@@ -83,5 +81,5 @@ def test_a_streamed_body_that_is_cut_is_an_error_of_both_libraries(
 ) -> None:
     with pytest.raises(ApiRequestFailed) as caught:
         read_streamed(converse, http(BODY)[:-9], read)
-    assert isinstance(caught.value, httpx.RequestError)
+    assert issubclass(caught.type, httpx.RequestError)
     assert caught.value.retryable

@@ -199,3 +199,44 @@ def test_the_commands_are_those_of_airflow(airflow_home: Path) -> None:
     command = [sys.executable, "-m", "airflow", "oauth", "watermark", "show", "-o", "json"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert (done.returncode, json.loads(done.stdout)) == (0, []), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "given"),
+    [
+        (watermark.show, {}),
+        (watermark.replace, {"endpoint": "contacts", "value": "5"}),
+        (watermark.reset, {"endpoint": "contacts"}),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_one_line(
+    shown: Shown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Any, given: Any
+) -> None:
+    (tmp_path / "file").touch()
+    for url in ("redis://x:s3cret@127.0.0.1/0", f"sqlite:///{tmp_path}/file/t.db"):
+        monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__TOKEN_STORE", url)
+        line = shown.read_refusal(command, 1, **given)
+        assert line
+        assert "s3cret" not in line
+        assert "\n" not in line
+
+
+def test_partitions_of_two_kinds_have_no_lowest_watermark(shown: Shown) -> None:
+    move(NOTES, eu=7, us="2026-01-02T00:00:00Z")
+    (row,) = shown(watermark.show)
+    assert (row["partitions"], row["watermark"], row["run_id"]) == (2, None, "run")
+    rows = shown(watermark.show, partitions=True)
+    assert {row["watermark"] for row in rows} == {"7", "2026-01-02T00:00:00Z"}
+
+
+@pytest.mark.usefixtures("stored")
+def test_a_container_without_users_changes_watermarks_too(
+    shown: Shown, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find_no_user() -> str:
+        raise KeyError("uid not found: 50000")
+
+    monkeypatch.setattr("getpass.getuser", find_no_user)
+    with caplog.at_level(logging.WARNING):
+        shown(watermark.reset, endpoint="contacts")
+    assert "Watermark reset by an unknown user" in caplog.text

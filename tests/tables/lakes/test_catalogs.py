@@ -1,0 +1,83 @@
+"""How an Iceberg catalog is opened: from a folder, or with the connection of a shared one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+pytest.importorskip("pyiceberg")
+from sqlalchemy.exc import OperationalError
+
+from oauth_taskflow.destinations.base import StoreAccess
+from oauth_taskflow.destinations.tables import iceberg_catalog
+from oauth_taskflow.destinations.tables.iceberg_catalog import create_namespace, open_catalog
+from oauth_taskflow.errors import DestinationError
+from tests.destinations.contract import open_local
+
+
+def connection(**fields: Any) -> Any:
+    """An Airflow connection."""
+    known: dict[str, Any] = {"host": None, "login": None, "password": None, "extra_dejson": {}}
+    return SimpleNamespace(**{**known, **fields})
+
+
+@pytest.mark.parametrize(
+    ("given", "properties"),
+    [
+        (
+            connection(host="https://catalog.example", login="id", password="s3cret"),
+            {"type": "rest", "uri": "https://catalog.example", "credential": "id:s3cret"},
+        ),
+        (
+            connection(host="https://catalog.example", password="s3cret"),
+            {"type": "rest", "uri": "https://catalog.example", "token": "s3cret"},
+        ),
+        (
+            connection(
+                host="https://ignored.example",
+                login="id",
+                password="ignored",
+                extra_dejson={"type": "glue", "uri": "u", "credential": "c"},
+            ),
+            {"type": "glue", "uri": "u", "credential": "c", "token": "ignored"},
+        ),
+    ],
+)
+def test_a_connection_has_the_properties_of_a_shared_catalog(
+    monkeypatch: pytest.MonkeyPatch, given: Any, properties: dict[str, str]
+) -> None:
+    monkeypatch.setattr(iceberg_catalog, "load_catalog", lambda _, **found: found)
+    found: Any = open_catalog("", "lake", None, StoreAccess(open_local, lambda _: given))
+    found.pop("py-io-impl")
+    assert found == properties
+
+
+def test_a_store_without_a_shared_catalog_is_refused() -> None:
+    with pytest.raises(DestinationError, match="needs a catalog that all workers share"):
+        open_catalog("", "", None, StoreAccess(open_local))
+
+
+def test_tables_that_another_task_makes_at_this_moment_are_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("time.sleep", waited.append)
+    catalog = open_catalog(str(tmp_path), "", None, StoreAccess(open_local))
+    errors: list[Exception] = [OperationalError("CREATE", {}, Exception("database is locked"))] * 2
+    made: list[str] = []
+
+    def create(name: str) -> None:
+        if errors:
+            raise errors.pop()
+        made.append(name)
+
+    monkeypatch.setattr(catalog, "create_namespace_if_not_exists", create)
+    create_namespace(catalog, "crm")
+    assert (made, waited) == (["crm"], [0.1, 0.3])
+    errors[:] = [PermissionError("read-only")]
+    with pytest.raises(PermissionError):
+        create_namespace(catalog, "crm")
+    assert len(waited) == 2

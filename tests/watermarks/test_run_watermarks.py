@@ -1,0 +1,108 @@
+"""Commits of runs that died: what is done with each when the next run begins."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import ColumnElement, Double, bindparam
+
+from oauth_taskflow.errors import DestinationError, WatermarkError
+from oauth_taskflow.watermarks.run_watermarks import RunWatermarks
+from oauth_taskflow.watermarks.state import NOTHING, Move, WatermarkState
+from oauth_taskflow.watermarks.store import WatermarkStore
+from tests.support.clock import FakeClock
+from tests.watermarks.one_run import SCOPE
+
+MOVES = [Move("", NOTHING, WatermarkState(7))]
+
+
+class ClockedStore(WatermarkStore):
+    """A store whose database lives on a fake clock."""
+
+    def __init__(self, url: str, clock: FakeClock) -> None:
+        super().__init__(url)
+        self.clock = clock
+
+    def now(self) -> ColumnElement[float]:
+        return bindparam(None, callable_=self.clock.now, type_=Double, unique=True)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: FakeClock) -> Iterator[WatermarkStore]:
+    store = ClockedStore(f"sqlite:///{tmp_path}/t.db", clock)
+    yield store
+    store.close()
+
+
+class Manifests:
+    """The output of runs, in a store that may be away."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Any] = {}
+        self.is_away = False
+
+    def read(self, place: Mapping[str, Any]) -> Any:
+        if self.is_away:
+            raise DestinationError("The store is away")
+        return self.found.get(place["run"])
+
+    def begin(self, store: WatermarkStore, run_id: str) -> RunWatermarks:
+        run = RunWatermarks(store, SCOPE, run_id, self.read)
+        run.open({"run": run_id})
+        return run
+
+
+def test_a_commit_that_cannot_be_looked_at_is_settled_by_a_later_run(
+    store: WatermarkStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    manifests = Manifests()
+    manifests.found["a"] = {"watermarks": manifests.begin(store, "a").prepare(MOVES)}
+    manifests.is_away = True
+    other = RunWatermarks(store, SCOPE, "b", manifests.read)
+    with caplog.at_level(logging.WARNING), pytest.raises(DestinationError):
+        other.open({"run": "b"})  # its own output cannot be looked at either
+    assert "Whether run a committed its output is not known" in caplog.text
+    manifests.is_away = False
+    assert manifests.begin(store, "c").find([""]) == [WatermarkState(7)]
+
+
+def test_a_run_whose_own_commit_cannot_be_looked_at_does_not_begin(store: WatermarkStore) -> None:
+    manifests = Manifests()
+    manifests.begin(store, "a").prepare(MOVES)
+    manifests.is_away = True
+    with pytest.raises(DestinationError, match="The store is away"):
+        manifests.begin(store, "a")
+    assert len(store.list_pending(SCOPE)) == 1
+
+
+@pytest.mark.parametrize(("days", "left"), [(6, 1), (8, 0)])
+def test_a_commit_without_proof_is_forgotten_after_a_week(
+    store: WatermarkStore, clock: FakeClock, days: int, left: int
+) -> None:
+    manifests = Manifests()
+    manifests.begin(store, "a").prepare(MOVES)
+    clock.advance(days * 86_400)
+    assert manifests.begin(store, "b").find([""]) == [NOTHING]
+    assert len(store.list_pending(SCOPE)) == left
+
+
+@pytest.mark.parametrize(
+    "noted", [{}, {"moves": 5}, {"moves": [{}]}, {"moves": [{"partition": None, "from": [5]}]}]
+)
+def test_a_manifest_that_does_not_say_where_its_run_began_stops_the_next_try(
+    store: WatermarkStore, noted: Any
+) -> None:
+    manifests = Manifests()
+    manifests.found["a"] = {"watermarks": noted}
+    with pytest.raises(WatermarkError, match="does not say where it began to read") as caught:
+        manifests.begin(store, "a")
+    assert "Trigger a new run instead" in caught.value.hint
