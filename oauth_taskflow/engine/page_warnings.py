@@ -1,17 +1,20 @@
 """Warnings about the pages of a run, for readers of the log, the manifest or the asset event.
 
-Two warnings need more than one page. A missing cursor, link or next URL is the end by every API's rules, but a
-misspelled path is missing too. The same holds for records where an API may leave out an empty list.
+Three warnings need more than one page. A missing cursor, link or next URL is the end by every API's rules, but a
+misspelled path is missing too. The same holds for records where an API may leave out an empty list. Numbered pages that
+overlap give records twice, and the API does not say so.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from oauth_taskflow.api.paginators.base import IndexedPaginator
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.specs.model import Endpoint
@@ -45,7 +48,8 @@ class PageFigures(Struct, frozen=True):
     """The facts that the sequences of a run have shown, and ``pages`` to ``is_missed`` of the current one.
 
     ``full`` is the most rows of a full first page that none followed. ``has_followed``: some sequence had a second page.
-    ``is_found`` and ``is_missed`` are explained at ``SinglePageWarning.add_sequence``.
+    ``is_found`` and ``is_missed`` are explained at ``SinglePageWarning.add_sequence``. ``overlap`` is the number of the
+    first page that began with records of the page before; 0 without one.
     """
 
     sequences: int = 0
@@ -57,14 +61,20 @@ class PageFigures(Struct, frozen=True):
     first_rows: int = 0
     is_found: bool = False
     is_missed: bool = False
+    overlap: int = 0
 
 
 class SinglePageWarning:
-    """Warns when paging may have stopped after the first page by mistake, or when pages had no records path."""
+    """Warns when paging may have stopped after page one by mistake, when pages overlap, or had no records path."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self.figures = PageFigures()
+        paginate = endpoint.paginate
+        is_indexed = paginate is not None and isinstance(paginate.build(), IndexedPaginator)
+        # A primary key drops repeats.
+        self._may_repeat = is_indexed and not endpoint.primary_key
+        self._last: list[Any] = []
 
     def begin_sequence(self) -> None:
         """Counts another sequence."""
@@ -76,6 +86,7 @@ class SinglePageWarning:
             is_found=False,
             is_missed=False,
         )
+        self._last = []
 
     def add_page(self, page: Page) -> None:
         """Notes the next page of the current sequence."""
@@ -86,7 +97,17 @@ class SinglePageWarning:
             first_rows=figures.first_rows if figures.pages else page.count,
             is_found=figures.is_found or not page.is_doubtful,
             is_missed=figures.is_missed or page.is_doubtful,
+            overlap=figures.overlap or self._find_overlap(page.records, page.index),
         )
+
+    def _find_overlap(self, records: Sequence[Any], index: int) -> int:
+        """Returns the page's number when the last record of the page before, which was there once, is among ``records``; else 0."""
+        if not self._may_repeat:
+            return 0
+        # At a cap, another request of the same window begins with page 0.
+        is_repeated = index > 0 and any(last in records for last in self._last)
+        self._last = [last for last in records[-1:] if records.count(last) == 1 < len(records)]
+        return index + 1 if is_repeated else 0
 
     def end_sequence(self) -> None:
         """Notes that the current sequence has ended."""
@@ -115,6 +136,12 @@ class SinglePageWarning:
     def warnings(self) -> Iterator[str]:
         """Yields the warnings, if there are any."""
         figures = self.figures
+        if figures.overlap:
+            yield (
+                f"The last record of page {figures.overlap - 1} came again on page {figures.overlap}, so records are in this "
+                "output twice. If paginate steps by less than a page, correct param, start or unit; if records were added while "
+                "pages were read, write primary_key, which drops repeats."
+            )
         if figures.has_missed:
             records = self._endpoint.records
             path = records.path if isinstance(records, Records) else records

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from oauth_taskflow.api.options import (
@@ -13,6 +14,7 @@ from oauth_taskflow.api.options import (
     Paginate,
     TotalRows,
 )
+from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.engine.page_warnings import SinglePageWarning, WarningList
 from oauth_taskflow.specs.model import Endpoint, Request
 
@@ -116,3 +118,45 @@ def test_each_warning_is_kept_once_and_their_number_is_bounded() -> None:
         warnings(f"warning {number}")
     assert len(warnings.texts()) == 11
     assert warnings.texts()[-1] == "There are 19 more warnings like these."
+
+
+def find_overlap(paginate: Paginate, *pages: list[Any], primary_key: str | None = None) -> str:
+    endpoint = Endpoint(request=Request(path="/x"), paginate=paginate, primary_key=primary_key)
+    warning = SinglePageWarning(endpoint)
+    warning.begin_sequence()
+    for number, records in enumerate(pages):
+        warning.add_page(Page(records, 9, "http://127.0.0.1/x", number))
+    warning.end_sequence()
+    return next(warning.warnings(), "")
+
+
+ROWS = [{"id": number} for number in range(9)]
+OVERLAP = (
+    "The last record of page 1 came again on page 2, so records are in this output twice. If paginate steps by less than a "
+    "page, correct param, start or unit; if records were added while pages were read, write primary_key, which drops repeats."
+)
+
+
+@pytest.mark.parametrize("paginate", [OffsetPaginator(size=3), PageNumberPaginator(size=3)])
+def test_numbered_pages_that_overlap_give_a_warning(paginate: Paginate) -> None:
+    assert find_overlap(paginate, ROWS[:3], ROWS[2:5], ROWS[4:6]) == OVERLAP
+    raw = [[msgspec.Raw(b'{"id": %d}' % number) for number in page] for page in [(1, 2), (2, 3)]]
+    assert find_overlap(paginate, *raw) == OVERLAP
+
+
+@pytest.mark.parametrize(
+    ("paginate", "pages", "key"),
+    [
+        (OffsetPaginator(size=3), [ROWS[:3], ROWS[3:6]], None),
+        (OffsetPaginator(size=3), [ROWS[:3], ROWS[2:5]], "id"),
+        (CURSOR, [ROWS[:3], ROWS[2:5]], None),
+        (OffsetPaginator(size=3), [[{"on": 1}] * 3, [{"on": 1}] * 3], None),
+        (OffsetPaginator(size=1), [[{"on": 1}], [{"on": 1}]], None),
+        (OffsetPaginator(size=3), [ROWS[:3], [], ROWS[2:5]], None),
+    ],
+    ids=["joined", "with a primary key", "cursors", "equal records", "lone records", "a gap"],
+)
+def test_pages_without_an_overlap_or_whose_repeats_are_harmless_give_none(
+    paginate: Paginate, pages: list[list[Any]], key: str | None
+) -> None:
+    assert find_overlap(paginate, *pages, primary_key=key) == ""
