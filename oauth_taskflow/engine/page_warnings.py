@@ -14,9 +14,9 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oauth_taskflow.api.paginators.base import IndexedPaginator
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.records import Records
+from oauth_taskflow.engine.moved_rows import reads_numbered_pages
 from oauth_taskflow.specs.model import Endpoint
 
 _MOST_WARNINGS = 10
@@ -70,10 +70,8 @@ class SinglePageWarning:
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self.figures = PageFigures()
-        paginate = endpoint.paginate
-        is_indexed = paginate is not None and isinstance(paginate.build(), IndexedPaginator)
         # A primary key drops repeats.
-        self._may_repeat = is_indexed and not endpoint.primary_key
+        self._may_repeat = reads_numbered_pages(endpoint) and not endpoint.primary_key
         self._last: list[Any] = []
 
     def begin_sequence(self) -> None:

@@ -82,6 +82,11 @@ class DedupeStage:
     def __init__(self, keys: Deduplicator) -> None:
         self._keys = keys
 
+    @property
+    def repeats(self) -> int:
+        """How often the key of a record had come before in the same request sequence."""
+        return self._keys.repeats
+
     def begin_sequence(self, parent: int, names: Mapping[str, Any]) -> None:  # noqa: ARG002 - one protocol
         """Notes that the pages of another request sequence follow, those of the parent record ``parent``."""
         self._keys.begin_sequence(parent)

@@ -11,7 +11,7 @@ from oauth_taskflow.destinations.base import EndpointFacts, Run, StoreAccess
 from oauth_taskflow.destinations.tables.place import read_place
 from oauth_taskflow.errors import DestinationError
 from tests.destinations.contract import check_destination, open_local
-from tests.tables.kinds import Kind, connect, put, read_rows, summary_of
+from tests.tables.kinds import KINDS, Kind, connect, put, read_rows, summary_of
 
 MERGED = EndpointFacts(("id",), "updated")
 
@@ -133,3 +133,14 @@ def test_merge_updates_by_key_and_never_with_an_older_record(kind: Kind, tmp_pat
     for _ in range(2):
         put(kind, tmp_path, second, "r2", facts=MERGED, mode="merge")
     assert read_rows(kind, tmp_path, "id", "v") == [(1, "a"), (2, "newer"), (3, "new")]
+
+
+def test_a_catalog_that_cannot_be_read_is_an_error_with_place_and_reason(tmp_path: Path) -> None:
+    iceberg = next(kind for kind in KINDS if kind.name == "iceberg")
+    (tmp_path / "lake").mkdir()
+    (tmp_path / "lake" / "catalog.db").write_bytes(b"no database " * 999)
+    with pytest.raises(
+        DestinationError, match=r"Opening the catalog failed .*not a database"
+    ) as caught:
+        put(iceberg, tmp_path, [{"id": 1}])
+    assert str(tmp_path / "lake") in caught.value.where

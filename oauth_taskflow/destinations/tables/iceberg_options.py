@@ -12,6 +12,7 @@ from oauth_taskflow.destinations.base import (
     StoreAccess,
     TemplateRenderer,
 )
+from oauth_taskflow.destinations.output_folders import as_destination_errors
 from oauth_taskflow.destinations.requirements import Requirement, find_store_requirements
 from oauth_taskflow.destinations.tables.place import RowsPlace
 from oauth_taskflow.destinations.tables.table_options import (
@@ -114,6 +115,9 @@ def _connect(
             options.mode, place.prefix, facts.primary_key, facts.order_field, facts.order_form
         )
         warehouse, catalog, name = place.table.rsplit(SEPARATOR, 2)
-        return IcebergTable(open_catalog(warehouse, catalog, conn_id, access), name, settings)
+        # A catalog of the kind "sql" makes its tables when it is opened.
+        with as_destination_errors("Opening the catalog", warehouse or catalog):
+            found = open_catalog(warehouse, catalog, conn_id, access)
+        return IcebergTable(found, name, settings)
 
     return TableDestination(location, open_table, conn_id=conn_id, facts=facts)

@@ -44,6 +44,8 @@ class Deduplicator:
         self._versions: dict[bytes, bytes] | None = {} if keeps_versions else None
         self._parent = self._sequence = self._repeated = self._new = 0
         self.dropped = 0
+        self.repeats = 0
+        """How often a record's key had come before in the same sequence, dropped or not, since this process began."""
 
     @property
     def across_parents(self) -> bool:
@@ -109,6 +111,7 @@ class Deduplicator:
         digest = _digest_key(key)
         seen_in = self._seen.get(digest)
         is_version = self._versions is not None and self._is_new_version(digest, record)
+        self.repeats += seen_in == self._sequence
         if seen_in == self._sequence and not is_version:
             return False
         self._new += 1
