@@ -10,8 +10,9 @@ import pytest
 import requests
 
 from oauth_taskflow.testing import OAuthTestServer
+from oauth_taskflow.testing.assertion_grants import ACCESS_TOKEN_TYPE
 from oauth_taskflow.testing.fixtures import ServerFactory
-from tests.testing.calls import TIMEOUT, FakeClock, client_credentials, get, refresh
+from tests.testing.calls import TIMEOUT, FakeClock, ask_token, client_credentials, get, refresh
 
 GRANT = {"grant_type": "client_credentials"}
 
@@ -252,3 +253,28 @@ def test_metadata_names_the_endpoints(oauth_server: OAuthTestServer) -> None:
         "client_secret_basic",
         "client_secret_post",
     ]
+
+
+SAML = "urn:ietf:params:oauth:grant-type:saml2-bearer"
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"grant_type": SAML, "assertion": "a"}, "invalid_request"),
+        ({"grant_type": SAML, "assertion": "_w"}, "invalid_request"),
+        ({"grant_type": SAML, "assertion": "PGEvPg"}, "invalid_grant"),
+        ({"grant_type": EXCHANGE, "subject_token": "t"}, "invalid_request"),
+        (
+            {"grant_type": EXCHANGE, "subject_token": "t", "subject_token_type": ACCESS_TOKEN_TYPE},
+            "invalid_grant",
+        ),
+        ({"grant_type": "account_credentials", "account_id": "other"}, "invalid_grant"),
+    ],
+)
+def test_a_credential_that_says_nothing_is_refused(
+    oauth_server: OAuthTestServer, fields: dict[str, str], error: str
+) -> None:
+    answer = ask_token(oauth_server, **fields)
+    assert (answer.status_code, answer.json()["error"]) == (400, error)

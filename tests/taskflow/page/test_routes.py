@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.measured import measure_child
 from tests.taskflow.page.conftest import SAME_ORIGIN, Browse
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -178,7 +180,11 @@ def test_the_plugin_loads_no_fastapi_until_the_api_server_asks() -> None:
         "print(sorted(heavy), [name for name in sys.modules if name.startswith('oauth_taskflow.taskflow.page.')])\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+        [sys.executable, "-c", script],
+        env=measure_child(os.environ),
+        check=True,
+        capture_output=True,
+        text=True,
     )
     assert "fastapi" not in done.stdout
     assert "page.app" not in done.stdout
