@@ -111,3 +111,12 @@ def test_drift_of_mapped_instances_is_found_in_their_united_schema() -> None:
     assert total.warnings == [
         "contract: since the run before: field 'id' was integer, and is now json."
     ]
+
+
+def test_totals_that_are_only_to_warn_do_not_fail() -> None:
+    options = "for_each: {x: [a, b]}\nchecks: {min_rows: 1, warn: {min_rows: 3}}\n"
+    endpoint = read_endpoint(SPEC.replace("/items", '"/items/{{ x }}"') + options)
+    total = compare_total(add_up("x", [summary(1), summary(1)]), endpoint, lambda: None)
+    assert total.rows == 2
+    (warning,) = total.warnings
+    assert warning.startswith("checks.warn.min_rows: 2 records")

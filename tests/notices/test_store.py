@@ -103,3 +103,9 @@ def test_a_connection_has_so_many_channels_and_no_more(
     real_store.admit(topics[0])
     with pytest.raises(TokenStoreError, match=r"too many channels for notices \(2\)"):
         real_store.admit(topics[2])
+
+
+def test_a_store_shows_without_its_password() -> None:
+    shown = repr(NoticeStore("postgresql+psycopg://airflow:s3cret@db.example/airflow"))
+    assert shown.startswith("NoticeStore('postgresql")
+    assert "s3cret" not in shown

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from oauth_taskflow.errors import ConnectionConfigError, OAuthTaskflowError, TokenStoreError
+from oauth_taskflow.taskflow.broker.budget_client import BrokerBudgetStore
 from oauth_taskflow.taskflow.broker.channel import ask_about
+from oauth_taskflow.taskflow.broker.notice_client import BrokerNoticeKeeper
+from oauth_taskflow.taskflow.broker.watermark_client import BrokerWatermarkStore
 
 pytestmark = [pytest.mark.airflow, pytest.mark.usefixtures("airflow_home")]
 
@@ -71,3 +74,10 @@ def test_other_errors_of_the_server_may_pass(supervisor: Callable[[Any], None]) 
         failure = fail(supervisor, answer)
         assert isinstance(failure, TokenStoreError)
         assert failure.retryable
+
+
+def test_the_clients_of_the_broker_name_themselves() -> None:
+    unused: Any = None
+    assert repr(BrokerBudgetStore("crm", unused)) == "BrokerBudgetStore('crm')"
+    assert repr(BrokerNoticeKeeper()) == "BrokerNoticeKeeper()"
+    assert repr(BrokerWatermarkStore(unused)) == "BrokerWatermarkStore()"

@@ -132,3 +132,22 @@ def test_the_stored_refresh_token_written_into_the_connection_supersedes_nothing
     assert not transitions.is_superseded(STORED, Fingerprints(("mark-rt",), ("c",)))
     assert transitions.is_superseded(STORED, Fingerprints(("unseen",), ("c",)))
     assert transitions.replace_seed(Fingerprints(("mark-rt",), ("c",)), "rt")(STORED) is None
+
+
+def test_a_key_is_stored_once_and_by_the_owner_of_the_lease() -> None:
+    after = transitions.store_dpop_key(MINE, "key-1")(STORED)
+    assert after is not None
+    assert after.dpop_key == "key-1"
+    assert transitions.store_dpop_key(MINE, "key-2")(after) is None
+    assert transitions.store_dpop_key(THEIRS, "key-2")(STORED) is None
+
+
+def test_the_end_of_a_token_is_set_once_and_for_that_token_alone() -> None:
+    endless = replace(STORED, token=Token("at", 0.0, None))
+    after = transitions.set_expiry("at", 70.0)(endless)
+    assert after is not None
+    assert after.token is not None
+    assert after.token.expires_at == 70.0
+    assert transitions.set_expiry("at", 80.0)(after) is None
+    assert transitions.set_expiry("another", 70.0)(endless) is None
+    assert transitions.set_expiry("at", 70.0)(replace(STORED, token=None)) is None
