@@ -25,7 +25,7 @@ def stand_in(tmp_path: Path, program: str) -> AirflowDeployment:
 class Listing(AirflowDeployment):
     """A deployment with 250 task instances, whose API shows at most 100 of them at once, as Airflow's does."""
 
-    def call(self, method: str, path: str, body: Any = None) -> Any:
+    def call(self, method: str, path: str, body: Any = None, *, patience: float = 0.0) -> Any:
         """The page of the listing that ``path`` asks for."""
         asked = parse_qs(urlsplit(path).query)
         start, size = int(asked["offset"][0]), min(int(asked["limit"][0]), 100)
