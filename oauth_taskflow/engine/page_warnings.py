@@ -8,15 +8,17 @@ overlap give records twice, and the API does not say so.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from oauth_taskflow.api.pull.loop_guard import REPEATED_PAGES
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.engine.moved_rows import reads_numbered_pages
+from oauth_taskflow.errors import PaginationLoop
 from oauth_taskflow.specs.model import Endpoint
 
 _MOST_WARNINGS = 10
@@ -73,6 +75,7 @@ class SinglePageWarning:
         # A primary key drops repeats.
         self._may_repeat = reads_numbered_pages(endpoint) and not endpoint.primary_key
         self._last: list[Any] = []
+        self._deep = 0
 
     def begin_sequence(self) -> None:
         """Counts another sequence."""
@@ -84,28 +87,47 @@ class SinglePageWarning:
             is_found=False,
             is_missed=False,
         )
-        self._last = []
+        self._last, self._deep = [], 0
 
     def add_page(self, page: Page) -> None:
-        """Notes the next page of the current sequence."""
+        """Notes the next page of the current sequence.
+
+        Raises:
+            PaginationLoop: the numbered pages overlap so far that paginate steps by too little.
+        """
         figures = self.figures
+        overlap = self._find_overlap(page)
         self.figures = replace(
             figures,
             pages=figures.pages + 1,
             first_rows=figures.first_rows if figures.pages else page.count,
             is_found=figures.is_found or not page.is_doubtful,
             is_missed=figures.is_missed or page.is_doubtful,
-            overlap=figures.overlap or self._find_overlap(page.records, page.index),
+            overlap=figures.overlap or overlap,
         )
 
-    def _find_overlap(self, records: Sequence[Any], index: int) -> int:
-        """Returns the page's number when the last record of the page before, which was there once, is among ``records``; else 0."""
+    def _find_overlap(self, page: Page) -> int:
+        """Returns the page's number when it has the last record of the page before, which was there once; else 0.
+
+        Raises:
+            PaginationLoop: it is one of several pages in a row with more than half of the page before.
+        """
         if not self._may_repeat:
             return 0
+        records = page.records
         # At a cap, another request of the same window begins with page 0.
-        is_repeated = index > 0 and any(last in records for last in self._last)
+        again = [last for last in self._last if page.index > 0 and last in records]
         self._last = [last for last in records[-1:] if records.count(last) == 1 < len(records)]
-        return index + 1 if is_repeated else 0
+        is_deep = any(2 * (records.index(last) + 1) > len(records) for last in again)
+        self._deep = self._deep + 1 if is_deep else 0
+        if self._deep == REPEATED_PAGES:
+            raise PaginationLoop(
+                f"Each of {REPEATED_PAGES} pages in a row held more than half of the page before, the last of them page "
+                f"{page.index + 1}",
+                where=f"at {page.url}",
+                hint="Correct paginate: type page steps by 1 and type offset by rows; param, start, size and unit belong to it.",
+            )
+        return page.index + 1 if again else 0
 
     def end_sequence(self) -> None:
         """Notes that the current sequence has ended."""

@@ -16,6 +16,7 @@ from oauth_taskflow.api.options import (
 )
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.engine.page_warnings import SinglePageWarning, WarningList
+from oauth_taskflow.errors import PaginationLoop
 from oauth_taskflow.specs.model import Endpoint, Request
 
 CURSOR = CursorPaginator(next="paging.after", param="after")
@@ -160,3 +161,13 @@ def test_pages_without_an_overlap_or_whose_repeats_are_harmless_give_none(
     paginate: Paginate, pages: list[list[Any]], key: str | None
 ) -> None:
     assert find_overlap(paginate, *pages, primary_key=key) == ""
+
+
+def test_numbered_pages_that_step_by_one_row_fail() -> None:
+    pages = [ROWS[first : first + 4] for first in range(5)]
+    message = "Each of 3 pages in a row held more than half of the page before, the last of them page 4 at http://127"
+    with pytest.raises(PaginationLoop, match=message) as caught:
+        find_overlap(PageNumberPaginator(size=4), *pages)
+    assert not caught.value.retryable
+    assert find_overlap(PageNumberPaginator(size=4), *pages, primary_key="id") == ""
+    assert find_overlap(PageNumberPaginator(size=4), *pages[:3]) == OVERLAP
