@@ -80,6 +80,21 @@ def test_three_servers_begin_park_and_take_one_consent(servers: Servers) -> None
     assert servers[0].take(ticket) is None
 
 
+def test_one_that_was_put_back_is_taken_once_more_with_its_age(servers: Servers) -> None:
+    servers[0].begin(make_pending(state=STATE))
+    ticket = park(servers[1])
+    first = servers[2].take(ticket)
+    assert first is not None
+    aged = TakenConsent(first.pending, first.answer, first.age + 100)
+    servers[2].put_back(ticket, aged, pause=20)
+    assert servers[1].park(STATE, ANSWER) is Parking.REPEATED
+    second = servers[0].take(ticket)
+    assert second is not None
+    assert (second.pending, second.answer) == (first.pending, first.answer)
+    assert 100 <= second.age < 130
+    assert servers[1].take(ticket) is None
+
+
 def test_of_many_callers_at_once_one_gets_the_consent(servers: Servers) -> None:
     servers[0].begin(make_pending(state=STATE))
     ticket = park(servers[0])
