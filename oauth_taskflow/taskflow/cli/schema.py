@@ -52,7 +52,10 @@ def schema(args: Namespace) -> None:
     document = schema_to_json(found)
     text = f"{json.dumps(document, indent=2, ensure_ascii=False)}\n"
     if args.file:
-        Path(args.file).expanduser().write_text(text, encoding="utf-8")
+        try:
+            Path(args.file).expanduser().write_text(text, encoding="utf-8")
+        except OSError as error:
+            exit_with(f"{args.file} cannot be written: {error.strerror}.")
         say(f"{args.endpoint}: {len(found.fields)} fields, written to {args.file}")
         return
     if args.output == "yaml":

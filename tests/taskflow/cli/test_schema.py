@@ -118,3 +118,35 @@ def test_what_cannot_be_answered_is_said(run: Run) -> None:
 def test_the_command_is_one_of_the_group() -> None:
     (group,) = get_cli_commands()
     assert "schema" in [each.name for each in group.subcommands]  # type: ignore[union-attr]
+
+
+def test_a_spec_that_cannot_be_read_is_one_line_for_each_problem(run: Run) -> None:
+    status, out, err = run([], contract="{columns: sometimes}")
+    assert (status, out) == (1, "")
+    assert "people.yaml:8" in err
+    assert err.splitlines()[-1].endswith("cannot be read: correct the problems above.")
+
+
+def test_a_spec_with_warnings_is_read_and_they_are_shown(run: Run) -> None:
+    status, out, err = run([{"id": 1}], contract="evolve\n    checks: {}")
+    assert (status, json.loads(out)["type"]) == (0, "object")
+    assert "checks-empty" in err
+
+
+def test_records_that_have_no_fields_are_named_with_their_endpoint(run: Run) -> None:
+    status, out, err = run([1, 2])
+    assert (status, out) == (1, "")
+    assert err.startswith("contacts: ")
+
+
+def test_an_endpoint_that_repeats_over_another_needs_a_manifest(run: Run) -> None:
+    child = "evolve\n    destination: {path: /c}\n  notes:\n    for_each: {contact: contacts}\n    request: {path: '/n/{{ contact.id }}'}\n    records: data"
+    status, _, err = run([{"id": 1}], contract=child, endpoint="notes")
+    assert status == 2
+    assert "notes repeats over records of another endpoint" in err
+
+
+def test_a_file_that_cannot_be_written_is_one_line(run: Run, tmp_path: Path) -> None:
+    status, _, err = run([{"id": 1}], file=str(tmp_path / "no" / "such.json"))
+    assert status == 1
+    assert err.strip().endswith("such.json cannot be written: No such file or directory.")

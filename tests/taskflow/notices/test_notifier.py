@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from oauth_taskflow import OAuthNotifier, OAuthSession, oauth_task
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.taskflow.notices.delivery import list_channels
+from oauth_taskflow.taskflow.notices.notifier import find_connections
 from oauth_taskflow.testing import OAuthTestServer
 from tests.support.grants import kill_grants
 from tests.support.mail import MailServer
@@ -126,3 +128,19 @@ def test_channels_have_names_that_last_from_parse_to_parse(airflow_home: Any) ->
     long = [one.name for one in list_channels([hear, print], "d" * 250)]
     assert len(set(long)) == 3
     assert max(map(len, long)) <= 250
+
+
+@pytest.mark.parametrize(
+    ("task", "found"),
+    [
+        (SimpleNamespace(conn_id="crm"), ["crm"]),
+        (SimpleNamespace(conn_id="", http_conn_id="crm"), ["crm"]),
+        (SimpleNamespace(conn_id={"one": "b", "two": "a", "three": "a"}), ["a", "b"]),
+        (SimpleNamespace(conn_id=None), []),
+        (SimpleNamespace(), []),
+        (None, []),
+    ],
+)
+def test_the_connections_of_a_task_are_those_that_it_names(task: Any, found: list[str]) -> None:
+    assert find_connections({"task": task}) == found
+    assert find_connections({"ti": SimpleNamespace(task=task)}) == found
