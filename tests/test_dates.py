@@ -265,3 +265,11 @@ def test_a_form_that_cannot_be_read_has_a_flaw(form: str, message: str, hint: st
 )
 def test_a_form_that_can_be_read_has_none(form: str) -> None:
     assert find_form_flaw(form) is None
+
+
+@pytest.mark.parametrize("text", ["0001-01-01 +1400", "9999-12-31 -1400"])
+def test_an_instant_outside_the_calendar_is_unreadable(text: str) -> None:
+    with pytest.raises(UnreadableDate, match="beyond the years 1 to 9999"):
+        read_instant(
+            text.replace(" ", " 23:00 " if text[0] == "9" else " 00:00 "), "%Y-%m-%d %H:%M %z"
+        )

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from oauth_taskflow.contracts.last_run import LastRun
+from oauth_taskflow.engine.checks_stage import watermark_form
 from oauth_taskflow.engine.comparisons import compare_total
 from oauth_taskflow.engine.summary import EndpointSummary, add_up
 from oauth_taskflow.errors import InvalidRecord, OAuthTaskflowError
@@ -120,3 +121,18 @@ def test_totals_that_are_only_to_warn_do_not_fail() -> None:
     assert total.rows == 2
     (warning,) = total.warnings
     assert warning.startswith("checks.warn.min_rows: 2 records")
+
+
+@pytest.mark.parametrize(
+    ("written", "form"),
+    [
+        ("", "any"),
+        (", field_format: iso", "iso"),
+        (", field_format: [iso, '%d/%m/%Y']", ("iso", "%d/%m/%Y")),
+    ],
+)
+def test_the_checks_read_the_watermark_in_the_form_of_the_field(written: str, form: Any) -> None:
+    incremental = (
+        f"incremental: {{field: at, start: 2026-01-01{written}}}\nchecks: {{min_rows: 1}}\n"
+    )
+    assert watermark_form(read_endpoint(SPEC + incremental)) == form

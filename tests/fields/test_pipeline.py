@@ -231,3 +231,10 @@ def test_a_text_is_what_the_api_wrote(value: str, text: str) -> None:
 def test_a_value_that_a_template_made_is_cast_too() -> None:
     found = reshape({"id": 1}, {"n": 7}, set={"n": "{{ n }}"}, cast={"n": "text"})
     assert found == {"id": 1, "n": "7"}
+
+
+def test_a_template_that_gives_what_json_does_not_have_is_refused() -> None:
+    with pytest.raises(
+        InvalidRecord, match=r"fields\.set has the type object, which JSON does not have"
+    ):
+        reshape({"a": 1}, {"thing": object()}, set={"x": "{{ thing }}"})

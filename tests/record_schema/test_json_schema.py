@@ -101,3 +101,23 @@ def test_what_has_no_place_in_a_record_schema_is_refused_with_its_place(
     with pytest.raises(SpecError) as refused:
         schema_from_json(document)
     assert flaw in str(refused.value)
+
+
+@pytest.mark.parametrize("nullable", [False, True])
+def test_a_value_of_any_type_is_json(nullable: bool) -> None:
+    kinds = ["string", "number", "integer", "boolean", "array", "object"]
+    names = [name for name in kinds if name != "integer"] + ["null"] * nullable
+    document = {"type": "object", "properties": {"a": {"type": names}}, "required": ["a"]}
+    assert schema_from_json(document).fields["a"] == FieldType("json", nullable=nullable)
+
+
+def test_levels_beyond_those_of_a_schema_are_json() -> None:
+    inner: Any = {"type": "integer"}
+    for _ in range(40):
+        inner = {"type": "array", "items": inner}
+    kind = schema_from_json(
+        {"type": "object", "properties": {"a": inner}, "required": ["a"]}
+    ).fields["a"]
+    while kind.item is not None:
+        kind = kind.item
+    assert kind.kind == "json"

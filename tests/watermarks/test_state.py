@@ -17,6 +17,7 @@ from oauth_taskflow.watermarks.state import (
     Move,
     WatermarkState,
     advance,
+    compare,
     find_lowest,
     fingerprint,
     keep_some,
@@ -97,3 +98,9 @@ def test_a_partition_is_canonical() -> None:
     assert write_partition({}) == partition_key("") == ""
     assert len(partition_key(write_partition({"a": "x" * 9999}))) == 64
     assert partition_key(write_partition({"a": "\ud800"}))
+
+
+@pytest.mark.parametrize("unreadable", ["soon", "31.12.2026"])
+def test_a_stored_value_that_is_no_instant_is_not_compared(unreadable: str) -> None:
+    with pytest.raises(InvalidRecord, match=f"'{unreadable}' cannot be compared"):
+        compare("2026-01-01T00:00:00Z", unreadable)
