@@ -191,3 +191,32 @@ def test_without_keys_the_machine_signs(monkeypatch: pytest.MonkeyPatch, tmp_pat
     request = sign(suite_auth(keys=AwsKeys()), "GET", "/")
     assert "Credential=AKIDENVIRONMENT/" in request.headers["Authorization"]
     aws_sigv4._search_chain.cache_clear()
+
+
+def test_a_role_whose_credentials_cannot_be_refreshed_is_one_clear_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from botocore.exceptions import MetadataRetrievalError  # noqa: PLC0415 - an extra
+
+    auth = AwsSigV4Auth(SUITE, region="us-east-1", service="execute-api", conn_id="aws")
+
+    class Role:
+        def get_frozen_credentials(self) -> None:
+            raise MetadataRetrievalError(error_msg="s3cret")
+
+    monkeypatch.setattr(auth, "_credentials", Role())
+    request = requests.Request("GET", "https://a.example/").prepare()
+    with pytest.raises(ApiRequestFailed, match="AWS credentials could not be refreshed") as caught:
+        auth.apply(request)
+    assert caught.value.retryable
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("service", sorted(aws_sigv4._WITH_BODY_HASH))
+def test_services_that_ask_for_the_hash_of_the_body_get_it(service: str) -> None:
+    auth = AwsSigV4Auth(SUITE, region="us-east-1", service=service, conn_id="aws")
+    request = requests.Request("POST", "https://a.example/", data=b"x").prepare()
+    auth.apply(request)
+    digest = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
+    assert request.headers["X-Amz-Content-SHA256"] == digest
+    assert "x-amz-content-sha256" in request.headers["Authorization"]

@@ -10,7 +10,14 @@ from oauth_taskflow.errors import TokenEndpointUnavailable
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.tokens.grant_key import Fingerprints
 from oauth_taskflow.tokens.state import transitions
-from oauth_taskflow.tokens.state.record import GrantRecord, Journal, Lease
+from oauth_taskflow.tokens.state.answer_transitions import (
+    AnswerFailure,
+    FoundTokens,
+    store_reread,
+    store_unusable,
+)
+from oauth_taskflow.tokens.state.kept_answer import KeptAnswer
+from oauth_taskflow.tokens.state.record import GrantRecord, Journal, LastFailure, Lease
 from oauth_taskflow.tokens.state.rescued import RescuedAnswer
 
 MINE, THEIRS = Lease("me", 90.0, 3), Lease("they", 190.0, 4)
@@ -151,3 +158,28 @@ def test_the_end_of_a_token_is_set_once_and_for_that_token_alone() -> None:
     assert transitions.set_expiry("at", 80.0)(after) is None
     assert transitions.set_expiry("another", 70.0)(endless) is None
     assert transitions.set_expiry("at", 70.0)(replace(STORED, token=None)) is None
+
+
+UNUSABLE = AnswerFailure(LastFailure("InvalidTokenResponse", {}, "client"), lasting=True)
+
+
+def test_an_unusable_answer_of_an_earlier_consent_changes_nothing() -> None:
+    after = store_unusable(CAME, "mark-rt-2", UNUSABLE)(replace(STORED, consent_fence=4))
+    assert after is None
+
+
+def test_an_unusable_answer_of_another_lineage_leaves_an_alternate() -> None:
+    after = store_unusable(CAME, "mark-rt-2", UNUSABLE)(replace(STORED, lineage="other"))
+    assert after is not None
+    assert (after.refresh_token, after.alternates) == ("rt", ("rt-2",))
+
+
+def test_an_answer_is_read_again_by_the_owner_while_it_is_the_latest() -> None:
+    answer = KeptAnswer("e30=", "application/json", "", 1.0, 2.0)
+    found = FoundTokens(answer, Token("at-9", 0.0, 100.0), "rt-9", "mark-rt-9")
+    reread = store_reread(MINE, answer, found)
+    assert reread(STORED) is None
+    assert reread(replace(STORED, answer=answer, lease=THEIRS)) is None
+    after = reread(replace(STORED, answer=answer))
+    assert after is not None
+    assert after.refresh_token == "rt-9"
