@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from oauth_taskflow.api.pull.page import Page
-from oauth_taskflow.api.pull.totals import Warn
 from oauth_taskflow.destinations.transfer import Stage
 from oauth_taskflow.engine.stages import DedupeStage
 from oauth_taskflow.specs.model import Endpoint
@@ -29,40 +27,22 @@ def _is_cut(endpoint: Endpoint) -> bool:
     )
 
 
-class MovedRows:
-    """Warns when the numbered pages of one request sequence had fewer different keys than the API announced rows.
+def find_moved_rows(
+    endpoint: Endpoint, stages: Sequence[Stage], rows: int, lowest: int
+) -> str | None:
+    """Returns a warning when a sequence's numbered pages had fewer different keys than the API announced rows.
 
-    Only a ``primary_key`` among ``stages`` and an exact total show that. A sequence that began in an earlier attempt is not
-    judged.
+    ``rows`` is the number of rows of the sequence that has ended, and ``lowest`` its lowest total, -1 without one. Only a
+    ``primary_key``, which is one of ``stages``, and an exact total show that rows moved.
     """
-
-    def __init__(self, endpoint: Endpoint, stages: Sequence[Stage], warn: Warn) -> None:
-        self._warn = warn
-        is_judged = reads_numbered_pages(endpoint) and not _is_cut(endpoint)
-        self._stage = next((s for s in stages if is_judged and isinstance(s, DedupeStage)), None)
-        self._rows = self._repeats = 0
-        self._lowest: int | None = None
-
-    def begin_sequence(self) -> None:
-        """Begins another request sequence."""
-        self._rows, self._lowest = 0, None
-        self._repeats = 0 if self._stage is None else self._stage.repeats
-
-    def add_page(self, page: Page) -> None:
-        """Notes the rows of the next page, and the total that came with it."""
-        self._rows += page.count
-        if page.total is not None:
-            self._lowest = page.total if self._lowest is None else min(self._lowest, page.total)
-
-    def end_sequence(self) -> None:
-        """Judges the sequence, all of whose pages went through the stages."""
-        if self._stage is None or self._lowest is None:
-            return
-        different = self._rows - (self._stage.repeats - self._repeats)
-        # Fewer records than announced without repeats are a matter of the path of records.
-        if different < self._lowest <= self._rows:
-            self._warn(
-                f"The API announced {self._lowest:,} rows, and its pages held {different:,} different ones: rows changed their "
-                "place while pages were read, and others may be missing. Sort by something that does not change, or read by "
-                "keyset or cursor."
-            )
+    if not reads_numbered_pages(endpoint) or _is_cut(endpoint):
+        return None
+    repeats = sum(stage.repeats for stage in stages if isinstance(stage, DedupeStage))
+    # Fewer records than announced without repeats are a matter of the path of records.
+    if not rows - repeats < lowest <= rows:
+        return None
+    return (
+        f"The API announced {lowest:,} rows, and its pages held {rows - repeats:,} different primary keys: rows changed their "
+        "place while pages were read, and others may be missing. Sort by something that does not change, or read by keyset or "
+        "cursor. If several rows have one key, correct primary_key."
+    )

@@ -51,7 +51,8 @@ class PageFigures(Struct, frozen=True):
 
     ``full`` is the most rows of a full first page that none followed. ``has_followed``: some sequence had a second page.
     ``is_found`` and ``is_missed`` are explained at ``SinglePageWarning.add_sequence``. ``overlap`` is the number of the
-    first page that began with records of the page before; 0 without one.
+    first page with the last record of the page before; 0 without one. ``rows`` is the number of records of the current
+    sequence, ``lowest`` its lowest total, -1 without one.
     """
 
     sequences: int = 0
@@ -64,6 +65,8 @@ class PageFigures(Struct, frozen=True):
     is_found: bool = False
     is_missed: bool = False
     overlap: int = 0
+    rows: int = 0
+    lowest: int = -1
 
 
 class SinglePageWarning:
@@ -86,6 +89,8 @@ class SinglePageWarning:
             first_rows=0,
             is_found=False,
             is_missed=False,
+            rows=0,
+            lowest=-1,
         )
         self._last, self._deep = [], 0
 
@@ -97,6 +102,9 @@ class SinglePageWarning:
         """
         figures = self.figures
         overlap = self._find_overlap(page)
+        totals = [
+            total for total in (figures.lowest, page.total) if total is not None and total >= 0
+        ]
         self.figures = replace(
             figures,
             pages=figures.pages + 1,
@@ -104,6 +112,8 @@ class SinglePageWarning:
             is_found=figures.is_found or not page.is_doubtful,
             is_missed=figures.is_missed or page.is_doubtful,
             overlap=figures.overlap or overlap,
+            rows=figures.rows + page.count,
+            lowest=min(totals, default=-1),
         )
 
     def _find_overlap(self, page: Page) -> int:
@@ -176,7 +186,7 @@ class SinglePageWarning:
         if ends_by == "count":
             yield (
                 f"No second page was ever asked for, although a first page was full ({figures.full} rows): {marker} marked "
-                "it as the last one. If it counts the records of one page, correct paginate; records are missing from this output."
+                "it as the last one. If it counts the records of one page, records are missing from this output: correct paginate."
             )
         if ends_by == "pointer":
             yield (

@@ -28,7 +28,7 @@ from oauth_taskflow.engine.finished_sequences import Beginning, FinishedSequence
 from oauth_taskflow.engine.first_run import select_endpoint
 from oauth_taskflow.engine.for_each import MappedItem, count_contexts, template_contexts
 from oauth_taskflow.engine.hidden_values import hide_values
-from oauth_taskflow.engine.moved_rows import MovedRows
+from oauth_taskflow.engine.moved_rows import find_moved_rows
 from oauth_taskflow.engine.outputs import connect_output
 from oauth_taskflow.engine.page_warnings import SinglePageWarning, WarningList
 from oauth_taskflow.engine.position import Position
@@ -213,7 +213,6 @@ class _Reader:
         self._copier = FieldCopier(run.endpoint)
         self._single_page_warning = SinglePageWarning(run.endpoint)
         self._warnings = WarningList()
-        self._moved_rows = MovedRows(run.endpoint, stages, self._warnings)
         self._keeper = keeper
         if keeper is not None:
             keeper.attach(self._single_page_warning, self._warnings)
@@ -249,7 +248,6 @@ class _Reader:
     def _begin(self, sequence: _Sequence) -> None:
         begin_sequence(self._stages, sequence.parent, sequence.names)
         begin_window(self._stages, sequence.window)
-        self._moved_rows.begin_sequence()
         if self._keeper is None or self._keeper.begin_sequence(
             sequence.parent, sequence.begin.parents
         ):
@@ -338,12 +336,14 @@ class _Reader:
             if page.part is not None:
                 begin_window(self._stages, page.part)
             self._single_page_warning.add_page(page)
-            self._moved_rows.add_page(page)
             if keeper is not None:
                 keeper.note_mark(page.mark)
             yield replace(page, records=self._copier.add(page.records, copied)) if copied else page
         self._single_page_warning.end_sequence()
-        self._moved_rows.end_sequence()
+        figures = self._single_page_warning.figures
+        moved = find_moved_rows(self._run.endpoint, self._stages, figures.rows, figures.lowest)
+        if moved is not None:
+            self._warnings(moved)
         if keeper is not None:
             keeper.end_sequence()
 

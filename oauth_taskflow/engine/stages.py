@@ -84,7 +84,7 @@ class DedupeStage:
 
     @property
     def repeats(self) -> int:
-        """How often the key of a record had come before in the same request sequence."""
+        """How often the key of a record had come before in the current request sequence."""
         return self._keys.repeats
 
     def begin_sequence(self, parent: int, names: Mapping[str, Any]) -> None:  # noqa: ARG002 - one protocol

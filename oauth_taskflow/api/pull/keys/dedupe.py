@@ -45,7 +45,7 @@ class Deduplicator:
         self._parent = self._sequence = self._repeated = self._new = 0
         self.dropped = 0
         self.repeats = 0
-        """How often a record's key had come before in the same sequence, dropped or not, since this process began."""
+        """How often a record's key had come before in the current sequence, dropped or not."""
 
     @property
     def across_parents(self) -> bool:
@@ -54,11 +54,13 @@ class Deduplicator:
 
     def save(self) -> list[int]:
         """Returns the counts, without keys."""
-        return [self.dropped, self._parent, self._sequence, self._repeated, self._new]
+        counts = [self.dropped, self._parent, self._sequence, self._repeated, self._new]
+        return [*counts, self.repeats]
 
     def restore(self, counts: Sequence[int]) -> None:
         """Takes saved counts; ``replay`` brings the keys back."""
-        self.dropped, self._parent, self._sequence, self._repeated, self._new = counts
+        self.dropped, self._parent, self._sequence, self._repeated, self._new = counts[:5]
+        self.repeats = sum(counts[5:])  # absent in what an older release saved
 
     def replay(self, records: Sequence[Any], place: Replay) -> None:
         """Remembers the keys of records that were kept in an earlier attempt, in their order."""
@@ -81,7 +83,7 @@ class Deduplicator:
                 self._versions.clear()
         self._parent = parent
         self._sequence += 1
-        self._repeated = 0
+        self._repeated = self.repeats = 0
 
     def drop_seen(self, records: Sequence[Any], *, index: int = 0, where: str = "") -> list[Any]:
         """Returns the records of page ``index`` whose keys did not come before.
