@@ -1,0 +1,54 @@
+"""One API server under Airflow's FAB auth manager for all tests here: a user of each of its roles, and one that only reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from oauth_taskflow.testing import OAuthTestServer
+from tests.browser.conftest import chromium
+from tests.browser.server import ApiServer, Deployment
+
+__all__ = ["chromium"]
+
+ROLES = ("Admin", "Op", "User", "Viewer", "Public", "Reader")
+ADD_USERS = """\
+import sys
+from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
+with get_application_builder() as builder:
+    manager = builder.sm
+    reader = manager.add_role("Reader")
+    manager.add_permission_to_role(reader, manager.create_permission("can_read", "Connections"))
+    for given in sys.argv[1:]:
+        role, password = given.split("=", 1)
+        name = role.lower()
+        assert manager.add_user(name, name, name, f"{name}@example.com", manager.find_role(role), password)
+"""
+MANAGER = "airflow.providers.fab.auth_manager"
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[OAuthTestServer]:
+    """The authorization server and API."""
+    with OAuthTestServer(rotate=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def airflow(
+    tmp_path_factory: pytest.TempPathFactory, server: OAuthTestServer
+) -> Iterator[ApiServer]:
+    """An API server with a user of each role, and a connection that asks a person."""
+    deployment = Deployment(tmp_path_factory.mktemp("fab"))
+    deployment.environment |= {
+        "AIRFLOW__CORE__AUTH_MANAGER": f"{MANAGER}.fab_auth_manager.FabAuthManager",
+        "AIRFLOW__DATABASE__EXTERNAL_DB_MANAGERS": f"{MANAGER}.models.db.FABDBManager",
+    }
+    words = {role: f"a password of {role}" for role in ROLES}
+    deployment.passwords = {role.lower(): word for role, word in words.items()}
+    deployment.command("db", "migrate")
+    deployment.run(ADD_USERS, *(f"{role}={word}" for role, word in words.items()))
+    with ApiServer(deployment) as airflow:
+        airflow.add_connection("crm", server.connection_to_authorize())
+        yield airflow
