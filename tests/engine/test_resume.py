@@ -24,9 +24,6 @@ from oauth_taskflow.engine.filter_stage import FilterStage
 from oauth_taskflow.engine.resume import (
     PullSuspended,
     ResumeOptions,
-    StartOver,
-    starting_over,
-    suspend,
 )
 from oauth_taskflow.errors import ApiError, ApiRequestFailed, DestinationError, InvalidRecord
 from oauth_taskflow.fields.options import Fields
@@ -400,18 +397,3 @@ def test_an_attempt_that_another_overtook_leaves_nothing_behind(tmp_path: Path) 
     with pytest.raises(DestinationError, match="Another attempt of the same run committed"):
         pull(tmp_path, overtake, endpoint, ["ann"])
     assert list_files(tmp_path) == ["_manifest.json", "part-00000.jsonl"]
-
-
-def test_only_errors_of_the_pull_suspend_it() -> None:
-    assert suspend(ValueError("a defect"), 5.0) is None
-    waiting = suspend(ApiError("The API is busy", where="at /x"), 5.0)
-    assert waiting is not None
-    assert (waiting.retry_after, waiting.where) == (5.0, "at /x")
-
-
-@pytest.mark.parametrize("error", [ValueError("s"), TypeError("s"), ApiError("s")])
-def test_a_stage_that_cannot_go_on_makes_the_pull_start_over(error: Exception) -> None:
-    with pytest.raises(StartOver), starting_over():
-        raise error
-    with pytest.raises(KeyError), starting_over():
-        raise KeyError("a defect")
