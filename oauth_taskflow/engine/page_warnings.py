@@ -8,7 +8,7 @@ overlap give records twice, and the API does not say so.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -77,7 +77,7 @@ class SinglePageWarning:
         self.figures = PageFigures()
         # A primary key drops repeats.
         self._may_repeat = reads_numbered_pages(endpoint) and not endpoint.primary_key
-        self._last: list[Any] = []
+        self._before: Sequence[Any] = ()
         self._deep = 0
 
     def begin_sequence(self) -> None:
@@ -92,7 +92,7 @@ class SinglePageWarning:
             rows=0,
             lowest=-1,
         )
-        self._last, self._deep = [], 0
+        self._before, self._deep = (), 0
 
     def add_page(self, page: Page) -> None:
         """Notes the next page of the current sequence.
@@ -120,24 +120,29 @@ class SinglePageWarning:
         """Returns the page's number when it has the last record of the page before, which was there once; else 0.
 
         Raises:
-            PaginationLoop: it is one of several pages in a row with more than half of the page before.
+            PaginationLoop: it is one of several pages in a row that begin with more than half of the page before.
         """
         if not self._may_repeat:
             return 0
-        records = page.records
+        records, before = page.records, self._before
         # At a cap, another request of the same window begins with page 0.
-        again = [last for last in self._last if page.index > 0 and last in records]
-        self._last = [last for last in records[-1:] if records.count(last) == 1 < len(records)]
-        is_deep = any(2 * (records.index(last) + 1) > len(records) for last in again)
+        is_next = page.index > 0 and len(before) > 1
+        self._before = records
+        if not is_next or before.count(before[-1]) > 1 or before[-1] not in records:
+            self._deep = 0
+            return 0
+        again = records.index(before[-1]) + 1
+        # All of them: one record may come in many pages by right, such as the last hour of a day without events.
+        is_deep = 2 * again > len(records) and list(records[:again]) == list(before[-again:])
         self._deep = self._deep + 1 if is_deep else 0
         if self._deep == REPEATED_PAGES:
             raise PaginationLoop(
-                f"Each of {REPEATED_PAGES} pages in a row held more than half of the page before, the last of them page "
+                f"Each of {REPEATED_PAGES} pages in a row began with more than half of the page before, the last of them page "
                 f"{page.index + 1}",
                 where=f"at {page.url}",
                 hint="Correct paginate: type page steps by 1 and type offset by rows; param, start, size and unit belong to it.",
             )
-        return page.index + 1 if again else 0
+        return page.index + 1
 
     def end_sequence(self) -> None:
         """Notes that the current sequence has ended."""

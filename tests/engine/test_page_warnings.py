@@ -165,9 +165,16 @@ def test_pages_without_an_overlap_or_whose_repeats_are_harmless_give_none(
 
 def test_numbered_pages_that_step_by_one_row_fail() -> None:
     pages = [ROWS[first : first + 4] for first in range(5)]
-    message = "Each of 3 pages in a row held more than half of the page before, the last of them page 4 at http://127"
+    message = "Each of 3 pages in a row began with more than half of the page before, the last of them page 4 at http://127"
     with pytest.raises(PaginationLoop, match=message) as caught:
         find_overlap(PageNumberPaginator(size=4), *pages)
     assert not caught.value.retryable
     assert find_overlap(PageNumberPaginator(size=4), *pages, primary_key="id") == ""
     assert find_overlap(PageNumberPaginator(size=4), *pages[:3]) == OVERLAP
+
+
+def test_pages_that_end_with_one_record_are_not_taken_for_pages_that_step_by_one_row() -> None:
+    pages = [
+        [{"hour": hour, "events": day if hour < 3 else 0} for hour in range(4)] for day in range(9)
+    ]
+    assert find_overlap(PageNumberPaginator(size=4), *pages) == OVERLAP
