@@ -39,6 +39,7 @@ _STOPPING = ((signal.SIGINT, 2.0), (signal.SIGTERM, 4.0), (signal.SIGKILL, 0.0))
 # A machine that is busy with tasks may leave the API server without an answer for minutes.
 _BUSY_SECONDS = 120.0
 _USER = "admin"
+_DATABASE = "AIRFLOW__DATABASE__"
 _PASSWORDS_FILE = "passwords.json"
 # Airflow has no option for the address of its log servers: they would listen on all.
 _LOCAL_SETTINGS = '''"""Airflow's log servers listen on this machine only."""
@@ -99,11 +100,12 @@ class AirflowDeployment:
         self._token: str | None = None
         self.password = secrets.token_urlsafe(12)
         self.environment = {
-            **os.environ,
+            # A shell of another Airflow may have its database twice: also for asynchronous sessions.
+            **{name: v for name, v in os.environ.items() if not name.startswith(_DATABASE)},
             # standalone starts its components by the name "airflow".
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
             **_settings(home, dags, self.port, parallelism),
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database or _sqlite_in(home),
+            f"{_DATABASE}SQL_ALCHEMY_CONN": database or _sqlite_in(home),
             **(environment or {}),
         }
 

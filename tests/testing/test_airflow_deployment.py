@@ -38,6 +38,17 @@ def test_all_task_instances_of_a_run_are_listed(tmp_path: Path) -> None:
     assert [task["map_index"] for task in listed] == [*range(250)]
 
 
+def test_the_database_of_another_airflow_in_the_shell_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SQL_ALCHEMY_CONN", "SQL_ALCHEMY_CONN_ASYNC", "SQL_ALCHEMY_SCHEMA"):
+        monkeypatch.setenv(f"AIRFLOW__DATABASE__{name}", "another")
+    environment = AirflowDeployment(tmp_path / "home", tmp_path / "dags").environment
+    found = {name: v for name, v in environment.items() if name.startswith("AIRFLOW__DATABASE__")}
+    (database,) = found.values()
+    assert str(tmp_path / "home") in database
+
+
 def test_an_airflow_that_ends_at_once_is_reported_at_once(tmp_path: Path) -> None:
     deployment = stand_in(tmp_path, "print('no such option'); raise SystemExit(3)")
     message = f"Airflow ended with exit status 3 before it was healthy; see {deployment.log}"
