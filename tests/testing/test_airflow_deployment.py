@@ -6,6 +6,7 @@ import re
 import socket
 import sys
 import threading
+import urllib.error
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -13,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from oauth_taskflow.testing.airflow_deployment import AirflowDeployment, DeploymentFailed
+from tests.api.scripted import Asked, Reply, scripted
 
 
 def stand_in(tmp_path: Path, program: str) -> AirflowDeployment:
@@ -91,3 +93,28 @@ def hang_up_at_first(listener: socket.socket) -> None:
             connection.recv(65536)
             if body:
                 connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + body)
+
+
+def answer_rest(asked: Asked) -> Any:
+    """A REST API with a run that never ends, and a DAG that may not be triggered."""
+    if asked.path == "/auth/token":
+        return {"access_token": "t"}
+    if asked.path == "/api/v2/importErrors":
+        return {"import_errors": ["no module named crm"]}
+    if asked.path.endswith("/dagRuns/run"):
+        return {"state": "running"}
+    return Reply({"detail": "no"}, 409 if asked.method == "PATCH" else 404)
+
+
+def test_what_never_comes_or_is_refused_is_reported(tmp_path: Path) -> None:
+    with scripted(answer_rest) as api:
+        deployment = AirflowDeployment(tmp_path, tmp_path, port=urlsplit(api.url).port)
+        with pytest.raises(
+            DeploymentFailed, match=r"Run run of crm is running after 0 s; see .*log"
+        ):
+            deployment.wait("crm", "run", timeout=0.0)
+        with pytest.raises(DeploymentFailed, match=r"is not there: .*no module named crm"):
+            deployment.wait_for_dag("crm", timeout=0.0)
+        with pytest.raises(urllib.error.HTTPError, match=r"Conflict: .*no") as refused:
+            deployment.trigger("crm")
+        assert refused.value.code == 409
