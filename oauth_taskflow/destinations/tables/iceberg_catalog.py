@@ -12,6 +12,9 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from pyiceberg.catalog import Catalog, load_catalog
+from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.table import CommitTableResponse, Table
+from pyiceberg.table.update import AddSnapshotUpdate, TableRequirement, TableUpdate
 
 from oauth_taskflow.destinations.base import StoreAccess
 from oauth_taskflow.destinations.tables.store_options import read_store_options
@@ -62,7 +65,34 @@ def open_catalog(
             where=f"at {warehouse or 'the destination'}",
             hint="Name its connection: catalog_conn_id; a folder as warehouse holds its own catalog.",
         )
-    return _retry_while_made(lambda: load_catalog(_NAME, **properties))
+    return _confirm_conflicts(_retry_while_made(lambda: load_catalog(_NAME, **properties)))
+
+
+def _confirm_conflicts(catalog: Catalog) -> Catalog:
+    """Lets a commit count that is in the table although it was answered with a conflict.
+
+    A proxy that repeats the request after a lost answer makes a conflict of a commit with itself. After a conflict the
+    library removes its manifests and this package its files, which would destroy the table. Where the table cannot be asked,
+    its error is raised instead, and nothing is removed.
+    """
+    send = catalog.commit_table
+
+    def commit_table(
+        table: Table, requirements: tuple[TableRequirement, ...], updates: tuple[TableUpdate, ...]
+    ) -> CommitTableResponse:
+        try:
+            return send(table, requirements, updates)
+        except CommitFailedException:
+            found = catalog.load_table(table.name())
+            added = [one.snapshot for one in updates if isinstance(one, AddSnapshotUpdate)]
+            if not added or any(found.snapshot_by_id(one.snapshot_id) is None for one in added):
+                raise
+            return CommitTableResponse(
+                metadata=found.metadata, metadata_location=found.metadata_location
+            )
+
+    catalog.commit_table = commit_table  # of this catalog alone
+    return catalog
 
 
 def create_namespace(catalog: Catalog, name: str) -> None:

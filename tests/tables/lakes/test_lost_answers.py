@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from oauth_taskflow.destinations.base import EndpointFacts
 from oauth_taskflow.errors import DestinationError
-from tests.tables.kinds import Kind, put, read_rows
+from tests.tables.kinds import KINDS, Kind, connect, put, read_rows
 
 Patch = Callable[..., None]
 
@@ -81,3 +82,49 @@ def test_a_commit_that_was_overtaken_is_tried_again(
     patch_commit(before=overtaken("another transaction"))
     put(kind, tmp_path, [{"id": 1}])
     assert read_rows(kind, tmp_path, "_run_id", "id") == [("r0", 0), ("r1", 1)]
+
+
+@pytest.fixture
+def repeat_commits(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From its call on, each commit to a catalog of Iceberg is sent twice, as by a proxy that lost the first answer."""
+    pytest.importorskip("pyiceberg")
+    from pyiceberg.catalog.sql import SqlCatalog  # noqa: PLC0415 - an extra
+
+    real = SqlCatalog.commit_table
+
+    def commit_twice(*args: Any) -> Any:
+        real(*args)
+        return real(*args)
+
+    return lambda: monkeypatch.setattr(SqlCatalog, "commit_table", commit_twice)
+
+
+@pytest.mark.parametrize("mode", ["replace_run", "merge"])
+def test_a_commit_that_a_proxy_sends_twice_is_in_the_table_once(
+    tmp_path: Path, repeat_commits: Callable[[], None], mode: str
+) -> None:
+    iceberg = next(kind for kind in KINDS if kind.name == "iceberg")
+    facts = EndpointFacts(primary_key=("id",))
+    rows = [{"id": number, "v": "old"} for number in range(3)]
+    put(iceberg, tmp_path, rows, "r0", mode=mode, facts=facts)
+    repeat_commits()
+    changed = [{"id": 1, "v": "new"}, {"id": 3, "v": "new"}]
+    for _ in range(2):  # the second replaces rows, and rewrites files with rows of other runs
+        put(iceberg, tmp_path, changed, "r1", mode=mode, facts=facts)
+    kept = (
+        [("old", 0), ("old", 1), ("old", 2)] if mode == "replace_run" else [("old", 0), ("old", 2)]
+    )
+    assert read_rows(iceberg, tmp_path, "v", "id") == [("new", 1), ("new", 3), *kept]
+
+
+def test_rows_that_a_proxy_lets_remove_twice_take_no_others_with_them(
+    tmp_path: Path, repeat_commits: Callable[[], None]
+) -> None:
+    iceberg = next(kind for kind in KINDS if kind.name == "iceberg")
+    first, _ = (
+        put(iceberg, tmp_path, [{"id": number}], "r1", map_index=number).manifest
+        for number in range(2)
+    )
+    repeat_commits()
+    assert connect(iceberg, tmp_path, "r1").remove_stale({0: first}) == 1
+    assert read_rows(iceberg, tmp_path, "id") == [(0,)]
