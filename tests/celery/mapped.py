@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,12 @@ from oauth_taskflow.testing import OAuthTestServer, dataset
 from oauth_taskflow.testing.airflow_deployment import AirflowDeployment, free_port
 from oauth_taskflow.testing.request_log import LoggedRequest
 from tests.celery.parts import (
+    freeze_machine,
     isolate_environment,
     kill_machine,
     redis,
     running,
+    thaw_machine,
     use_celery,
     wait_until_ready,
     worker,
@@ -84,19 +86,33 @@ class Cluster:
 
         def find() -> str | None:
             tasks = self.airflow.task_instances("countries", run_id)
-            last = max((asked.time for asked in token_requests(self.server)), default=0.0)
             states = {task["state"] for task in tasks}
-            busy = [task["hostname"] for task in tasks if task["state"] == "running"]
-            is_quiet = 0.8 < time.time() - last < 2.0
             # A task that is queued may be on its way to the machine, and would wait until Airflow takes it for lost.
+            is_quiet = 0.8 < self._seconds_since_request(time.time()) < 2.0
             can_kill = is_quiet and "queued" not in states and "success" in states
-            return (
-                next((host for host in busy if host in self.machines), None) if can_kill else None
-            )
+            busy = _list_busy(tasks) if can_kill else []
+            return next((host for host in busy if host in self.machines), None)
 
-        host = wait_for(find, "no task runs on a machine")
-        kill_machine(self.machines[host])
-        return host
+        while True:
+            host = wait_for(find, "no task runs on a machine")
+            frozen = freeze_machine(self.machines[host])
+            is_quiet = self._seconds_since_request(time.time()) > 0.8
+            # On a busy machine the task may have ended since it was listed. From here on it cannot.
+            tasks = self.airflow.task_instances("countries", run_id)
+            if is_quiet and host in _list_busy(tasks):
+                kill_machine(self.machines[host])
+                return host
+            thaw_machine(frozen)
+
+    def _seconds_since_request(self, moment: float) -> float:
+        """How long before ``moment`` the last token request came."""
+        times = (asked.time for asked in token_requests(self.server))
+        return moment - max((each for each in times if each <= moment), default=0.0)
+
+
+def _list_busy(tasks: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The hosts with a running task."""
+    return [task["hostname"] for task in tasks if task["state"] == "running"]
 
 
 def wait_for(find: Callable[[], str | None], complaint: str) -> str:

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
@@ -120,11 +120,29 @@ def kill_machine(process_id: int) -> None:
 
     Tasks have process groups of their own, so the signal goes to each process.
     """
-    worker_process = psutil.Process(process_id)
-    worker_process.suspend()  # so that it starts nothing meanwhile
-    for process in [*worker_process.children(recursive=True), worker_process]:
+    for process in freeze_machine(process_id):
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
+
+
+def freeze_machine(process_id: int) -> list[psutil.Process]:
+    """Stop the worker of that process id and all that it started where they are; those processes, itself last."""
+    worker_process = psutil.Process(process_id)
+    worker_process.suspend()  # so that it starts nothing meanwhile
+    found: dict[int, psutil.Process] = {}
+    while new := [p for p in worker_process.children(recursive=True) if p.pid not in found]:
+        for process in new:
+            found[process.pid] = process
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.suspend()
+    return [*found.values(), worker_process]
+
+
+def thaw_machine(processes: Iterable[psutil.Process]) -> None:
+    """Let the processes of ``freeze_machine`` go on."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.resume()
 
 
 def wait_until_ready(log: Path) -> None:
