@@ -49,8 +49,12 @@ def connection(**fields: Any) -> Any:
 def test_a_connection_has_the_properties_of_a_shared_catalog(
     monkeypatch: pytest.MonkeyPatch, given: Any, properties: dict[str, str]
 ) -> None:
-    monkeypatch.setattr(iceberg_catalog, "load_catalog", lambda _, **found: found)
-    found: Any = open_catalog("", "lake", None, StoreAccess(open_local, lambda _: given))
+    def load(_: str, **found: str) -> SimpleNamespace:
+        return SimpleNamespace(properties=found, commit_table=None)
+
+    monkeypatch.setattr(iceberg_catalog, "load_catalog", load)
+    opened = open_catalog("", "lake", None, StoreAccess(open_local, lambda _: given))
+    found = dict(opened.properties)
     found.pop("py-io-impl")
     assert found == properties
 
