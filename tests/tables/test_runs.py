@@ -136,6 +136,9 @@ def test_merge_updates_by_key_and_never_with_an_older_record(kind: Kind, tmp_pat
 
 
 def test_a_catalog_that_cannot_be_read_is_an_error_with_place_and_reason(tmp_path: Path) -> None:
+    pytest.importorskip(
+        "pyiceberg", reason="lakes are tested in .venv-services (scripts/test-services)"
+    )
     iceberg = next(kind for kind in KINDS if kind.name == "iceberg")
     (tmp_path / "lake").mkdir()
     (tmp_path / "lake" / "catalog.db").write_bytes(b"no database " * 999)
