@@ -112,14 +112,9 @@ class FolderWriter:
         """
         stream = self._rejected.stream if rejected and parts else self._stream
         for part in parts:
-            if part.is_open or self._attempt.can_pause:  # a store keeps what it was given
-                with closing(open_file(part.name)) as file:
-                    if part.is_open:
-                        is_whole = stream.copy(part, read_chunks(file, part.bytes))
-                    else:
-                        is_whole = has_digest(file, part)
-                if not is_whole:
-                    return False
+            may_differ = part.is_open or self._attempt.can_pause  # a store keeps what it was given
+            if may_differ and not _take_whole(part, open_file, stream):
+                return False
             if not part.is_open:
                 stream.adopt(part)
         self._replaced += [part.name for part in parts]
@@ -153,6 +148,14 @@ class FolderWriter:
         self._stream.drop()
         self._rejected.drop()
         self._attempt.discard()
+
+
+def _take_whole(part: KeptPart, open_file: Callable[[str], IO[bytes]], stream: PartStream) -> bool:
+    """Returns whether a kept part is as it was; an open one is copied to ``stream``."""
+    with closing(open_file(part.name)) as file:
+        if part.is_open:
+            return stream.copy(part, read_chunks(file, part.bytes))
+        return has_digest(file, part)
 
 
 def commit_parts(

@@ -50,7 +50,7 @@ class PageFigures(Struct, frozen=True):
     """The facts that the sequences of a run have shown, and ``pages`` to ``is_missed`` of the current one.
 
     ``full`` is the most rows of a full first page that none followed. ``has_followed``: some sequence had a second page.
-    ``is_found`` and ``is_missed`` are explained at ``SinglePageWarning.add_sequence``. ``overlap`` is the number of the
+    ``is_found`` and ``is_missed`` are explained at ``PageWarnings.add_sequence``. ``overlap`` is the number of the
     first page with the last record of the page before; 0 without one. ``rows`` is the number of records of the current
     sequence, ``lowest`` its lowest total, -1 without one.
     """
@@ -69,7 +69,7 @@ class PageFigures(Struct, frozen=True):
     lowest: int = -1
 
 
-class SinglePageWarning:
+class PageWarnings:
     """Warns when paging may have stopped after page one by mistake, when pages overlap, or had no records path."""
 
     def __init__(self, endpoint: Endpoint) -> None:

@@ -30,7 +30,7 @@ from oauth_taskflow.engine.for_each import MappedItem, count_contexts, template_
 from oauth_taskflow.engine.hidden_values import hide_values
 from oauth_taskflow.engine.moved_rows import find_moved_rows
 from oauth_taskflow.engine.outputs import connect_output
-from oauth_taskflow.engine.page_warnings import SinglePageWarning, WarningList
+from oauth_taskflow.engine.page_warnings import PageWarnings, WarningList
 from oauth_taskflow.engine.position import Position
 from oauth_taskflow.engine.positions import Positions, open_positions
 from oauth_taskflow.engine.request_places import endpoint_places, sequences_at_once
@@ -211,20 +211,20 @@ class _Reader:
         self._stages = stages
         self._on_sequence = on_sequence
         self._copier = FieldCopier(run.endpoint)
-        self._single_page_warning = SinglePageWarning(run.endpoint)
+        self._page_warnings = PageWarnings(run.endpoint)
         self._warnings = WarningList()
         self._keeper = keeper
         if keeper is not None:
-            keeper.attach(self._single_page_warning, self._warnings)
+            keeper.attach(self._page_warnings, self._warnings)
 
     @property
     def sequences(self) -> int:
         """The number of request sequences that were begun."""
-        return self._single_page_warning.figures.sequences
+        return self._page_warnings.figures.sequences
 
     def warnings(self) -> list[str]:
         """Returns the warnings about the pages, for people."""
-        return [*self._single_page_warning.warnings(), *self._warnings.texts()]
+        return [*self._page_warnings.warnings(), *self._warnings.texts()]
 
     def pages(self) -> Iterator[Page]:
         """Yields every page in the order of parents, windows and pages, however many sequences are read at once."""
@@ -251,7 +251,7 @@ class _Reader:
         if self._keeper is None or self._keeper.begin_sequence(
             sequence.parent, sequence.begin.parents
         ):
-            self._single_page_warning.begin_sequence()
+            self._page_warnings.begin_sequence()
         if sequence.lane is not None:
             sequence.lane.may_guess = True
         if self._on_sequence is not None:
@@ -330,17 +330,17 @@ class _Reader:
     def _watch(self, pages: Iterable[Page], sequence: _Sequence) -> Iterator[Page]:
         keeper, copied = self._keeper, sequence.copied
         for page in pages:
-            if page.index == 0 and self._single_page_warning.figures.pages:
+            if page.index == 0 and self._page_warnings.figures.pages:
                 # At a cap: another request of the same window.
                 begin_sequence(self._stages, sequence.parent, sequence.names)
             if page.part is not None:
                 begin_window(self._stages, page.part)
-            self._single_page_warning.add_page(page)
+            self._page_warnings.add_page(page)
             if keeper is not None:
                 keeper.note_mark(page.mark)
             yield replace(page, records=self._copier.add(page.records, copied)) if copied else page
-        self._single_page_warning.end_sequence()
-        figures = self._single_page_warning.figures
+        self._page_warnings.end_sequence()
+        figures = self._page_warnings.figures
         moved = find_moved_rows(self._run.endpoint, self._stages, figures.rows, figures.lowest)
         if moved is not None:
             self._warnings(moved)

@@ -31,7 +31,7 @@ from oauth_taskflow.destinations.transfer import (
     Stage,
 )
 from oauth_taskflow.engine.hidden_values import shows_hidden_value
-from oauth_taskflow.engine.page_warnings import SinglePageWarning, WarningList
+from oauth_taskflow.engine.page_warnings import PageWarnings, WarningList
 from oauth_taskflow.engine.progress import (
     STATE_VERSION,
     Boundary,
@@ -79,7 +79,7 @@ class RunKeeper:
         self._keeps_pages = _has_plain_pages(endpoint)
         self._depth = depth
         self._stages = cast("Sequence[ResumableStage]", stages)
-        self._figures = SinglePageWarning(endpoint)
+        self._figures = PageWarnings(endpoint)
         self._warnings = WarningList()
         self._restore: Callable[[], None] = _do_nothing
         self._began = options.clock.monotonic()
@@ -123,7 +123,7 @@ class RunKeeper:
         """The state from which the first sequence goes on; None when it begins with its first page."""
         return self._page
 
-    def attach(self, figures: SinglePageWarning, warnings: WarningList) -> None:
+    def attach(self, figures: PageWarnings, warnings: WarningList) -> None:
         """Names the parts of the reader whose state is kept too."""
         self._figures, self._warnings = figures, warnings
 

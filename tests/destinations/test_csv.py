@@ -44,22 +44,32 @@ ATTACKS = [
 ]
 
 
+class Parts:
+    """A writer of CSV, the parts that it has ended, and the one that it writes."""
+
+    def __init__(self, declared: RecordSchema | None = None) -> None:
+        self.done: list[tuple[int, bytes]] = []
+        self._sink = io.BytesIO()
+        self.writer: Any = FORMATS["csv"].open_writer(self._sink, self._begin_next, declared)
+
+    def _begin_next(self, rows: int) -> ByteSink:
+        self.done.append((rows, self.last))
+        self._sink = io.BytesIO()
+        return self._sink
+
+    @property
+    def last(self) -> bytes:
+        return self._sink.getvalue()
+
+
 def write(pages: list[list[Any]], declared: RecordSchema | None = None) -> list[tuple[int, bytes]]:
     """Returns the number of records and the content of each part."""
-    done: list[tuple[int, bytes]] = []
-    sinks = [io.BytesIO()]
-
-    def next_part(rows: int) -> ByteSink:
-        done.append((rows, sinks[-1].getvalue()))
-        sinks.append(io.BytesIO())
-        return sinks[-1]
-
-    writer = FORMATS["csv"].open_writer(sinks[-1], next_part, declared)
+    parts = Parts(declared)
     for page in pages:
-        writer.write(page)
-    writer.close()
+        parts.writer.write(page)
+    parts.writer.close()
     total = sum(len(page) for page in pages)
-    return [*done, (total - sum(rows for rows, _ in done), sinks[-1].getvalue())]
+    return [*parts.done, (total - sum(rows for rows, _ in parts.done), parts.last)]
 
 
 def test_cells_hold_what_the_api_wrote() -> None:
@@ -197,22 +207,14 @@ def test_a_line_of_a_single_column_is_never_empty() -> None:
 
 
 def test_a_part_that_ends_takes_what_is_held_and_the_next_has_the_same_columns() -> None:
-    done: list[tuple[int, bytes]] = []
-    sinks = [io.BytesIO()]
-
-    def next_part(rows: int) -> ByteSink:
-        done.append((rows, sinks[-1].getvalue()))
-        sinks.append(io.BytesIO())
-        return sinks[-1]
-
-    writer: Any = FORMATS["csv"].open_writer(sinks[-1], next_part, None)
-    writer.end_part()  # nothing yet: no part
-    writer.write([{"a": 1, "b": 2}])
-    writer.end_part()
-    writer.write([{"b": 3}])
-    writer.close()
-    assert done == [(1, b"a,b\r\n1,2\r\n")]
-    assert sinks[-1].getvalue() == b"a,b\r\n,3\r\n"
+    parts = Parts()
+    parts.writer.end_part()  # nothing yet: no part
+    parts.writer.write([{"a": 1, "b": 2}])
+    parts.writer.end_part()
+    parts.writer.write([{"b": 3}])
+    parts.writer.close()
+    assert parts.done == [(1, b"a,b\r\n1,2\r\n")]
+    assert parts.last == b"a,b\r\n,3\r\n"
 
 
 def test_a_file_that_others_changed_is_not_read_as_records(tmp_path: Path) -> None:

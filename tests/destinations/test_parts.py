@@ -14,6 +14,7 @@ import pytest
 from upath import UPath
 
 from oauth_taskflow.api.pull.page import Page
+from oauth_taskflow.destinations.base import Progress
 from oauth_taskflow.destinations.files import FolderDestination
 from oauth_taskflow.destinations.formats import FORMATS
 from oauth_taskflow.destinations.formats.base import ByteSink, FileFormat, NextPart
@@ -170,8 +171,8 @@ def test_an_attempt_goes_on_after_any_number_of_kept_parts(
     assert list_ours(tmp_path) == ["_manifest.json", *output.files]
 
 
-def test_a_kept_part_that_changed_makes_the_next_attempt_start_over(tmp_path: Path) -> None:
-    destination = FolderDestination(tmp_path, target_part_size=1)
+def keep_two(destination: FolderDestination) -> Progress:
+    """What an attempt kept that was cut off after two records."""
     cut = destination.open(RUN)
     cut.write([{"a": 1}])
     cut.write([{"a": 2}])
@@ -179,6 +180,12 @@ def test_a_kept_part_that_changed_makes_the_next_attempt_start_over(tmp_path: Pa
     cut.suspend()
     progress = destination.find_progress(RUN)
     assert progress is not None
+    return progress
+
+
+def test_a_kept_part_that_changed_makes_the_next_attempt_start_over(tmp_path: Path) -> None:
+    destination = FolderDestination(tmp_path, target_part_size=1)
+    progress = keep_two(destination)
     kept = tmp_path / kept_names(tmp_path)[0]
     kept.write_bytes(kept.read_bytes().replace(b"1", b"7"))
     assert destination.resume(RUN, progress, 2) is None
@@ -191,13 +198,7 @@ def test_a_kept_part_that_another_attempt_removed_meanwhile_makes_the_next_one_s
     tmp_path: Path, part_size: int, rows: int
 ) -> None:
     destination = FolderDestination(tmp_path, target_part_size=part_size)
-    cut = destination.open(RUN)
-    cut.write([{"a": 1}])
-    cut.write([{"a": 2}])
-    cut.keep(b"state")
-    cut.suspend()
-    progress = destination.find_progress(RUN)
-    assert progress is not None
+    progress = keep_two(destination)
     (tmp_path / kept_names(tmp_path)[0]).unlink()
     assert destination.resume(RUN, progress, rows) is None
     following = destination.open(RUN)

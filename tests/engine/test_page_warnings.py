@@ -15,7 +15,7 @@ from oauth_taskflow.api.options import (
     TotalRows,
 )
 from oauth_taskflow.api.pull.page import Page
-from oauth_taskflow.engine.page_warnings import SinglePageWarning, WarningList
+from oauth_taskflow.engine.page_warnings import PageWarnings, WarningList
 from oauth_taskflow.errors import PaginationLoop
 from oauth_taskflow.specs.model import Endpoint, Request
 
@@ -23,9 +23,7 @@ CURSOR = CursorPaginator(next="paging.after", param="after")
 
 
 def find_warning(paginate: Paginate | None, *ended: tuple[int, int], **params: Any) -> str | None:
-    firsts = SinglePageWarning(
-        Endpoint(paginate=paginate, request=Request(path="/x", params=params))
-    )
+    firsts = PageWarnings(Endpoint(paginate=paginate, request=Request(path="/x", params=params)))
     for pages, first_rows in ended:
         firsts.add_sequence(pages, first_rows)
     return next(firsts.warnings(), None)
@@ -104,7 +102,7 @@ def test_a_count_that_ends_after_a_full_first_page_gives_a_warning(
 
 
 def test_pages_without_the_records_path_give_a_warning() -> None:
-    firsts = SinglePageWarning(Endpoint(records="itmes"))
+    firsts = PageWarnings(Endpoint(records="itmes"))
     firsts.add_sequence(1, 0, found=False, missed=True)
     (warning,) = firsts.warnings()
     assert warning.startswith("No answer had records at 'itmes', and were taken for empty pages.")
@@ -123,7 +121,7 @@ def test_each_warning_is_kept_once_and_their_number_is_bounded() -> None:
 
 def find_overlap(paginate: Paginate, *pages: list[Any], primary_key: str | None = None) -> str:
     endpoint = Endpoint(request=Request(path="/x"), paginate=paginate, primary_key=primary_key)
-    warning = SinglePageWarning(endpoint)
+    warning = PageWarnings(endpoint)
     warning.begin_sequence()
     for number, records in enumerate(pages):
         warning.add_page(Page(records, 9, "http://127.0.0.1/x", number))

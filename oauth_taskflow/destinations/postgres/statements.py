@@ -39,19 +39,23 @@ def select_record(settings: TableSettings, stage: str) -> Selection:
 
 def select_columns(columns: Sequence[Column], stage: str) -> Selection:
     """Returns a value for each column, for layout ``columns``."""
-    plain = ", ".join(
-        f"{quote_name(one.field)} {read_type(one.type)}" for one in columns if _is_plain(one)
-    )
-    sources = [f"{stage} AS s", *([f"jsonb_to_record({_STAGED}) AS x({plain})"] if plain else [])]
+    plain = [one for one in columns if _is_plain(one)]
+    sources = [f"{stage} AS s"]
+    if plain:
+        expanded = ", ".join(f"{quote_name(one.field)} {read_type(one.type)}" for one in plain)
+        sources.append(f"jsonb_to_record({_STAGED}) AS x({expanded})")
     for number, one in enumerate(columns):
         if not _is_plain(one):
             single = f"jsonb_build_object('v', {_STAGED} -> {quote_text(one.field)})"
             sources.append(f"jsonb_to_record({single}) AS x{number}(v {read_type(one.type)})")
-    values = [
-        fit_value(f"x.{quote_name(one.field)}" if _is_plain(one) else f"x{number}.v", one.type)
-        for number, one in enumerate(columns)
-    ]
+    values = [_read_staged(one, number) for number, one in enumerate(columns)]
     return Selection([quote_name(one.name) for one in columns], values, ", ".join(sources))
+
+
+def _read_staged(column: Column, number: int) -> str:
+    """The value of column ``number`` in the source of ``select_columns``."""
+    place = f"x.{quote_name(column.field)}" if _is_plain(column) else f"x{number}.v"
+    return fit_value(place, column.type)
 
 
 def _is_plain(column: Column) -> bool:
@@ -81,11 +85,7 @@ def build_key_terms(
 
 def build_staged_terms(keys: Sequence[Sequence[str]], columns: Sequence[Column]) -> list[str]:
     """Returns an expression for each part of the key in the staging table; ``columns`` are those of layout ``columns``."""
-    values = {
-        one.field: fit_value(f"x.{quote_name(one.field)}", one.type)
-        for one in columns
-        if _is_plain(one)
-    }
+    values = {one.field: _read_staged(one, n) for n, one in enumerate(columns) if _is_plain(one)}
     return [values[key[0]] if len(key) == 1 and key[0] in values else _dig(key) for key in keys]
 
 

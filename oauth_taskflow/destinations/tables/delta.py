@@ -261,7 +261,7 @@ class DeltaLakeTable:
     def _read_exact(
         self, table: DeltaTable, schema: pa.Schema, batches: Iterator[pa.RecordBatch]
     ) -> pa.RecordBatchReader:
-        exact = refuse_rounding(batches, _schema_of(table), self.uri)
+        exact = refuse_rounding(batches, schema, _schema_of(table), self.uri)
         return pa.RecordBatchReader.from_batches(schema, exact)
 
     def _predicate(self, place: RowsPlace) -> str:

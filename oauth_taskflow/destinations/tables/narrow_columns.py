@@ -10,22 +10,22 @@ from oauth_taskflow.errors import DestinationError
 
 
 def refuse_rounding(
-    batches: Iterator[pa.RecordBatch], table: pa.Schema, uri: str
+    batches: Iterator[pa.RecordBatch], schema: pa.Schema, table: pa.Schema, uri: str
 ) -> Iterator[pa.RecordBatch]:
-    """Yields ``batches`` for a table with the schema ``table``.
+    """Yields ``batches`` of ``schema`` for a table with the schema ``table``.
 
     Raises:
         DestinationError: a column of the table would round a number.
     """
+    there = {field.name: field.type for field in table}
+    narrow = {one.name: _narrow(one.type, there.get(one.name, one.type)) for one in schema}
+    rounding = {one.name: narrow[one.name] for one in schema if narrow[one.name] != one.type}
     for batch in batches:
-        for field, values in zip(batch.schema, batch.columns, strict=True):
-            position = table.get_field_index(field.name)
-            if position < 0:
-                continue
-            narrow = _narrow(field.type, table.field(position).type)
-            if narrow != field.type and not values.cast(narrow).cast(field.type).equals(values):
+        for name, kind in rounding.items():
+            values = batch.column(name)
+            if not values.cast(kind).cast(values.type).equals(values):
                 raise DestinationError(
-                    f"Column {field.name!r} of the table has numbers of 32 bits and would round a value; nothing was written",
+                    f"Column {name!r} of the table has numbers of 32 bits and would round a value; nothing was written",
                     where=f"at {uri}",
                     hint="Make it a column of double, or round the field yourself (fields: cast).",
                 )

@@ -54,8 +54,8 @@ class Deduplicator:
 
     def save(self) -> list[int]:
         """Returns the counts, without keys."""
-        counts = [self.dropped, self._parent, self._sequence, self._repeated, self._new]
-        return [*counts, self.repeats]
+        place = (self._parent, self._sequence)
+        return [self.dropped, *place, self._repeated, self._new, self.repeats]
 
     def restore(self, counts: Sequence[int]) -> None:
         """Takes saved counts; ``replay`` brings the keys back."""
