@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from http.client import HTTPResponse
-from typing import Any
+from ssl import SSLError
+from typing import Any, cast
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -40,6 +41,12 @@ class _TimedReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> Any:
+        try:
+            return self._read(buffer)
+        except SSLError as error:  # after the handshake it says nothing about a certificate
+            raise ConnectionAbortedError(errno.ECONNABORTED, str(error)) from error
+
+    def _read(self, buffer: Any) -> Any:
         left, usual = self._deadline.seconds_left(), self._sock.gettimeout()
         if left is None or (usual is not None and usual < left):
             return self._raw.readinto(buffer)
@@ -168,19 +175,18 @@ class BoundedAdapter(HTTPAdapter):
         deadline = Deadline(get_limits(request).seconds)
         try:
             with _apply_deadline(deadline):
-                response = super().send(request, *args, **kwargs)
+                return super().send(request, *args, **kwargs)
         except requests.RequestException:
             if deadline.is_over:
                 raise too_slow_error(request, get_limits(request)) from None
             raise
-        if isinstance(response, ApiResponse):
-            response.deadline = deadline
-        return response
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
-        """An ``ApiResponse`` with the limits of ``req``."""
-        response = super().build_response(req, resp)
-        response.__class__ = ApiResponse
+        """An ``ApiResponse`` with the limits of ``req`` and the deadline of the request that is being sent."""
+        built = super().build_response(req, resp)
+        built.__class__ = ApiResponse
+        response = cast("ApiResponse", built)
+        response.deadline = _deadline.get()
         return response
 
 

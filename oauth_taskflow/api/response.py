@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import requests
-from requests.exceptions import ChunkedEncodingError, ContentDecodingError, SSLError
+from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 from requests.utils import stream_decode_response_unicode
-from urllib3.exceptions import ProtocolError, ReadTimeoutError
-from urllib3.exceptions import SSLError as BaseSSLError
+from urllib3.exceptions import ProtocolError, ReadTimeoutError, SSLError
 
 from oauth_taskflow.api.decoders.json_outline import check_depth
 from oauth_taskflow.api.errors import RetryVerdict, json_error, status_error
@@ -138,10 +137,8 @@ class ApiResponse(requests.Response):
             yield from self.raw.stream(size, decode_content=False)
         except ProtocolError as error:
             raise ChunkedEncodingError(error) from error
-        except ReadTimeoutError as error:
+        except (ReadTimeoutError, SSLError) as error:  # the certificate was accepted long before
             raise requests.ConnectionError(error) from error
-        except BaseSSLError as error:
-            raise SSLError(error) from error
 
     def _enforce_limits(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         left = self.limits.bytes

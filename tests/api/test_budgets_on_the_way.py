@@ -6,6 +6,7 @@ import asyncio
 import select
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,10 +15,12 @@ from typing import Any
 
 import pytest
 
+from oauth_taskflow.api import adapter
 from oauth_taskflow.api.aio.session import AsyncOAuthSession
+from oauth_taskflow.api.response_limits import Deadline
 from oauth_taskflow.api.session import OAuthSession
 from tests.api.scripted import Sources
-from tests.oauth.raw_server import self_signed
+from tests.oauth.raw_server import raw_server, read_request, self_signed
 
 Log = list[str]
 
@@ -159,3 +162,69 @@ def test_each_request_is_confirmed_once_right_before_it_is_written(
         for at, event in enumerate(log)
         if event == "written"
     )
+
+
+class SlowGate(LoggedGate):
+    """A gate whose right has passed when the request is due, so that the next one is waited for."""
+
+    def __init__(self, log: Log, wait: Callable[[], object]) -> None:
+        super().__init__(log)
+        self._wait = wait
+
+    def confirm(self) -> float:
+        self._log.append("confirmed")
+        if self._log.count("confirmed") != 2:
+            return 0.0
+        self._wait()
+        return 9.0
+
+
+def test_a_connection_that_the_server_closed_meanwhile_is_opened_again() -> None:
+    # A POST is not sent twice, so that nothing else would mend it.
+    log: Log = []
+    received: list[bytes] = []
+    may_close, closed = threading.Event(), threading.Event()
+
+    def serve(connection: socket.socket) -> None:
+        received.append(read_request(connection))
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        if len(received) == 1:
+            may_close.wait()
+            connection.shutdown(socket.SHUT_RDWR)
+            closed.set()
+
+    def wait() -> None:
+        may_close.set()
+        closed.wait()
+
+    gate = SlowGate(log, wait)
+    with (
+        raw_server(serve) as place,
+        OAuthSession(f"http://{place}", Sources(), budgets=gate) as session,
+    ):
+        for path in ("/a", "/b"):
+            assert session.post(path, data=b"x").json() == {}
+    assert [line.split()[1] for line in received] == [b"/a", b"/b"]
+    assert log == ["confirmed", "written", "confirmed", "confirmed", "written"]
+
+
+def test_waiting_for_the_right_does_not_count_as_waiting_for_the_answer() -> None:
+    log: Log = []
+    waited: list[Deadline] = []
+
+    def wait() -> None:
+        deadline = adapter._deadline.get()
+        assert deadline is not None
+        deadline._end = (
+            time.monotonic() - 1
+        )  # as if the wait had been longer than an answer may take
+        waited.append(deadline)
+
+    gate = SlowGate(log, wait)
+    with (
+        serving(log) as port,
+        OAuthSession(f"http://127.0.0.1:{port}", Sources(), budgets=gate) as session,
+    ):
+        for path in ("/a", "/b"):
+            assert session.get(path).json() == {}
+    assert [deadline.is_over for deadline in waited] == [False]

@@ -34,13 +34,17 @@ for name, body in coded.items():
         assert b"".join(made) == plain, name
         assert max(map(len, made)) <= 2 * content_coding.PIECE, name
     assert b"".join(content_coding.decode_pieces([body, b"garbage"], name)) == plain, name
-    for cut in (1, len(body) // 2, len(body) - 1):
+    assert list(content_coding.decode_pieces([], name)) == [], name
+    for broken in (b"!", body[:9], body[: len(body) // 2], body[:-1], body[:50] + body[90:]):
         try:
-            list(content_coding.decode_pieces([body[:cut]], name))
+            list(content_coding.decode_pieces([broken], name))
         except content_coding.BadCoding as error:
             assert error.may_pass
         else:
-            raise AssertionError(name, cut)
+            raise AssertionError(name, len(broken))
+frames = zstd.compress(b"one ") + zstd.compress(b"two")
+for pieces in ([frames], [frames[at : at + 1] for at in range(len(frames))]):
+    assert b"".join(content_coding.decode_pieces(pieces, "zstd")) == b"one two"
 
 def written(library):
     raw = io.BytesIO()

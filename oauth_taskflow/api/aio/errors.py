@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from ssl import SSLError
 from typing import Any
 
 import anyio
@@ -165,16 +166,24 @@ class AsyncApiResponse(httpx.Response):
         """Yields the body without its codings, in pieces of bounded size."""
         try:
             decoder = Decoder(self.headers.get("Content-Encoding", ""))
-            async for raw in super().aiter_raw():
+            async for raw in self._read_raw():
                 for piece in decoder.feed(raw):
                     yield piece
             decoder.finish()
         except BadCoding as error:
             raise httpx.DecodingError(str(error), request=self.request) from error
 
+    async def _read_raw(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
+        """Yields the body as it arrives. ``httpx`` lets an error of TLS through after the handshake."""
+        try:
+            async for raw in super().aiter_raw(chunk_size):
+                yield raw
+        except SSLError as error:
+            raise httpx.ReadError(str(error), request=self.request) from error
+
     async def aiter_raw(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
         """As in ``httpx``; raises the errors of ``aiter_bytes``."""
-        async for piece in self._translate_errors(super().aiter_raw(chunk_size)):
+        async for piece in self._translate_errors(self._read_raw(chunk_size)):
             yield piece
 
     async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from ssl import SSLError
 from typing import Any, cast
 
 import anyio
@@ -34,6 +35,8 @@ async def send_once(
         raise slow_error(request, limits) from None
     except httpx.InvalidURL:  # ``httpx`` parses a redirect's target even if it does not follow
         raise unreadable_redirect_error(request) from None
+    except SSLError as error:  # after the handshake, which ``httpx`` translates
+        raise httpx.ReadError(str(error), request=request) from error
     sent.__class__ = AsyncApiResponse
     response = cast("AsyncApiResponse", sent)
     response.limits = limits
