@@ -58,12 +58,16 @@ def _write_code(utc: datetime, code: str) -> str:
 def find_precision(style: str) -> str | None:
     """Returns the shortest duration that changes how an instant is written, from ``PT0.000001S`` to ``P1Y``.
 
-    None when no duration does. It is found by writing instants, because platforms differ in their strftime patterns.
+    None when no duration does, or where ``strftime`` refuses the pattern, as on Windows. It is found by writing instants,
+    because platforms differ in their patterns.
     """
-    sample = format_instant(_SAMPLE, style)
-    return next(
-        (t for t, ahead in _TICKS if format_instant(_SAMPLE + ahead, style) != sample), None
-    )
+    try:
+        sample = format_instant(_SAMPLE, style)
+        return next(
+            (t for t, ahead in _TICKS if format_instant(_SAMPLE + ahead, style) != sample), None
+        )
+    except ValueError:
+        return None
 
 
 @lru_cache(maxsize=256)

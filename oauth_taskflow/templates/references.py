@@ -78,15 +78,11 @@ def template_texts(value: Any, path: Place) -> Iterator[tuple[Place, str]]:
             yield from template_texts(child, (*path, index))
 
 
-def braced_texts(value: Any, path: Place) -> Iterator[tuple[Place, str]]:
+def braced_texts(value: dict[Any, Any] | list[Any], path: Place) -> Iterator[tuple[Place, str]]:
     """Every text inside ``value`` that has a brace, with its path below ``path``: what may be a template, or was meant as one."""
-    children: Iterable[tuple[Any, Any]] = ()
-    if isinstance(value, dict):
-        children = value.items()
-    elif isinstance(value, list):
-        children = enumerate(value)
-    elif isinstance(value, str) and ("{" in value or "}" in value):
-        yield path, value
+    children: Iterable[tuple[Any, Any]] = (
+        value.items() if isinstance(value, dict) else enumerate(value)
+    )
     for key, child in children:
         if isinstance(child, str):  # most children are: no call for those without a brace
             if "{" in child or "}" in child:

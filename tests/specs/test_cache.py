@@ -318,6 +318,19 @@ def test_a_spec_of_another_shape_in_the_cache_is_checked_again(
     assert len(parsed) == 2
 
 
+def test_an_installation_that_changes_meanwhile_still_has_a_fingerprint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "gone.py").symlink_to(tmp_path / "nowhere")
+    monkeypatch.setattr(cache_module, "__file__", str(tmp_path / "specs/cache.py"))
+    monkeypatch.setattr(cache_module, "_LIBRARIES", ("a-library-without-metadata",))
+    before, _ = cache_module._fingerprint_of("a day"), (tmp_path / "nowhere").write_text("")
+    cache_module._fingerprint_of.cache_clear()
+    assert cache_module._fingerprint_of("a day") != before
+    cache_module._fingerprint_of.cache_clear()
+
+
 def test_a_cache_that_cannot_be_written_changes_nothing(
     root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

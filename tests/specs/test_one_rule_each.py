@@ -47,7 +47,47 @@ def test_a_form_of_times_that_is_none_is_reported_once(more: str) -> None:
     assert find_problems(more, WINDOW) == ["bad-time-format: there is no code %Q"]
 
 
-@pytest.mark.parametrize("where", ["a ==", "a ? b"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        "incremental: {start: -P100Y, step: P100Y, field: at}",
+        "incremental: {start: 2020-01-01, lookback: P100Y, field: at}",
+    ],
+)
+def test_a_start_date_outside_of_the_calendar_is_reported_once(more: str) -> None:
+    text = (SPEC % {"more": more, "request": WINDOW, "top": ""}).replace("@daily", "P1D")
+    problems = check_text(text.replace("start_date: 2026", "start_date: 0050"), "d.yaml").problems
+    assert [problem.rule for problem in problems] == ["bad-date"]
+
+
+@pytest.mark.parametrize(
+    ("more", "rules"),
+    [
+        ("incremental: {field: t, field_format: isoo, unit: PT1S}", ["bad-time-format"]),
+        ("incremental: {field: t, field_format: iso, unit: PT1S}", ["field-format-lost"]),
+    ],
+)
+def test_a_form_that_is_none_is_not_compared_with_what_fields_writes(
+    more: str, rules: list[str]
+) -> None:
+    text = (
+        SPEC % {"more": more, "request": WINDOW, "top": ""}
+    ) + "    fields: {cast: {t: integer}}\n"
+    assert [problem.rule for problem in check_text(text, "d.yaml").problems] == rules
+
+
+@pytest.mark.parametrize(
+    ("more", "rules"),
+    [
+        ("fields: {move: {a: b..c, d: e}, set: {e: 1}}", ["bad-field-path", "field-clash"]),
+        ("fields: {set: {b..c: 1, e: 1}}", ["bad-field-path"]),
+    ],
+)
+def test_a_path_that_cannot_be_read_clashes_with_nothing(more: str, rules: list[str]) -> None:
+    assert [problem.partition(":")[0] for problem in find_problems(more)] == rules
+
+
+@pytest.mark.parametrize("where", ["a ==", "a ? b", "a == 'b"])
 def test_a_query_that_cannot_be_read_is_reported_once(where: str) -> None:
     (problem,) = find_problems(f'where: "{where}"')
     assert problem.startswith("bad-jmespath: not a JMESPath")
@@ -86,7 +126,8 @@ def test_a_quarantine_of_the_defaults_is_for_the_endpoints_that_reject() -> None
 
 
 @pytest.mark.parametrize(
-    ("text", "is_credential"), [("YTpi", True), ("YWI", False), ("a", False), ("%%%", False)]
+    ("text", "is_credential"),
+    [("YTpi", True), ("YWI", False), ("a", False), ("%%%", False), ("abcde", False)],
 )
 def test_user_and_password_in_base64_are_a_credential(text: str, is_credential: bool) -> None:
     assert is_basic_credential(text) is is_credential
@@ -120,6 +161,70 @@ def test_a_check_that_fails_hides_no_other_file(
 
 def test_a_file_that_cannot_be_read_hides_no_dag_of_another(tmp_path: Path) -> None:
     (tmp_path / "a-big.yaml").write_text("dag_id: d\n" + "#" * (2 << 20))
-    (tmp_path / "d.yaml").write_text(SPEC % {"more": "", "request": "{path: /a}", "top": ""})
+    (tmp_path / "z.yaml").write_text(SPEC % {"more": "", "request": "{path: /a}", "top": ""})
     (found,), problems = find_spec(tmp_path, "d")
     assert (found.source.dag_id, problems) == ("d", [])
+
+
+SHARED = """\
+version: 1
+dag_id: d
+connection: c
+schedule: "@daily"
+start_date: 2026-01-01
+defaults: {destination: {path: "/d/{{ endpoint }}"}}
+"""
+SINCE = 'params: {s: "{{ window.start }}"}'
+BESIDE = {
+    "params that are broken may have any name": (
+        """params: 5
+endpoints: {a: {request: {path: "/{{ params.x }}"}}}""",
+        ["wrong-type: expected a mapping, got a number"],
+    ),
+    "children of a broken endpoint, and theirs": (
+        """endpoints:
+  a: 5
+  b: {for_each: {x: {endpoint: a}}, request: {path: "/{{ x.id }}"}, fields: {drop: [id]}}
+  c: {for_each: {y: {endpoint: b}}, request: {path: "/{{ y.id }}"}}""",
+        ["wrong-type: expected a mapping, got a number"],
+    ),
+    "windows are read several at once": (
+        f"""endpoints:
+  a: {{concurrency: 8, request: {{path: /a, {SINCE}}}, incremental: {{step: P1D, keep: window, field: t}}}}""",
+        ["incremental-one-bound: step cuts windows, but window.end is never sent"],
+    ),
+    "pages of the author's class may be read several at once": (
+        "endpoints: {a: {concurrency: 8, request: {path: /a}, paginate: {type: custom, path: my.Pages}}}",
+        [],
+    ),
+    "another header than the paginator's": (
+        """endpoints:
+  a:
+    request: {path: /a, headers: {X-Other: "1", x-page: "1"}}
+    paginate: {type: page, param: X-Page, send_in: header}""",
+        ["paginator-contradiction: the paginator sets the header 'x-page', too"],
+    ),
+    "a contract that leaves out the change time": (
+        f"""endpoints:
+  a:
+    request: {{path: /a, {SINCE}}}
+    incremental: {{field: changed}}
+    contract: {{columns: freeze, schema: {{fields: {{id: integer}}}}}}""",
+        ["contract-discards-key: the schema of the contract has no field 'changed'"],
+    ),
+    "paths that are not plain are not compared": (
+        """endpoints:
+  a: {request: {path: /a}, primary_key: ["a[0]", b], fields: {drop: [b]}}
+  b: {request: {path: "/{{ x.id }}"}, for_each: {x: {endpoint: a, copy: {n: "b[0]", m: b}}}}""",
+        [
+            "field-lost: fields.drop leaves out 'b'",
+            "field-lost: fields.drop leaves out 'b' in endpoint 'a'",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "problems"), BESIDE.values(), ids=BESIDE)
+def test_nothing_is_reported_beside_the_one_mistake(text: str, problems: list[str]) -> None:
+    found = check_text(f"{SHARED}{text}\n", "d.yaml").problems
+    assert [f"{one.rule}: {one.message}" for one in found] == problems

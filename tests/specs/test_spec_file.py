@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from oauth_taskflow.specs.check import check_file, check_paths
-from oauth_taskflow.specs.spec_file import MAX_BYTES
+from oauth_taskflow.specs.dag_files import find_skipped_files
+from oauth_taskflow.specs.spec_file import MAX_BYTES, read_spec
 from tests.support.file_modes import without_overrides
 
 
@@ -65,6 +66,20 @@ def test_a_file_bigger_than_any_spec_is_not_read(tmp_path: Path) -> None:
 
 def test_a_file_name_with_a_null_byte_is_a_problem() -> None:
     assert message("a\0.yaml") == "cannot be read: embedded null byte"
+
+
+def test_a_file_that_is_longer_than_its_size_is_read_to_its_end() -> None:
+    whole = Path("/proc/self/mountinfo")
+    assert whole.stat().st_size == 0
+    assert read_spec(str(whole)) == whole.read_bytes()
+
+
+def test_a_closed_dag_file_hides_no_other_that_airflow_skips(tmp_path: Path) -> None:
+    (tmp_path / "a.py").touch(mode=0)
+    (tmp_path / "b.py").write_text("load_specs(__file__)\n")
+    with without_overrides():
+        (found,) = find_skipped_files([tmp_path])
+    assert found.path == str(tmp_path / "b.py")
 
 
 def test_a_closed_file_is_a_problem(tmp_path: Path) -> None:

@@ -188,3 +188,8 @@ def test_seconds_by_a_pattern_do_not_depend_on_the_zone_of_the_machine(
     monkeypatch.undo()
     time.tzset()
     assert find_precision("%s") == "PT1S"
+
+
+def test_a_pattern_that_strftime_refuses_shows_no_time() -> None:
+    # Any that it does not know on Windows, and half a character everywhere.
+    assert find_precision("%Y\ud800") is None

@@ -110,15 +110,15 @@ def bad_date_form(view: EndpointView) -> Findings:
     """
     for path, value in (view.endpoint.fields or Fields()).dates.items():
         where: YamlPath = (*_FIELDS, "dates", path)
-        forms = value
+        forms = value.form if isinstance(value, DateOptions) else value
         if isinstance(value, DateOptions):
             if zone_of(value.zone) is None:
                 hint = "Write one of IANA's names, such as Europe/Berlin."
                 yield Finding((*where, "zone"), f"there is no zone {value.zone!r}", hint)
-            where, forms = (*where, "form"), value.form
+            where = (*where, "form")
         if isinstance(forms, str):
             yield from _check_form(where, forms)
-        elif isinstance(forms, list):
+        else:
             if not forms:
                 yield Finding(where, "the list of forms is empty", "Name a form, such as any.")
             for index, form in enumerate(forms):

@@ -130,10 +130,7 @@ def unit_vs_format(view: EndpointView) -> Findings:
 
 def _precision(style: str) -> float | None:
     """Return the finest part of time that ``style`` shows, in seconds; None when it shows no time or is not a pattern."""
-    try:
-        finest = find_precision(style)
-    except ValueError:
-        return None
+    finest = find_precision(style)
     return None if finest is None else duration_length(finest)
 
 

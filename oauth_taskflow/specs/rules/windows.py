@@ -105,7 +105,7 @@ def inclusive_unit(view: EndpointView) -> Findings:
         return  # what the API includes beyond the window is left out here
     raw = view.raw.get("incremental")
     written = isinstance(raw, dict) and raw.get("unit") is not None
-    fine = _precision(options)
+    fine = find_precision(options.format)
     if written or fine is None or fine not in _FINE - {"PT1M"}:
         return
     hint = (
@@ -176,15 +176,8 @@ def name_needs_interval(view: EndpointView) -> Findings:
             yield Finding(path, message, hint)
 
 
-def _precision(options: Incremental) -> str | None:
-    try:
-        return find_precision(options.format)
-    except ValueError:  # the rule bad-time-format says so
-        return None
-
-
 def _sample_windows(options: Incremental, source: DagSpec) -> Iterator[Window]:
-    fine = _precision(options)
+    fine = find_precision(options.format)
     if fine is None or (
         fine in _FINE and varies_with_date(options.format) and options.step is None
     ):
