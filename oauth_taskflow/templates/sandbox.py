@@ -11,7 +11,6 @@ from functools import wraps
 from typing import Any
 
 from jinja2 import nodes, pass_context
-from jinja2.compiler import CodeGenerator
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -25,15 +24,6 @@ _MAX_WIDTH = 10_000
 # Filters and methods whose result is as long as an argument says.
 _WIDTH_FILTERS = ("center", "indent", "batch", "slice", "tojson", "wordwrap")
 _WIDTH_METHODS = frozenset({"center", "ljust", "rjust", "zfill", "expandtabs", "to_bytes"})
-
-
-class _Unfolded(CodeGenerator):
-    """Compiles without computing."""
-
-    def _output_child_to_const(self, node: nodes.Expr, frame: Any, finalize: Any) -> str:
-        if isinstance(node, nodes.TemplateData):
-            return super()._output_child_to_const(node, frame, finalize)
-        raise nodes.Impossible
 
 
 def _send_through_counters(tree: nodes.Template) -> None:
@@ -51,7 +41,6 @@ def _apply_filter(node: nodes.Node, name: str) -> nodes.Filter:
 class Sandbox(ImmutableSandboxedEnvironment):
     """Jinja's sandbox, in which ``contact.items`` is the record's field ``items`` before it is Python's method."""
 
-    code_generator_class = _Unfolded
     intercepted_binops = frozenset({"*", "**", "%", "+"})
 
     def __init__(self, finalize: Callable[[Any], Any], **options: Any) -> None:
@@ -61,6 +50,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             _count(context, len(final) if isinstance(final, str) else 1)
             return final
 
+        # Compiles without computing: not optimized, and with a context that is there at run time only.
         super().__init__(optimized=False, finalize=finalize_and_count, **options)
         for name in _WIDTH_FILTERS:
             self.filters[name] = _limit_widths(self.filters[name])

@@ -28,6 +28,7 @@ GREEDY = [
     "{{ range(99999) | join('a' * 99999) }}",
     "{{ ('a' * 99999).join(range(99999) | list) }}",
     "{{ [1] | tojson(indent=10 ** 9) }}",
+    "{{ ''.join(['a' * 999999, 'b' * 999999]) }}",
     "{{ 'a\\nb' | indent(10 ** 9) }}",
     "{{ [1] | batch(10 ** 9, 0) | list }}",
     "{{ [1] | slice(10 ** 9) | list }}",
@@ -70,6 +71,12 @@ def test_a_whole_expression_that_makes_too_much_fails_too() -> None:
         ("{{ '7'.zfill(3) }}", "007"),
         ("{{ 'a-b' | replace('-', '_') }}", "a_b"),
         ("{{ range(3) | list }}", [0, 1, 2]),
+        ("{{ 1 + 2 }}", 3),
+        ("{{ 'a' + 'b' }}", "ab"),
+        ("{{ '-'.join(['a', 'b']) }}", "a-b"),
+        ("{{ ''.join({'a': 1}) }}", "a"),
+        ("{{ 'a' | center(3) }}", " a "),
+        ("{{ [1, 2] | tojson(indent=0) | length }}", 8),
     ],
 )
 def test_ordinary_expressions_give_what_jinja_gives(template: str, value: object) -> None:
