@@ -184,6 +184,7 @@ def pages_read(times: list[Any], size: int, *, since: int = 1000, form: str = "e
     older = OlderPages(options, Window(*bounds, "", ""))
     pages = [times[at : at + size] for at in range(0, len(times), size)]
     for number, page in enumerate(pages, 1):
+        assert not older.is_last([])  # a page without records ends nothing
         if older.is_last([{"t": time} for time in page]):
             return number
     return len(pages)

@@ -241,6 +241,15 @@ def test_a_session_has_no_window_to_narrow_and_says_so() -> None:
     bare = RowCap(rows=10, then="from_last_record")
     with pytest.raises(SpecError, match="from_last_record needs field and param"):
         read(Offline(CappedTable([])), OffsetPaginator(size=5, cap=bare))
+    with pytest.raises(SpecError, match="a page of 8 rows leaves no room"):
+        read(Offline(CappedTable([])), OffsetPaginator(size=8, cap=CAP))
+
+
+def test_rows_without_a_record_say_nothing_of_the_next_ones() -> None:
+    api, page = Offline(CappedTable(list(range(25)))), OffsetPaginator(size=5, cap=CAP)
+    none = Records(path="items[?at > `99`]")
+    with pytest.raises(PaginationLimit, match="none of them is a record from whose 'at'"):
+        list(pull_past_cap(api, first_page, paginate=page, records=none, decode=True))
 
 
 @pytest.mark.parametrize(

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
 
-from oauth_taskflow.errors import InvalidGrant
+from oauth_taskflow.errors import InvalidGrant, OAuthTaskflowError
 from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import GrantOptions, RefreshToken
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.tokens.manager import TokenManager
+from oauth_taskflow.tokens.refresh import dpop_change
 from oauth_taskflow.tokens.sql.store import SqlTokenStore
-from oauth_taskflow.tokens.state.record import GrantState
+from oauth_taskflow.tokens.state.record import GrantRecord, GrantState, Lease
 
 KEYS = [Fernet.generate_key()]
 ASKED = "airports.read airports.write"
@@ -29,9 +30,11 @@ def server() -> Iterator[OAuthTestServer]:
         yield running
 
 
-def worker(server: OAuthTestServer, folder: Path, dpop: str) -> TokenManager:
+def worker(
+    server: OAuthTestServer, folder: Path, dpop: str, keys: Sequence[bytes] = KEYS
+) -> TokenManager:
     """A worker whose connection asks for two scopes and says ``dpop``; nothing is in memory."""
-    store = SqlTokenStore(f"sqlite:///{folder}/tokens.db", KEYS)
+    store = SqlTokenStore(f"sqlite:///{folder}/tokens.db", keys)
     client = Client(server.client_id, server.client_secret)
     endpoint = TokenEndpoint(server.token_url, client, conn_id="crm", dpop=dpop)
     server.dpop.required = bool(dpop)
@@ -103,3 +106,42 @@ def test_a_refusal_with_proof_does_not_blame_dpop(server: OAuthTestServer, tmp_p
     with pytest.raises(InvalidGrant) as raised:
         proving.renew(held.access_token)
     assert "dpop" not in str(raised.value)
+
+
+def test_a_move_waits_for_the_worker_that_refreshes_the_former_grant(
+    server: OAuthTestServer, tmp_path: Path
+) -> None:
+    former = worker(server, tmp_path, "")
+    log_in(server, former)
+    store, key = former.stored._context.store, former.stored._context.grant_key
+    held = store.acquire(key, owner="elsewhere", ttl=0.4, waits=False)
+    assert held is not None
+    moved = worker(server, tmp_path, "ES256").token()
+    assert held.lease.until is not None
+    assert moved.obtained_at >= held.lease.until - 0.1
+    assert former.stored.read().refresh_token is None
+    assert server.counters.reuse_detected == 0
+
+
+def test_a_former_grant_that_no_key_opens_is_left_where_it_is(
+    server: OAuthTestServer, tmp_path: Path
+) -> None:
+    former = worker(server, tmp_path, "")
+    log_in(server, former)
+    with pytest.raises(OAuthTaskflowError) as caught:
+        worker(server, tmp_path, "ES256", [Fernet.generate_key()]).token()
+    assert server.counters.token_requests == 1  # the login's own
+    assert "refresh token" in str(caught.value)
+    assert former.stored.read().refresh_token is not None
+
+
+@pytest.mark.parametrize("lease", [Lease(None, None, 3), Lease("they", 190.0, 4)])
+def test_who_lost_its_lease_neither_takes_nor_removes_a_refresh_token(lease: Lease) -> None:
+    mine = Lease("me", 90.0, 3)
+    record = GrantRecord("key", refresh_token="rt", lineage="mark", origin="other", lease=lease)
+    for transition in (
+        dpop_change._adopt(mine, GrantRecord("other", refresh_token="rt-2")),
+        dpop_change._empty(mine),
+        dpop_change._finish_move(mine),
+    ):
+        assert transition(record) is None

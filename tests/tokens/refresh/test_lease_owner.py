@@ -52,6 +52,22 @@ def test_a_living_process_that_the_process_table_hides_is_not_called_dead(
     assert not is_dead(hidden)
 
 
+@pytest.mark.parametrize(
+    ("failure", "is_gone"), [(ProcessLookupError, True), (PermissionError, False)]
+)
+def test_a_hidden_process_of_another_user_is_not_called_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: type[OSError], is_gone: bool
+) -> None:
+    def refuse(_pid: int, _signal: int) -> None:
+        raise failure
+
+    owner = f"{this_process().rpartition('|')[0]}|4711"
+    lease_owner._process_namespace()  # kept from now on
+    monkeypatch.setattr(lease_owner, "_PROC", tmp_path)
+    monkeypatch.setattr("os.kill", refuse)
+    assert is_dead(owner) == is_gone
+
+
 def test_a_reused_process_id_is_another_process() -> None:
     host, world, pid, _ = this_process().split("|")
     assert is_dead("|".join((host, world, pid, "1")))

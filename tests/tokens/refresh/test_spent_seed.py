@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from cryptography.fernet import Fernet
 
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.client import Client
@@ -64,3 +67,16 @@ def test_a_grant_of_another_connection_is_ignored(store: ClockedStore) -> None:
         server.current = "seed-token"
         manager(store, server, "read write", conn="other").token()
     assert not server.revoked
+
+
+def test_a_grant_that_no_key_opens_does_not_say_that_a_refresh_token_is_spent(
+    store: ClockedStore, tmp_path: Path
+) -> None:
+    with rotating(plain) as server:
+        manager(store, server, "read").token()
+        server.current = "seed-token"
+        without_key = ClockedStore(
+            f"sqlite:///{tmp_path}/tokens.db", [Fernet.generate_key()], clock=store._clock
+        )
+        manager(without_key, server, "read write").token()
+    assert server.sent == ["seed-token"] * 2
