@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -106,11 +107,7 @@ class LocalAttempt:
         name, temporary = self._name_part(number, stem, partition)
         if partition:
             temporary.parent.mkdir(parents=True, exist_ok=True)
-        return OpenPart(name, self._open(temporary, "xb"))
-
-    def reopen_part(self, part: OpenPart) -> IO[bytes]:
-        """Opens the temporary file again, at its end."""
-        return self._open(self._temporaries[part.name], "ab")
+        return OpenPart(name, self._open(temporary, "xb"), partial(self._open, temporary, "ab"))
 
     def _open(self, path: Path, mode: str) -> IO[bytes]:
         handle: IO[bytes] = path.open(mode)

@@ -188,10 +188,6 @@ class ObjectAttempt:
         self._mine[name] = self._folder.open(name)
         return OpenPart(name, self._mine[name])
 
-    def reopen_part(self, part: OpenPart) -> IO[bytes]:
-        """Never asked: a part that is closed is complete."""
-        raise NotImplementedError
-
     def drop_part(self, part: OpenPart) -> None:
         """Drops the part without writing its object."""
         _abandon(self._mine.pop(part.name))

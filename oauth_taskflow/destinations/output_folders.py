@@ -9,7 +9,7 @@ parts that can no longer be committed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol
@@ -39,10 +39,14 @@ _UNFINISHED = re.compile(r"\.(?P<name>.+)\.(?P<attempt>[0-9a-f]+)\.tmp")
 
 
 class OpenPart(NamedTuple):
-    """A part that is being written: its final name in the folder, and the file."""
+    """A part that is being written: its final name in the folder, and the file.
+
+    ``reopen`` opens a file that was closed before it was complete, at its end; None where a part that is closed is complete.
+    """
 
     name: str
     handle: IO[bytes]
+    reopen: Callable[[], IO[bytes]] | None = None
 
 
 class Attempt(Protocol):
@@ -58,12 +62,6 @@ class Attempt(Protocol):
 
     def open_part(self, number: int, partition: str = "", stem: str = PART) -> OpenPart:
         """Begins the part with this number, from 0, in the folder of a partition; ``stem`` begins its name."""
-
-    def reopen_part(self, part: OpenPart) -> IO[bytes]:
-        """Opens the file of a part that was closed before it was complete; further records come after its content.
-
-        Asked only where a part can be paused.
-        """
 
     def drop_part(self, part: OpenPart) -> None:
         """Drops a part that is open."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import IO, Any
 
@@ -28,9 +28,8 @@ from oauth_taskflow.record_schema.model import RecordSchema
 class MeasuredFile:
     """Counts and hashes the bytes on their way to the file of a part."""
 
-    def __init__(self, part: OpenPart, reopen: Callable[[OpenPart], IO[bytes]]) -> None:
+    def __init__(self, part: OpenPart) -> None:
         self.part = part
-        self._reopen = reopen
         self._open_handle: IO[bytes] | None = part.handle
         self._digest = hashlib.sha256()
         self.bytes = 0
@@ -39,13 +38,13 @@ class MeasuredFile:
     @property
     def _handle(self) -> IO[bytes]:
         if self._open_handle is None:
-            self._open_handle = self._reopen(self.part)
+            assert self.part.reopen is not None  # a file rests only where it can be gone on with
+            self._open_handle = self.part.reopen()
         return self._open_handle
 
     def rest(self) -> None:
         """Closes the file until something is written again."""
-        if self._open_handle is not None:
-            self._open_handle.close()
+        self._handle.close()
         self._open_handle = None
 
     def write(self, data: bytes) -> int:
@@ -117,7 +116,7 @@ class PartStream:
 
     def _open_file(self) -> MeasuredFile:
         part = self._attempt.open_part(len(self.parts), self._partition.folder, self._options.stem)
-        return MeasuredFile(part, self._attempt.reopen_part)
+        return MeasuredFile(part)
 
     def _require_file(self) -> MeasuredFile:
         if self._file is None:

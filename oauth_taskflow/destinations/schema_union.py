@@ -37,7 +37,7 @@ def unite_parts(
             continue
         part = parts[place]
         folder = part.name.rpartition("/")[0]
-        target = MeasuredFile(attempt.open_part(len(parts) + place, folder), attempt.reopen_part)
+        target = MeasuredFile(attempt.open_part(len(parts) + place, folder))
         with closing(open_file(attempt.kept_name(part.name))) as file:
             files.rewrite(file, target, united)
         target.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import os
@@ -18,6 +19,7 @@ from oauth_taskflow.destinations.base import Progress
 from oauth_taskflow.destinations.files import FolderDestination
 from oauth_taskflow.destinations.formats import FORMATS
 from oauth_taskflow.destinations.formats.base import ByteSink, FileFormat, NextPart
+from oauth_taskflow.destinations.local_folder import LocalAttempt
 from oauth_taskflow.destinations.transfer import transfer
 from oauth_taskflow.errors import DestinationError
 from oauth_taskflow.record_schema.model import RecordSchema
@@ -191,6 +193,42 @@ def test_a_kept_part_that_changed_makes_the_next_attempt_start_over(tmp_path: Pa
     assert destination.resume(RUN, progress, 2) is None
     kept.unlink()
     assert destination.find_progress(RUN) is None
+
+
+def test_kept_rejected_records_that_changed_make_the_next_attempt_start_over(
+    tmp_path: Path,
+) -> None:
+    destination = FolderDestination(tmp_path)
+    cut = destination.open(RUN)
+    cut.write([{"a": 1}])
+    cut.reject([{"record": {"a": 2}}])
+    cut.keep(b"state")
+    cut.suspend()
+    progress = destination.find_progress(RUN)
+    assert progress is not None
+    (kept,) = tmp_path.glob("._rejected*")
+    kept.write_bytes(kept.read_bytes().replace(b"2", b"7"))
+    assert destination.resume(RUN, progress, 1) is None
+
+
+def test_an_attempt_that_cannot_begin_a_part_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(LocalAttempt, "open_part", refuse)
+    with pytest.raises(DestinationError, match="No space left on device"):
+        FolderDestination(tmp_path).open(RUN)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", ["[]", "{", "3"])
+def test_a_manifest_of_somebody_else_is_one_clear_error(tmp_path: Path, content: str) -> None:
+    manifest = tmp_path / "_manifest.json"
+    manifest.write_text(content)
+    with pytest.raises(DestinationError, match="Reading a manifest failed"):
+        FolderDestination(tmp_path).read_manifest(str(manifest))
 
 
 @pytest.mark.parametrize(("part_size", "rows"), [(1, 2), (1000, 2), (1000, 1)])

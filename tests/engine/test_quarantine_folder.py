@@ -13,6 +13,7 @@ from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.contracts.options import Contract, GivenSchema
 from oauth_taskflow.destinations.base import Run, StoreAccess, Writer
 from oauth_taskflow.destinations.files import FileDestination, FolderDestination
+from oauth_taskflow.destinations.local_folder import LocalAttempt
 from oauth_taskflow.destinations.quarantine_options import QuarantineOptions
 from oauth_taskflow.engine.outputs import connect_output
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
@@ -101,6 +102,41 @@ def test_a_run_that_fails_leaves_nothing_in_either_folder(
     with pytest.raises(DestinationError, match="no room"):
         pull(build(tmp_path), [{"id": "x"}])
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def refuse_commit(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Lets the commit to this folder fail."""
+
+    def refuse(self: Any, manifest: bytes, names: Any) -> None:
+        if self._folder.is_relative_to(folder):
+            raise DestinationError("no room")
+        real(self, manifest, names)
+
+    real = LocalAttempt.publish
+    monkeypatch.setattr(LocalAttempt, "publish", refuse)
+
+
+def list_files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_commit_of_rejected_records_that_fails_leaves_nothing_in_either_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_commit(monkeypatch, tmp_path / "items_rejected")
+    with pytest.raises(DestinationError, match="no room"):
+        pull(build(tmp_path), [{"id": 1}, {"id": "x"}])
+    assert list_files(tmp_path) == []
+
+
+def test_a_commit_that_fails_leaves_the_rejected_records_that_came_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_commit(monkeypatch, tmp_path / "out")
+    with pytest.raises(DestinationError, match="no room"):
+        pull(build(tmp_path), [{"id": 1}, {"id": "x"}])
+    assert list_files(tmp_path / "out") == []
+    assert read_rejected(tmp_path)[1] == [{"id": "x"}]
 
 
 def test_the_destination_speaks_for_both(tmp_path: Path) -> None:

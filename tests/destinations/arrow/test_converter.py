@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oauth_taskflow.destinations.arrow import json_reader
 from oauth_taskflow.destinations.arrow.converter import TableBuilder
 from oauth_taskflow.destinations.arrow.reading import read_records
 from oauth_taskflow.destinations.arrow.types import to_arrow_schema, to_record_schema
@@ -247,3 +248,22 @@ def test_decimals_that_do_not_fit_keep_their_digits_as_texts(rows: int) -> None:
     schema, tables = convert(lines, rows, MONEY)
     widened = [widen_table(table, schema).column("total").to_pylist() for table in tables]
     assert [value for values in widened for value in values] == ["1.1", "1.105", "7"]
+
+
+AT = '"2026-01-01T00:00:00Z"'
+
+
+@pytest.mark.parametrize(
+    ("line", "late"),
+    [
+        (f'{{"at":{AT},"o":{{"at":{AT},"p":{{"n":1}}}}}}', '{"at":"soon"}'),
+        ('{"n":1,"o":{"n":1}}', f'{{"o":{{"at":{AT}}}}}'),
+        (f'{{"n":1,"at":{AT}}}', '{"n":"x"}'),
+        ('{"n":1}\n{"n":"x"}', '{"n":2}'),
+    ],
+    ids=["dates", "none at first", "another type", "several types at first"],
+)
+def test_a_block_larger_than_the_sample_that_is_read_first(line: str, late: str) -> None:
+    lines = f"{line}\n".join([""] * 9_000).splitlines() + [late] * 3
+    assert sum(map(len, lines)) > json_reader._SAMPLE
+    assert [normalise(one) for one in rows_of(lines, 100_000)] == read_plainly(lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.destinations.arrow import converter, table_files
 from oauth_taskflow.destinations.base import EndpointFacts, Output, Run, StoreAccess
 from oauth_taskflow.destinations.files import FileDestination, FolderDestination
+from oauth_taskflow.destinations.formats import FORMATS
 from oauth_taskflow.destinations.transfer import transfer
 from oauth_taskflow.errors import DestinationError, InvalidRecord
 from oauth_taskflow.record_schema.model import FieldType, RecordSchema
@@ -221,3 +223,26 @@ def test_a_part_that_has_its_size_ends_and_the_schema_goes_on(tmp_path: Path, na
     assert len(output.files) > 1
     assert output.files == tuple(f"part-{number:05d}.{name}" for number in range(len(output.files)))
     assert [normalise(row) for row in read_back(tmp_path, output)] == read_plainly(lines)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_part_ends_with_the_records_that_fill_no_group_yet(name: str) -> None:
+    sinks: list[BytesIO] = [BytesIO()]
+    rows: list[int] = []
+
+    def begin(before: int) -> BytesIO:
+        rows.append(before)
+        sinks.append(BytesIO())
+        return sinks[-1]
+
+    found = FORMATS[name]
+    writer: Any = found.open_writer(sinks[0], begin, None)
+    writer.write(raw(['{"id":1}', '{"id":2}']))
+    writer.end_part()
+    writer.write(raw(['{"id":3,"t":"x"}']))
+    writer.end_group()
+    writer.end_group()  # nothing waits
+    writer.close()
+    assert rows == [2]
+    parts = [list(found.read_records(BytesIO(sink.getvalue()), 0, 9)) for sink in sinks]
+    assert parts == [[{"id": 1}, {"id": 2}], [{"id": 3, "t": "x"}]]
