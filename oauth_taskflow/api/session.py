@@ -233,6 +233,7 @@ class OAuthSession(requests.Session):
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
         responses: Sequence[ResponseRule] = (),
+        primary_key: str | Sequence[str] | None = None,
         concurrency: Concurrency = 1,
     ) -> Generator[Any, None, None]:
         """Yields every record of every page, with the paging and the options that specs use.
@@ -249,6 +250,8 @@ class OAuthSession(requests.Session):
             method: HTTP method; the request is treated as one that only reads.
             headers: for these requests only.
             responses: rules for responses; the first match decides.
+            primary_key: path or paths of what names a record; records whose key came before are dropped, and rows that moved
+                between pages raise ``PagesCutShort`` after the last record (docs/paging.md).
             concurrency: requests in flight: a number, or ``auto`` to find it while reading; docs/speed.md has the rules.
 
         Raises:
@@ -272,6 +275,7 @@ class OAuthSession(requests.Session):
             paginate=paginate,
             records=selector,
             responses=responses,
+            primary_key=primary_key,
             concurrency=concurrency,
             log=self.pulls,
         )

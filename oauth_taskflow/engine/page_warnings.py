@@ -1,24 +1,19 @@
 """Warnings about the pages of a run, for readers of the log, the manifest or the asset event.
 
-Three warnings need more than one page. A missing cursor, link or next URL is the end by every API's rules, but a
-misspelled path is missing too. The same holds for records where an API may leave out an empty list. Numbered pages that
-overlap give records twice, and the API does not say so.
+Two warnings need more than one page. A missing cursor, link or next URL is the end by every API's rules, but a
+misspelled path is missing too. The same holds for records where an API may leave out an empty list.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oauth_taskflow.api.pull.loop_guard import REPEATED_PAGES
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.records import Records
-from oauth_taskflow.engine.moved_rows import reads_numbered_pages
-from oauth_taskflow.errors import PaginationLoop
 from oauth_taskflow.specs.model import Endpoint
 
 _MOST_WARNINGS = 10
@@ -50,9 +45,7 @@ class PageFigures(Struct, frozen=True):
     """The facts that the sequences of a run have shown, and ``pages`` to ``is_missed`` of the current one.
 
     ``full`` is the most rows of a full first page that none followed. ``has_followed``: some sequence had a second page.
-    ``is_found`` and ``is_missed`` are explained at ``PageWarnings.add_sequence``. ``overlap`` is the number of the
-    first page with the last record of the page before; 0 without one. ``rows`` is the number of records of the current
-    sequence, ``lowest`` its lowest total, -1 without one.
+    ``is_found`` and ``is_missed`` are explained at ``PageWarnings.add_sequence``.
     """
 
     sequences: int = 0
@@ -64,21 +57,14 @@ class PageFigures(Struct, frozen=True):
     first_rows: int = 0
     is_found: bool = False
     is_missed: bool = False
-    overlap: int = 0
-    rows: int = 0
-    lowest: int = -1
 
 
 class PageWarnings:
-    """Warns when paging may have stopped after page one by mistake, when pages overlap, or had no records path."""
+    """Warns when paging may have stopped after page one by mistake, or when pages had no records path."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self.figures = PageFigures()
-        # A primary key drops repeats.
-        self._may_repeat = reads_numbered_pages(endpoint) and not endpoint.primary_key
-        self._before: Sequence[Any] = ()
-        self._deep = 0
 
     def begin_sequence(self) -> None:
         """Counts another sequence."""
@@ -89,60 +75,18 @@ class PageWarnings:
             first_rows=0,
             is_found=False,
             is_missed=False,
-            rows=0,
-            lowest=-1,
         )
-        self._before, self._deep = (), 0
 
     def add_page(self, page: Page) -> None:
-        """Notes the next page of the current sequence.
-
-        Raises:
-            PaginationLoop: the numbered pages overlap so far that paginate steps by too little.
-        """
+        """Notes the next page of the current sequence."""
         figures = self.figures
-        overlap = self._find_overlap(page)
-        totals = [
-            total for total in (figures.lowest, page.total) if total is not None and total >= 0
-        ]
         self.figures = replace(
             figures,
             pages=figures.pages + 1,
             first_rows=figures.first_rows if figures.pages else page.count,
             is_found=figures.is_found or not page.is_doubtful,
             is_missed=figures.is_missed or page.is_doubtful,
-            overlap=figures.overlap or overlap,
-            rows=figures.rows + page.count,
-            lowest=min(totals, default=-1),
         )
-
-    def _find_overlap(self, page: Page) -> int:
-        """Returns the page's number when it has the last record of the page before, which was there once; else 0.
-
-        Raises:
-            PaginationLoop: it is one of several pages in a row that begin with more than half of the page before.
-        """
-        if not self._may_repeat:
-            return 0
-        records, before = page.records, self._before
-        # At a cap, another request of the same window begins with page 0.
-        is_next = page.index > 0 and len(before) > 1
-        self._before = records
-        if not is_next or before.count(before[-1]) > 1 or before[-1] not in records:
-            self._deep = 0
-            return 0
-        again = records.index(before[-1]) + 1
-        # All of them: one record may come in many pages by right, such as the last hour of a day without events.
-        is_deep = 2 * again > len(records) and list(records[:again]) == list(before[-again:])
-        self._deep = self._deep + 1 if is_deep else 0
-        if self._deep == REPEATED_PAGES:
-            raise PaginationLoop(
-                f"Each of {REPEATED_PAGES} pages in a row began with more than half of the page before, the last of them page "
-                f"{page.index + 1}",
-                where=f"at {page.url}",
-                hint="Correct paginate: type page steps by 1 and type offset by rows; param, start, size and unit belong to it.",
-            )
-        return page.index + 1
 
     def end_sequence(self) -> None:
         """Notes that the current sequence has ended."""
@@ -171,12 +115,6 @@ class PageWarnings:
     def warnings(self) -> Iterator[str]:
         """Yields the warnings, if there are any."""
         figures = self.figures
-        if figures.overlap:
-            yield (
-                f"The last record of page {figures.overlap - 1} came again on page {figures.overlap}, so records are in this "
-                "output twice. If paginate steps by less than a page, correct param, start or unit; if records were added while "
-                "pages were read, write primary_key, which drops repeats."
-            )
         if figures.has_missed:
             records = self._endpoint.records
             path = records.path if isinstance(records, Records) else records

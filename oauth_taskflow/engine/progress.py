@@ -19,7 +19,7 @@ from oauth_taskflow.specs.model import TaskOptions
 if TYPE_CHECKING:
     from oauth_taskflow.engine.run import EndpointRun
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 
 
 class Seal(Struct, frozen=True):
@@ -33,8 +33,8 @@ class Boundary(Struct, frozen=True):
     """The figures between two pages.
 
     ``sequence`` counts the request sequences that have ended, ``parent`` is the number of the current parent record and
-    ``parents`` the digest of all up to it, ``rejected`` counts the records in quarantine. ``parent_rows`` counts the records before the current parent, ``stages`` holds
-    the state of each stage.
+    ``parents`` the digest of all up to it, ``rejected`` counts the records in quarantine. ``parent_rows`` counts the records
+    before the current parent, ``stages`` holds the state of each stage, ``warnings`` the number of warnings so far.
     """
 
     sequence: int = 0
@@ -47,6 +47,7 @@ class Boundary(Struct, frozen=True):
     parent_rows: int = 0
     stages: list[Any] = []
     figures: PageFigures = PageFigures()
+    warnings: int = 0
 
     def counts(self, began: float, seconds: float) -> Counts:
         """Returns the figures of the transfer up to here, which took ``seconds`` since ``began``."""

@@ -13,6 +13,7 @@ from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.budgets.keeper import Budgets
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
+from oauth_taskflow.engine.hidden_values import shows_hidden_value
 from oauth_taskflow.engine.progress import Seal
 from oauth_taskflow.errors import (
     ApiError,
@@ -70,6 +71,18 @@ def limit_waits(session: OAuthSession, resume: ResumeOptions | None) -> None:
     session.retry = replace(session.retry, longest_wait=longest)
     if isinstance(session.budgets, Budgets):
         session.budgets.longest_wait = longest
+
+
+def has_plain_pages(endpoint: Endpoint) -> bool:
+    """Whether a page, or a part of a capped window, can be asked for alone, and its position may be kept.
+
+    An author's class may remember pages. A position that is a value of the last record may show what ``fields`` hide; the
+    bounds of a part are none.
+    """
+    paginate, fields = endpoint.paginate, endpoint.fields
+    if paginate is None or paginate.cap is not None:
+        return paginate is None or paginate.cap is None or paginate.cap.then == "narrow"
+    return paginate.ends_by != "class" and not shows_hidden_value(paginate, fields)
 
 
 def find_wait(error: BaseException, longest: float) -> float | None:

@@ -12,6 +12,7 @@ from msgspec.structs import replace as replace_struct
 
 from oauth_taskflow.api.pull.in_flight.places import Lane, Places
 from oauth_taskflow.api.pull.in_flight.prefetch import read_several_ahead
+from oauth_taskflow.api.pull.keys.moved_rows import Mark, check_moved_rows
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.api.response_rules import ResponseRule
@@ -28,7 +29,7 @@ from oauth_taskflow.engine.finished_sequences import Beginning, FinishedSequence
 from oauth_taskflow.engine.first_run import select_endpoint
 from oauth_taskflow.engine.for_each import MappedItem, count_contexts, template_contexts
 from oauth_taskflow.engine.hidden_values import hide_values
-from oauth_taskflow.engine.moved_rows import find_moved_rows
+from oauth_taskflow.engine.moved_rows import SequenceKeys
 from oauth_taskflow.engine.outputs import connect_output
 from oauth_taskflow.engine.page_warnings import PageWarnings, WarningList
 from oauth_taskflow.engine.position import Position
@@ -211,6 +212,7 @@ class _Reader:
         self._stages = stages
         self._on_sequence = on_sequence
         self._copier = FieldCopier(run.endpoint)
+        self._keys = SequenceKeys(stages)
         self._page_warnings = PageWarnings(run.endpoint)
         self._warnings = WarningList()
         self._keeper = keeper
@@ -303,8 +305,7 @@ class _Reader:
         *,
         responses: Sequence[ResponseRule] = (),
     ) -> Generator[Page, None, None]:
-        position = sequence.position
-        endpoint = self._run.endpoint if position is None else position.endpoint
+        endpoint = self._endpoint_of(sequence)
         context = {**self._run.template_context, **names}
         find_end = find_page_end(endpoint.incremental, sequence.window)
         read = partial(
@@ -322,14 +323,22 @@ class _Reader:
             warn=self._warnings,
             is_last=check_reshaped(find_end, endpoint.fields, context, self._run.hash_key),
             find=self._positions.cursor_path if self._positions is not None else None,
+            drops_repeats=endpoint.primary_key is not None,
         )
         resume = sequence.begin.page
         pages = read_past_cap(endpoint, context, sequence.window, read, resume=resume)
         return watch_first_page(pages, endpoint, resume)
 
+    def _endpoint_of(self, sequence: _Sequence) -> Endpoint:
+        return self._run.endpoint if sequence.position is None else sequence.position.endpoint
+
     def _watch(self, pages: Iterable[Page], sequence: _Sequence) -> Iterator[Page]:
         keeper, copied = self._keeper, sequence.copied
+        # An attempt may have been cut off behind the last page.
+        mark: Mark = sequence.begin.page
+        where = ""
         for page in pages:
+            mark, where = page.mark, f"at {page.url}"
             if page.index == 0 and self._page_warnings.figures.pages:
                 # At a cap: another request of the same window.
                 begin_sequence(self._stages, sequence.parent, sequence.names)
@@ -339,11 +348,10 @@ class _Reader:
             if keeper is not None:
                 keeper.note_mark(page.mark)
             yield replace(page, records=self._copier.add(page.records, copied)) if copied else page
+        if self._keys:
+            paginate = self._endpoint_of(sequence).paginate
+            check_moved_rows(paginate, mark, self._keys, where=where, warn=self._warnings)
         self._page_warnings.end_sequence()
-        figures = self._page_warnings.figures
-        moved = find_moved_rows(self._run.endpoint, self._stages, figures.rows, figures.lowest)
-        if moved is not None:
-            self._warnings(moved)
         if keeper is not None:
             keeper.end_sequence()
 

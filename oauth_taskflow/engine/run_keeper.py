@@ -30,7 +30,6 @@ from oauth_taskflow.destinations.transfer import (
     ResumableStage,
     Stage,
 )
-from oauth_taskflow.engine.hidden_values import shows_hidden_value
 from oauth_taskflow.engine.page_warnings import PageWarnings, WarningList
 from oauth_taskflow.engine.progress import (
     STATE_VERSION,
@@ -48,6 +47,7 @@ from oauth_taskflow.engine.resume import (
     ResumeOptions,
     StartOver,
     find_wait,
+    has_plain_pages,
     starting_over,
     suspend,
 )
@@ -76,7 +76,7 @@ class RunKeeper:
     ) -> None:
         self._options = options
         self._definition = definition
-        self._keeps_pages = _has_plain_pages(endpoint)
+        self._keeps_pages = has_plain_pages(endpoint)
         self._depth = depth
         self._stages = cast("Sequence[ResumableStage]", stages)
         self._figures = PageWarnings(endpoint)
@@ -188,7 +188,7 @@ class RunKeeper:
         assert self._earlier is not None
         now = self._now
         self._figures.figures = now.figures
-        for text in self._earlier.warnings:
+        for text in self._earlier.warnings[: now.warnings]:
             self._warnings(text)
         kept = KeptRecords(
             lambda skip, take: destination.read_kept(run, progress, skip, take),
@@ -228,6 +228,7 @@ class RunKeeper:
             rejected=counts.rejected,
             stages=self._save_stages(),
             figures=self._figures.figures,
+            warnings=len(self._warnings.texts()),
         )
         if pending is not None:
             self._marked = self._now
@@ -312,8 +313,12 @@ class RunKeeper:
 
     def end_sequence(self) -> None:
         """Notes that the current sequence has ended, with its pages written."""
-        sequence, figures = self._now.sequence + 1, self._figures.figures
-        self._start = self._now = replace(self._now, sequence=sequence, figures=figures)
+        self._start = self._now = replace(
+            self._now,
+            sequence=self._now.sequence + 1,
+            figures=self._figures.figures,
+            warnings=len(self._warnings.texts()),
+        )
         self._marked = self._now
         self._page, self._marks = None, Marks()
 
@@ -349,18 +354,6 @@ class RunKeeper:
         self._writer.keep(encode_state(state, self._options.seal))
         self._kept_at, self._has_kept = clock.monotonic(), True
         return idle
-
-
-def _has_plain_pages(endpoint: Endpoint) -> bool:
-    """Whether a page, or a part of a capped window, can be asked for alone, and its position may be kept.
-
-    An author's class may remember pages. A position that is a value of the last record may show what ``fields`` hide; the
-    bounds of a part are none.
-    """
-    paginate, fields = endpoint.paginate, endpoint.fields
-    if paginate is None or paginate.cap is not None:
-        return paginate is None or paginate.cap is None or paginate.cap.then == "narrow"
-    return paginate.ends_by != "class" and not shows_hidden_value(paginate, fields)
 
 
 def _do_nothing() -> None:

@@ -1,4 +1,4 @@
-"""The stages that records pass on their way to a destination: filter, fields, contract, watermark, primary key, checks.
+"""The stages that records pass on their way to a destination: count of keys, filter, fields, contract, watermark, primary key, checks.
 
 ``STAGE_BUILDERS`` is the only list, in the order of the way. An endpoint that does not use a stage does not pay for it.
 """
@@ -23,6 +23,7 @@ from oauth_taskflow.engine.checks_stage import ChecksStage
 from oauth_taskflow.engine.contract_stage import ContractStage, build_enforcement
 from oauth_taskflow.engine.fields_stage import FieldsStage, is_used
 from oauth_taskflow.engine.filter_stage import FilterStage
+from oauth_taskflow.engine.moved_rows import RowKeysStage, is_needed
 from oauth_taskflow.engine.window_filter import WindowStage
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.windows import Window
@@ -87,6 +88,11 @@ class DedupeStage:
         """How often the key of a record had come before in the current request sequence."""
         return self._keys.repeats
 
+    @property
+    def is_unique(self) -> bool:
+        """Whether no page had a key twice."""
+        return self._keys.is_unique
+
     def begin_sequence(self, parent: int, names: Mapping[str, Any]) -> None:  # noqa: ARG002 - one protocol
         """Notes that the pages of another request sequence follow, those of the parent record ``parent``."""
         self._keys.begin_sequence(parent)
@@ -101,8 +107,10 @@ class DedupeStage:
         return self._keys.drop_seen(records, index=page.index, where=f"at {page.url}")
 
     def finish(self, summary: TransferSummary) -> TransferSummary:
-        """Adds the number of dropped records."""
-        return replace(summary, dropped=self._keys.dropped)
+        """Adds the number of dropped records, and a warning where the key names several records of one page."""
+        warnings = [*summary.warnings]
+        self._keys.warn_of_differing(warnings.append)
+        return replace(summary, dropped=self._keys.dropped, warnings=tuple(warnings))
 
     def save(self) -> Any:
         """Returns the counts; keys are in the records."""
@@ -120,6 +128,12 @@ class DedupeStage:
         records = kept.read(first, end - first) if first < end else iter(())
         while batch := list(itertools.islice(records, _REPLAY_ROWS)):
             self._keys.replay(batch, place)
+
+
+def build_row_keys_stage(options: StageOptions) -> Stage | None:
+    """Returns the stage of an endpoint whose rows may be left out before ``primary_key`` is looked at."""
+    paths = _list_keys(options.endpoint)
+    return RowKeysStage(paths) if paths and is_needed(options.endpoint, paths) else None
 
 
 def build_filter_stage(options: StageOptions) -> Stage | None:
@@ -166,15 +180,19 @@ def build_watermark_stage(options: StageOptions) -> Stage | None:
 
 def build_dedupe_stage(options: StageOptions) -> Stage | None:
     """Returns the stage of an endpoint with ``primary_key``."""
-    keys = options.endpoint.primary_key
-    if keys is None:
+    paths = _list_keys(options.endpoint)
+    if not paths:
         return None
-    paths = [keys] if isinstance(keys, str) else keys
     # The next run goes on behind a record that changed while this one reads, so its newer version is not a repeat.
     keeps_versions = options.positions is not None
     return DedupeStage(
         Deduplicator(paths, across_parents=options.has_parents, keeps_versions=keeps_versions)
     )
+
+
+def _list_keys(endpoint: Endpoint) -> list[str]:
+    keys = endpoint.primary_key
+    return [keys] if isinstance(keys, str) else keys or []
 
 
 def build_checks_stage(options: StageOptions) -> Stage | None:
@@ -211,6 +229,7 @@ def begin_window(stages: Sequence[Stage], window: Window | None) -> None:
 
 StageBuilder = Callable[[StageOptions], "Stage | None"]
 STAGE_BUILDERS: Sequence[StageBuilder] = (
+    build_row_keys_stage,
     build_filter_stage,
     build_fields_stage,
     build_window_stage,

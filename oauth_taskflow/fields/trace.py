@@ -36,6 +36,16 @@ def find_loss(options: Fields, names: Names) -> Loss | None:
     return Loss("drop") if is_covered(options.drop, names) else None
 
 
+def keeps_name(options: Fields, names: Names) -> bool:
+    """Whether the field ``names`` of a record before ``options`` is surely the one that is called so after them.
+
+    Its value may be written differently, or be left out. Names that are empty are no field.
+    """
+    is_made = any(_is_part(made, names) for made in _list_new_names(options))
+    is_same = bool(names) and write_names(options, names) == names
+    return is_same and not is_made and _find_move(options, names) is None
+
+
 def find_converter(texts: Iterable[str], options: Fields, names: Names) -> str | None:
     """Returns which of ``texts``, the paths of ``dates`` or ``cast``, leads to the field ``names``; None when none does.
 

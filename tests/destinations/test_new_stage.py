@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from oauth_taskflow.api.decoders.numbers import decode
+from oauth_taskflow.api.options import PageNumberPaginator
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.contracts.check_options import Checks
@@ -43,6 +44,7 @@ endpoints:
 # Uses every stage there is: a builder that makes nothing of it is not finished.
 EVERYTHING = Endpoint(
     primary_key="id",
+    paginate=PageNumberPaginator(total="total"),
     incremental=Incremental(field="at", start="2024-01-01", keep="window"),
     where="active",
     fields=Fields(drop=["_links"]),

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 
 from oauth_taskflow.api.options import (
@@ -14,9 +13,7 @@ from oauth_taskflow.api.options import (
     Paginate,
     TotalRows,
 )
-from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.engine.page_warnings import PageWarnings, WarningList
-from oauth_taskflow.errors import PaginationLoop
 from oauth_taskflow.specs.model import Endpoint, Request
 
 CURSOR = CursorPaginator(next="paging.after", param="after")
@@ -117,62 +114,3 @@ def test_each_warning_is_kept_once_and_their_number_is_bounded() -> None:
         warnings(f"warning {number}")
     assert len(warnings.texts()) == 11
     assert warnings.texts()[-1] == "There are 19 more warnings like these."
-
-
-def find_overlap(paginate: Paginate, *pages: list[Any], primary_key: str | None = None) -> str:
-    endpoint = Endpoint(request=Request(path="/x"), paginate=paginate, primary_key=primary_key)
-    warning = PageWarnings(endpoint)
-    warning.begin_sequence()
-    for number, records in enumerate(pages):
-        warning.add_page(Page(records, 9, "http://127.0.0.1/x", number))
-    warning.end_sequence()
-    return next(warning.warnings(), "")
-
-
-ROWS = [{"id": number} for number in range(9)]
-OVERLAP = (
-    "The last record of page 1 came again on page 2, so records are in this output twice. If paginate steps by less than a "
-    "page, correct param, start or unit; if records were added while pages were read, write primary_key, which drops repeats."
-)
-
-
-@pytest.mark.parametrize("paginate", [OffsetPaginator(size=3), PageNumberPaginator(size=3)])
-def test_numbered_pages_that_overlap_give_a_warning(paginate: Paginate) -> None:
-    assert find_overlap(paginate, ROWS[:3], ROWS[2:5], ROWS[4:6]) == OVERLAP
-    raw = [[msgspec.Raw(b'{"id": %d}' % number) for number in page] for page in [(1, 2), (2, 3)]]
-    assert find_overlap(paginate, *raw) == OVERLAP
-
-
-@pytest.mark.parametrize(
-    ("paginate", "pages", "key"),
-    [
-        (OffsetPaginator(size=3), [ROWS[:3], ROWS[3:6]], None),
-        (OffsetPaginator(size=3), [ROWS[:3], ROWS[2:5]], "id"),
-        (CURSOR, [ROWS[:3], ROWS[2:5]], None),
-        (OffsetPaginator(size=3), [[{"on": 1}] * 3, [{"on": 1}] * 3], None),
-        (OffsetPaginator(size=1), [[{"on": 1}], [{"on": 1}]], None),
-        (OffsetPaginator(size=3), [ROWS[:3], [], ROWS[2:5]], None),
-    ],
-    ids=["joined", "with a primary key", "cursors", "equal records", "lone records", "a gap"],
-)
-def test_pages_without_an_overlap_or_whose_repeats_are_harmless_give_none(
-    paginate: Paginate, pages: list[list[Any]], key: str | None
-) -> None:
-    assert find_overlap(paginate, *pages, primary_key=key) == ""
-
-
-def test_numbered_pages_that_step_by_one_row_fail() -> None:
-    pages = [ROWS[first : first + 4] for first in range(5)]
-    message = "Each of 3 pages in a row began with more than half of the page before, the last of them page 4 at http://127"
-    with pytest.raises(PaginationLoop, match=message) as caught:
-        find_overlap(PageNumberPaginator(size=4), *pages)
-    assert not caught.value.retryable
-    assert find_overlap(PageNumberPaginator(size=4), *pages, primary_key="id") == ""
-    assert find_overlap(PageNumberPaginator(size=4), *pages[:3]) == OVERLAP
-
-
-def test_pages_that_end_with_one_record_are_not_taken_for_pages_that_step_by_one_row() -> None:
-    pages = [
-        [{"hour": hour, "events": day if hour < 3 else 0} for hour in range(4)] for day in range(9)
-    ]
-    assert find_overlap(PageNumberPaginator(size=4), *pages) == OVERLAP

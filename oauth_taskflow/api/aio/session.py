@@ -231,6 +231,7 @@ class AsyncOAuthSession(LoggedClient):
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
         responses: Sequence[ResponseRule] = (),
+        primary_key: str | Sequence[str] | None = None,
         concurrency: Concurrency = 1,
     ) -> AsyncGenerator[Any, None]:
         """Yields every record of every page; arguments and errors are those of ``OAuthSession.paginate``.
@@ -247,6 +248,7 @@ class AsyncOAuthSession(LoggedClient):
             paginate=paginate,
             records=selector,
             responses=responses,
+            primary_key=primary_key,
             concurrency=concurrency,
             log=self.pulls,
         )

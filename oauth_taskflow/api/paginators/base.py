@@ -110,6 +110,12 @@ class TotalRows(Options, frozen=True, kw_only=True):
         """Where the number is: the path or the header's name; empty when neither is set."""
         return self.path or self.header or ""
 
+    @property
+    def as_approximate(self) -> str:
+        """The option as a spec writes it for an estimate, for hints."""
+        place = f"path: {self.path}" if self.path is not None else f"header: {self.header}"
+        return f"total: {{{place}, approximate: true}}"
+
 
 class PagingOptions(Options, frozen=True, kw_only=True, tag_field="type"):
     """The options of every paginator, and the behaviour that a style may override.
@@ -213,6 +219,11 @@ class PagingOptions(Options, frozen=True, kw_only=True, tag_field="type"):
         ``is_announced``: the API said how many pages there are.
         """
         return False
+
+    @property
+    def has_shifting_pages(self) -> bool:
+        """Whether pages are asked for by number or offset, so that a row which comes or goes moves those behind it."""
+        return self.ends_by == "count" and self.sort_key is None
 
     @property
     def has_fixed_pages(self) -> bool:

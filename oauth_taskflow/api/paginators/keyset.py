@@ -129,7 +129,7 @@ class KeysetPaginator(PagingOptions, frozen=True, kw_only=True, tag="keyset"):
         total = self.announced_total
         if self.overlap and total.place and not total.approximate:
             message = "with overlap records come twice, so that their number is not the total"
-            hint = f"Write total: {{{'path' if total.path else 'header'}: {total.place}, approximate: true}}."
+            hint = f"Write {total.as_approximate}."
             yield Flaw("contradiction", "total", message, hint)
 
     def end_marker(self) -> str | None:

@@ -14,6 +14,7 @@ from oauth_taskflow.api.pull.caps.walk import CapWalk, plan_walk
 from oauth_taskflow.api.pull.fetching import FetchedValue
 from oauth_taskflow.api.pull.in_flight.page_guesses import PageGuesses
 from oauth_taskflow.api.pull.in_flight.places import Lane
+from oauth_taskflow.api.pull.keys.keyed_pages import KeyedPages
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.page_reader import (
     PageReader,
@@ -148,16 +149,26 @@ async def pull_records_async(
     paginate: Paginate | None,
     records: Records,
     responses: Sequence[ResponseRule],
+    primary_key: str | Sequence[str] | None = None,
     concurrency: Concurrency = 1,
     log: PullLog | None = None,
 ) -> AsyncGenerator[Any, None]:
     """Yields every record of every page as Python values, past a cap; raises the errors of ``pull_past_cap``.
 
-    ``concurrency`` is the number of requests in flight; ``auto`` finds it while reading. ``log`` is that of the session.
+    With ``primary_key``, see ``KeyedPages``. ``concurrency`` is the number of requests in flight; ``auto`` finds it while reading. ``log`` is that of the session.
     """
+    keyed = None if primary_key is None else KeyedPages(primary_key, paginate)
 
     def pages_of(request: ApiRequest) -> AsyncGenerator[Page, None]:
-        reader = build_page_reader(session, request, paginate, records, responses, decode=True)
+        reader = build_page_reader(
+            session,
+            request,
+            paginate,
+            records,
+            responses,
+            decode=True,
+            drops_repeats=keyed is not None,
+        )
         return _AsyncPuller(session, reader, lane).pages()
 
     async with AsyncExitStack() as stack:
@@ -167,8 +178,10 @@ async def pull_records_async(
         note_page = stack.enter_context(log_sequence(log))
         async for page in await stack.enter_async_context(aclosing(found)):
             note_page(page)
-            for record in page.records:
+            for record in (page if keyed is None else keyed.take(page)).records:
                 yield record
+    if keyed is not None:
+        keyed.check_end()
 
 
 async def _walk(

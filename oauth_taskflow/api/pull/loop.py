@@ -39,6 +39,7 @@ def pull(
     resume: SequenceState | None = None,
     is_last: Callable[[list[Any]], bool] | None = None,
     find: str | None = None,
+    drops_repeats: bool = False,
 ) -> Generator[Page, None, None]:
     """Yields the pages that answer ``request`` and the requests after it, in order.
 
@@ -50,6 +51,7 @@ def pull(
     that they exist. Without it, pages come one after the other, or as many at once as ``paginate`` says.
 
     ``find`` is a JMESPath into each page's body; the value is in ``Page.found``.
+    With ``drops_repeats``, the caller drops records that come again: numbered pages may overlap then.
     ``gate`` holds requests back until every budget that applies allows them; without it, the session's own does.
 
     ``on_page`` is called in the consumer's thread before a page is yielded. ``warn`` is called, in any thread, with
@@ -70,7 +72,15 @@ def pull(
         PaginationLimit: more pages or records than allowed.
     """
     reader = build_page_reader(
-        session, request, paginate, records, responses, decode=decode, warn=warn, find=find
+        session,
+        request,
+        paginate,
+        records,
+        responses,
+        decode=decode,
+        warn=warn,
+        find=find,
+        drops_repeats=drops_repeats,
     )
     reader.sequence.is_last = is_last
     if resume is not None:

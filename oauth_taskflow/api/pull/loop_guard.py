@@ -1,13 +1,16 @@
-"""Guards against page sequences that would never end."""
+"""Guards against page sequences that would never end, and against pages that give records twice."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from typing import Any
 
 from oauth_taskflow.api.decoders.numbers import encode
 from oauth_taskflow.api.paginators.base import PagingOptions
 from oauth_taskflow.api.pull.marks import GuardMark, SequenceState, split_digests
 from oauth_taskflow.api.pull.page import PageView
+from oauth_taskflow.api.pull.totals import Warn
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import PaginationLimit, PaginationLoop
 
@@ -20,7 +23,7 @@ class LoopGuard:
 
     A request that comes again, even after others, would never end. Neither would ``REPEATED_PAGES`` pages in a row
     that repeat earlier pages of the sequence. In ``is_indexed`` sequences, whose requests are numbered, the same page
-    twice in a row is a loop.
+    twice in a row is a loop, unless the total shows that a page of rows was added in front meanwhile.
     """
 
     def __init__(self, first: ApiRequest, options: PagingOptions, *, is_indexed: bool) -> None:
@@ -30,6 +33,7 @@ class LoopGuard:
         self._contents: set[bytes] = set()
         self._ends: set[bytes] = set()
         self._last = b""
+        self._total: int | None = None
         self._repeated = self._empty = 0
         # The digests of the last page alone, for its mark.
         self._new_request = self._new_ends = self._new_content = b""
@@ -82,7 +86,8 @@ class LoopGuard:
     def _compare_with_last(self, page: PageView, content: bytes) -> None:
         # Records are compared, since bodies often echo the page's own number or URL. A lone record may well come twice.
         last = content if page.rows > 1 else _digest(page.body.json)
-        if last == self._last:
+        before, self._total = self._total, page.total
+        if last == self._last and not _has_grown(before, page):
             raise PaginationLoop(
                 f"Page {page.index + 1} holds exactly what page {page.index} held",
                 where=page.where,
@@ -125,6 +130,54 @@ class LoopGuard:
                 hint=f"Check paginate, or raise max_empty_pages ({self._options.max_empty_pages}) if the API answers "
                 "like this.",
             )
+
+
+class OverlapGuard:
+    """Compares each page of one sequence of numbered pages with the page before.
+
+    Pages that overlap give rows twice, and the API does not say so. The first page after a pull was cut off is not compared.
+    """
+
+    def __init__(self, warn: Warn) -> None:
+        self._warn = warn
+        self._before: Sequence[Any] = ()
+        self._deep = 0
+        self.has_warned = False
+
+    def check(self, page: PageView) -> None:
+        """Warns once when ``page`` has the last row of the page before, which was there once.
+
+        Raises:
+            PaginationLoop: it is one of several pages in a row that begin with more than half of the page before.
+        """
+        rows, before, self._before = page.received, self._before, page.received
+        if len(before) < 2 or before.count(before[-1]) > 1 or before[-1] not in rows:
+            self._deep = 0
+            return
+        again = rows.index(before[-1]) + 1
+        # All of them: one row may come in many pages by right, such as the last hour of a day without events.
+        is_deep = 2 * again > len(rows) and list(rows[:again]) == list(before[-again:])
+        self._deep = self._deep + 1 if is_deep else 0
+        if self._deep == REPEATED_PAGES:
+            raise PaginationLoop(
+                f"Each of {REPEATED_PAGES} pages in a row began with more than half of the page before, the last of them page "
+                f"{page.index + 1}",
+                where=page.where,
+                hint="Correct paginate: type page steps by 1 and type offset by rows; param, start, size and unit belong to it.",
+            )
+        if not self.has_warned:
+            self.has_warned = True
+            self._warn(
+                f"The last record of page {page.index} came again on page {page.index + 1}, so records are in this output twice. "
+                "If paginate steps by less than a page, correct param, start or unit; if records were added while pages were "
+                "read, write primary_key, which drops repeats."
+            )
+
+
+def _has_grown(before: int | None, page: PageView) -> bool:
+    """Whether the total has grown by as many rows as ``page`` has, so that these moved to it from the page before."""
+    total = page.total
+    return before is not None and total is not None and total - before >= page.rows
 
 
 def endless_repeat_error(index: int, where: str) -> PaginationLoop:

@@ -19,11 +19,12 @@ _CHANGING = ("path", "method", "params", "headers", "json", "form", "exact")
 
 
 class Announced(Struct, frozen=True):
-    """The last total, flag and page count that the API announced."""
+    """The last total, flag and page count that the API announced, and the lowest total of the sequence."""
 
     total: int | None = None
     continues: bool | None = None
     page_count: int | None = None
+    lowest: int | None = None
 
 
 class GuardMark(Struct, frozen=True):
@@ -61,6 +62,7 @@ class PageMark(Struct, frozen=True):
     guard: GuardMark
     key: KeyMark | None = None
     end: Any = None
+    overlaps: bool = False
 
 
 class PartsMark(Struct, frozen=True):
@@ -73,8 +75,9 @@ class SequenceState(Struct):
     """The whole state of a sequence after its last page that is kept.
 
     ``request`` holds the changing parts of the next request, None at the end of the sequence. The digests are those of
-    the loop guard, 16 bytes each, one after the other. ``end`` is the state of what recognises the last page wanted. A sequence
-    that is read in parts has nothing but the ``parts`` that are left.
+    the loop guard, 16 bytes each, one after the other. ``end`` is the state of what recognises the last page wanted;
+    ``overlaps`` says that a page repeated the end of the page before. A sequence that is read in parts has nothing but the ``parts``
+    that are left.
     """
 
     request: dict[str, Any] | None
@@ -94,6 +97,7 @@ class SequenceState(Struct):
     key: KeyMark | None = None
     end: Any = None
     parts: list[Any] | None = None
+    overlaps: bool = False
 
 
 @runtime_checkable
@@ -149,6 +153,7 @@ class Marks:
             contents=bytes(self._contents),
             key=mark.key,
             end=mark.end,
+            overlaps=mark.overlaps,
         )
 
 

@@ -108,9 +108,10 @@ def build_page_reader(
     decode: Decode,
     warn: Warn = log_warning,
     find: str | None = None,
+    drops_repeats: bool = False,
 ) -> PageReader:
     """Returns the reader of one page sequence. Without ``records.absent``, ``session`` decides what absent records mean."""
-    sequence = PageSequence(request, paginate, warn=warn)
+    sequence = PageSequence(request, paginate, warn=warn, drops_repeats=drops_repeats)
     absent: AbsentRecords = getattr(session, "absent_records", "fail")
     has_plain_numbers = decode is True
     selector = RecordSelector(records, decode=bool(decode), has_plain_numbers=has_plain_numbers)

@@ -14,7 +14,7 @@ from oauth_taskflow.api.paginators.base import IndexedPaginator, PagingOptions
 from oauth_taskflow.api.paginators.flags import read_flag_option
 from oauth_taskflow.api.pull.caps.watch import CapWatch
 from oauth_taskflow.api.pull.keys.overlap import KeyTrail
-from oauth_taskflow.api.pull.loop_guard import LoopGuard
+from oauth_taskflow.api.pull.loop_guard import LoopGuard, OverlapGuard
 from oauth_taskflow.api.pull.marks import (
     PageMark,
     ResumableCheck,
@@ -43,11 +43,17 @@ class PageSequence:
     """The state of one sequence of pages. It is used by one thread at a time.
 
     ``request`` is what to ask next, None at the end. An end that an announced total, flag or page count denies is an
-    error; doubts go to ``warn``.
+    error; doubts go to ``warn``. With ``drops_repeats``, records that come again are dropped later, so that numbered pages
+    may overlap.
     """
 
     def __init__(
-        self, request: ApiRequest, options: Paginate | None, *, warn: Warn = log_warning
+        self,
+        request: ApiRequest,
+        options: Paginate | None,
+        *,
+        warn: Warn = log_warning,
+        drops_repeats: bool = False,
     ) -> None:
         if not isinstance(options, PagingOptions | None):
             raise TypeError(
@@ -70,6 +76,8 @@ class PageSequence:
         self._indexed = paginator if isinstance(paginator, IndexedPaginator) else None
         is_indexed = self._indexed is not None
         self._loops = LoopGuard(self.start, self.options, is_indexed=is_indexed)
+        may_repeat = self.options.has_shifting_pages and not drops_repeats
+        self._overlap = OverlapGuard(warn) if may_repeat else None
         self._pages: int | None = None
         self._cap = CapWatch(self.options)
         self._trail = KeyTrail(self.options.sort_key)
@@ -85,6 +93,8 @@ class PageSequence:
         self._announced.restore(state.announced)
         self._loops.restore(state)
         self._trail.restore(state.key)
+        if self._overlap is not None:
+            self._overlap.has_warned = state.overlaps
         check: object = self.is_last
         if state.end is not None and isinstance(check, ResumableCheck):
             check.restore(state.end)
@@ -103,6 +113,7 @@ class PageSequence:
             self._loops.mark(),
             self._trail.mark(),
             check.save() if isinstance(check, ResumableCheck) else None,
+            self._overlap is not None and self._overlap.has_warned,
         )
 
     @property
@@ -182,6 +193,8 @@ class PageSequence:
         assert self.request is not None
         page = self._build_view(response, content)
         self._loops.check_content(page)
+        if self._overlap is not None:
+            self._overlap.check(page)
         self._check_record_limit(page)
         if page.body.is_mended:
             self._warn(

@@ -18,26 +18,26 @@ Warn = Callable[[str], None]
 
 
 class Announcements:
-    """The last total, flag and page count that the pages of one sequence announced."""
+    """The last total, flag and page count that the pages of one sequence announced, and its lowest total."""
 
     def __init__(self, options: PagingOptions, warn: Warn) -> None:
         self._options = options.announced_total
         # A deleted row moves those behind it into pages that were read before.
-        is_shifted = options.ends_by == "count" and options.sort_key is None
-        self._warns_of_fall = is_shifted and not self._options.approximate
+        self._warns_of_fall = options.has_shifting_pages and not self._options.approximate
         self._warn = warn
         self.total: int | None = None
         self.continues: bool | None = None
         self.page_count: int | None = None
+        self._lowest: int | None = None
 
     def mark(self) -> Announced:
-        """Returns what was announced last."""
-        return Announced(self.total, self.continues, self.page_count)
+        """Returns what was announced."""
+        return Announced(self.total, self.continues, self.page_count, self._lowest)
 
     def restore(self, announced: Announced) -> None:
         """Takes what the pages of an earlier process announced."""
         self.total, self.continues = announced.total, announced.continues
-        self.page_count = announced.page_count
+        self.page_count, self._lowest = announced.page_count, announced.lowest
 
     @property
     def exact_total(self) -> int | None:
@@ -63,6 +63,7 @@ class Announcements:
         if total is not None and (is_believed or self.total is None):
             self._check_fall(total, page)
             self.total = total
+            self._lowest = total if self._lowest is None else min(self._lowest, total)
 
     def _check_fall(self, total: int, page: PageView) -> None:
         before = self.total
@@ -99,7 +100,7 @@ class Announcements:
             message,
             where=where,
             hint=f"Check {'paginate' if rows else 'records'}, and size if the API caps it. If the total counts records that the API does not "
-            f"return, write total: {{{self._place}, approximate: true}}.",
+            f"return, write {self._options.as_approximate}.",
             retryable=True,
         )
 
@@ -122,11 +123,6 @@ class Announcements:
             )
         elif is_skip and pages:
             self._warn(f"A rule in responses skipped page {pages + 1} and what follows {where}.")
-
-    @property
-    def _place(self) -> str:
-        options = self._options
-        return f"path: {options.path}" if options.path is not None else f"header: {options.header}"
 
 
 def _header_value(text: str | None) -> int | str | None:

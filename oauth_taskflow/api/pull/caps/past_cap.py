@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -10,6 +10,7 @@ from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.pull.caps.walk import CapWalk, Restart, plan_walk
 from oauth_taskflow.api.pull.fetching import Fetcher
 from oauth_taskflow.api.pull.in_flight.places import Lane
+from oauth_taskflow.api.pull.keys.keyed_pages import KeyedPages
 from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.pull_log import PullLog, log_sequence
@@ -57,18 +58,22 @@ def pull_records(
     request: ApiRequest,
     *,
     paginate: Paginate | None = None,
+    primary_key: str | Sequence[str] | None = None,
     concurrency: Concurrency = 1,
     log: PullLog | None = None,
     **options: Any,
 ) -> Generator[Any, None, None]:
     """Yields every record of ``pull_past_cap`` as Python values; ``options`` are its own.
 
-    ``concurrency`` is the number of requests in flight; ``auto`` finds it while reading. ``log`` is that of the session.
+    With ``primary_key``, see ``KeyedPages``. ``concurrency`` is the number of requests in flight; ``auto`` finds it while reading. ``log`` is that of the session.
     """
     may_log = {} if log is None else {"may_log": log.allows_line}
     with Lane.open(concurrency, paginate, **may_log) as lane, log_sequence(log) as note_page:
-        options = {**options, "decode": True, "lane": lane}
+        keyed = None if primary_key is None else KeyedPages(primary_key, paginate)
+        options = {**options, "decode": True, "lane": lane, "drops_repeats": keyed is not None}
         with closing(pull_past_cap(session, request, paginate=paginate, **options)) as pages:
             for page in pages:
                 note_page(page)
-                yield from page.records
+                yield from (page if keyed is None else keyed.take(page)).records
+        if keyed is not None:
+            keyed.check_end()

@@ -10,9 +10,11 @@ from typing import Any
 import msgspec
 
 from oauth_taskflow.api.decoders.numbers import encode
+from oauth_taskflow.api.pull.keys.seen_keys import SeenKeys, digest_key
 from oauth_taskflow.api.pull.loop_guard import REPEATED_PAGES, endless_repeat_error
 from oauth_taskflow.api.pull.missing_fields import missing_field_error
 from oauth_taskflow.api.pull.record_fields import build_column_reader
+from oauth_taskflow.api.pull.totals import Warn
 
 
 class Replay(Enum):
@@ -37,39 +39,54 @@ class Deduplicator:
     ) -> None:
         self._paths = tuple(paths)
         self._columns = [build_column_reader(path) for path in paths]
-        # Key → the number of the last page sequence that had it.
-        self._seen: dict[bytes, int] = {}
+        self._seen = SeenKeys()
         self._records: set[bytes] | None = set() if across_parents else None
         # Key → the content of the last record with it.
         self._versions: dict[bytes, bytes] | None = {} if keeps_versions else None
-        self._parent = self._sequence = self._repeated = self._new = 0
+        self._parent = self._repeated = self._new = 0
         self.dropped = 0
-        self.repeats = 0
+        self._differing = 0
+
+    @property
+    def repeats(self) -> int:
         """How often a record's key had come before in the current sequence, dropped or not."""
+        return self._seen.repeats
+
+    @property
+    def is_unique(self) -> bool:
+        """Whether no page had a key twice."""
+        return self._seen.is_unique
 
     @property
     def across_parents(self) -> bool:
         """Whether records of other parents are compared."""
         return self._records is not None
 
+    def warn_of_differing(self, warn: Warn) -> None:
+        """Warns when records were dropped that have the key of another record of their page, and other content."""
+        if self._differing:
+            warn(
+                f"primary_key left out {self._differing:,} records that have the key of another record of their page, and other "
+                "content: it does not name a record. Add a field to it."
+            )
+
     def save(self) -> list[int]:
         """Returns the counts, without keys."""
-        place = (self._parent, self._sequence)
-        return [self.dropped, *place, self._repeated, self._new, self.repeats]
+        counts = (self.dropped, self._differing, self._parent, self._repeated, self._new)
+        return [*counts, *self._seen.save()]
 
     def restore(self, counts: Sequence[int]) -> None:
         """Takes saved counts; ``replay`` brings the keys back."""
-        self.dropped, self._parent, self._sequence, self._repeated, self._new = counts[:5]
-        self.repeats = sum(counts[5:])  # absent in what an older release saved
+        self.dropped, self._differing, self._parent, self._repeated, self._new = counts[:5]
+        self._seen.restore(counts[5:])
 
     def replay(self, records: Sequence[Any], place: Replay) -> None:
         """Remembers the keys of records that were kept in an earlier attempt, in their order."""
-        sequence = self._sequence - (place is not Replay.THIS_SEQUENCE)
         keys = zip(*(read(records) for read in self._columns), strict=True)
         for record, key in zip(records, keys, strict=True):
-            digest = _digest_key(key)
+            digest = digest_key(key)
             if place is not Replay.OTHER_PARENT:
-                self._seen[digest] = sequence
+                self._seen.replay(digest, in_sequence=place is Replay.THIS_SEQUENCE)
                 if self._versions is not None:
                     self._is_new_version(digest, record)
             if self._records is not None:
@@ -78,12 +95,12 @@ class Deduplicator:
     def begin_sequence(self, parent: int) -> None:
         """Begins the page sequence of the parent record with this number."""
         if parent != self._parent:
-            self._seen.clear()
+            self._seen.forget()
             if self._versions is not None:
                 self._versions.clear()
         self._parent = parent
-        self._sequence += 1
-        self._repeated = self.repeats = 0
+        self._seen.begin_sequence()
+        self._repeated = 0
 
     def drop_seen(self, records: Sequence[Any], *, index: int = 0, where: str = "") -> list[Any]:
         """Returns the records of page ``index`` whose keys did not come before.
@@ -92,10 +109,13 @@ class Deduplicator:
             InvalidRecord: a part of a key is absent or null.
             PaginationLoop: too many pages in a row hold only records of earlier pages of their sequence.
         """
-        keys = zip(*(read(records) for read in self._columns), strict=True)
+        keys = list(zip(*(read(records) for read in self._columns), strict=True))
         before = self._new
+        self._seen.begin_page()
         kept = [record for record, key in zip(records, keys, strict=True) if self._add(record, key)]
         self.dropped += len(records) - len(kept)
+        if not self.is_unique and self._versions is None:
+            self._differing += _count_differing(records, keys)
         if records:
             self._repeated = 0 if self._new > before else self._repeated + 1
         if self._repeated >= REPEATED_PAGES:
@@ -110,16 +130,14 @@ class Deduplicator:
                 "primary_key",
                 "Correct primary_key, or leave it out when the API promises no key.",
             )
-        digest = _digest_key(key)
-        seen_in = self._seen.get(digest)
+        digest = digest_key(key)
+        is_repeat = self._seen.add(digest)
         is_version = self._versions is not None and self._is_new_version(digest, record)
-        self.repeats += seen_in == self._sequence
-        if seen_in == self._sequence and not is_version:
+        if is_repeat and not is_version:
             return False
         self._new += 1
-        self._seen[digest] = self._sequence
         is_other = self._records is None or self._is_other(digest, record)
-        return is_other if seen_in is None else is_version
+        return is_other if is_repeat is None else is_version
 
     def _is_new_version(self, digest: bytes, record: Any) -> bool:
         """Whether the last record with this key had another content, or there was none."""
@@ -138,11 +156,16 @@ class Deduplicator:
         return is_other
 
 
+def _count_differing(records: Sequence[Any], keys: Sequence[tuple[Any, ...]]) -> int:
+    """Counts the records of a page that have the key of one before them on it, and other content."""
+    firsts: dict[bytes, Any] = {}
+    digests = map(digest_key, keys)
+    return sum(
+        firsts.setdefault(digest, record) != record
+        for digest, record in zip(digests, records, strict=True)
+    )
+
+
 def _digest_record(key: bytes, record: Any) -> bytes:
     content = bytes(record) if isinstance(record, msgspec.Raw) else encode(record)
     return hashlib.blake2b(key + b"\0" + content, digest_size=16).digest()
-
-
-def _digest_key(key: tuple[Any, ...]) -> bytes:
-    text = encode(key)
-    return hashlib.blake2b(text, digest_size=16).digest() if len(text) > 16 else text
