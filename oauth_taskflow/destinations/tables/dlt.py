@@ -180,10 +180,11 @@ class DltTable:
                 if take <= 0:
                     return
                 table = self._read_page(session, place, notes, (start, start + page))
-                part = table.slice(skip, take)
+                # pyarrow would give a table without columns any number of rows.
+                count = max(0, min(take, table.num_rows - skip))
+                yield from read_records(table.slice(skip, count))
                 skip = max(0, skip - table.num_rows)
-                take -= part.num_rows
-                yield from read_records(part)
+                take -= count
 
     def _read_page(
         self,
@@ -269,18 +270,13 @@ class DltTable:
             session.normalize(self._settings.table): types,
             session.normalize(TABLE): {session.normalize(k): v for k, v in COLUMNS.items()},
         }
-        for tried in range(_TRIES):
-            missing = {
-                table: columns
-                for table, columns in wanted.items()
-                if _lacks(session, table, columns)
-            }
-            if not missing:
-                return
+        tried = 0
+        while missing := {t: named for t, named in wanted.items() if _lacks(session, t, named)}:
+            tried += 1
             try:
                 session.ensure(missing)
             except Exception:
-                if tried == _TRIES - 1:
+                if tried == _TRIES:
                     raise
                 time.sleep(random.uniform(0.2, 1.0))  # noqa: S311 - no secret
 

@@ -18,6 +18,12 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 
 @pytest.fixture
+def duckdb() -> Kind:
+    """The kind on DuckDB."""
+    return next(kind for kind in KINDS if kind.name == "dlt-duckdb")
+
+
+@pytest.fixture
 def postgres(postgres_url: str) -> Kind:
     """The kind on PostgreSQL."""
     pytest.importorskip("psycopg2")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Timer
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,8 @@ from tests.tables.warehouses.process import DltProcess
 from tests.tables.warehouses.support import TABLES, ask, tables_of
 
 pytest.importorskip("dlt")
+from oauth_taskflow.destinations.tables.dlt import DltTable
+from oauth_taskflow.destinations.tables.dlt_session import DltSession
 from oauth_taskflow.destinations.tables.dlt_stage import Stage
 
 # As dlt_process writes them: of kinds that a warehouse may keep as texts.
@@ -127,3 +130,63 @@ def test_rows_that_another_attempt_replaced_are_not_read_as_those_of_the_first(
     destination = connect(kind, tmp_path)
     with pytest.raises(ApiError, match="Another attempt has replaced"):
         list(destination.read(part.path, 0, 1, selector=part.selector))
+
+
+def fail_once(patch: pytest.MonkeyPatch, owner: type, name: str) -> None:
+    """Lets the next call of a method fail."""
+    real, calls = getattr(owner, name), iter([True])
+
+    def call(*given: Any, **more: Any) -> Any:
+        if next(calls, False):
+            raise OSError("another task is faster")
+        return real(*given, **more)
+
+    patch.setattr(owner, name, call)
+
+
+def test_a_table_that_another_task_makes_at_this_moment_is_asked_for_again(
+    tmp_path: Path, duckdb: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_once(monkeypatch, DltSession, "ensure")
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    put(duckdb, tmp_path, [{"id": 1}])
+    assert read_rows(duckdb, tmp_path, "id") == [(1,)]
+
+
+def test_a_table_that_cannot_be_made_is_one_clear_error(
+    tmp_path: Path, duckdb: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError("no right to create tables")
+
+    monkeypatch.setattr(DltSession, "ensure", refuse)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    with pytest.raises(DestinationError, match="no right to create tables"):
+        put(duckdb, tmp_path, [{"id": 1}])
+    assert tables_of(duckdb, tmp_path) == []
+
+
+def test_rows_that_are_committed_count_though_their_staging_table_stays(
+    tmp_path: Path,
+    duckdb: Kind,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    fail_once(monkeypatch, DltTable, "_clean")
+    put(duckdb, tmp_path, [{"id": 1}])
+    assert read_rows(duckdb, tmp_path, "id") == [(1,)]
+    assert "A staging table stays at" in caplog.text
+    assert len(tables_of(duckdb, tmp_path)) > len(TABLES)
+    put(duckdb, tmp_path, [{"id": 2}])
+    assert read_rows(duckdb, tmp_path, "id") == [(2,)]
+    assert tables_of(duckdb, tmp_path) == TABLES
+
+
+def test_rows_that_dlt_does_not_load_fail_the_run(
+    tmp_path: Path, duckdb: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DltSession, "load", lambda *_: None)
+    with pytest.raises(DestinationError, match="dlt loaded 0 of 2 rows"):
+        put(duckdb, tmp_path, [{"id": 2}, {"id": 3}])
+    assert read_rows(duckdb, tmp_path, "id") == []
+    assert tables_of(duckdb, tmp_path) == TABLES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,7 @@ from tests.tables.kinds import Kind, connect, put, read_rows, summary_of
 from tests.tables.warehouses.support import TABLES, ask, tables_of
 
 pytest.importorskip("dlt")
+from oauth_taskflow.destinations.tables.dlt import _plain
 
 
 def test_a_commit_leaves_no_staging_table_and_no_note_of_dlt(kind: Kind, tmp_path: Path) -> None:
@@ -93,6 +95,20 @@ def test_two_fields_of_one_column_are_refused(kind: Kind, tmp_path: Path) -> Non
     ):
         put(kind, tmp_path, [{"firstName": 1, "first_name": 2}])
     assert tables_of(kind, tmp_path) == []
+
+
+def test_values_that_a_driver_has_decoded_are_json_and_digits_again() -> None:
+    assert _plain({"a": [1]}, "json") == '{"a":[1]}'
+    assert _plain(Decimal("1.10"), "decimal") == "1.10"
+    assert [_plain(value, "json") for value in ('{"a":1}', None)] == ['{"a":1}', None]
+
+
+def test_records_without_fields_are_counted(duckdb: Kind, tmp_path: Path) -> None:
+    part = put(duckdb, tmp_path, [{}, {}]).parts[0]
+    destination = connect(duckdb, tmp_path)
+    for skip, rows in ((0, 2), (1, 1), (2, 0), (9, 0)):
+        found = list(destination.read(part.path, skip, 5, selector=part.selector))
+        assert found == [{}] * rows
 
 
 def test_a_field_never_lands_in_the_column_of_another_one(kind: Kind, tmp_path: Path) -> None:
