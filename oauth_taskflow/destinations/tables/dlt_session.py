@@ -117,11 +117,6 @@ class DltSession:
                 hint="Write files (type: file), or choose a SQL warehouse.",
             )
 
-    @property
-    def schema_name(self) -> str:
-        """The name under which dlt keeps what it knows of this session's loads in the warehouse."""
-        return str(self._pipeline.pipeline_name)
-
     def normalize(self, name: str) -> str:
         """Returns the identifier that dlt makes of a name."""
         return str(self._client.schema.naming.normalize_identifier(name))

@@ -148,8 +148,7 @@ def _list_rows(
         columns.append(pa.array(range(count, count + batch.num_rows), pa.int64()))
         count += batch.num_rows
         found.append(pa.RecordBatch.from_arrays(columns, [*columns_of_index, PLACE]))
-    if not found:
-        raise AssertionError("a run without rows has nothing to merge")
+    assert found, "a run without rows has nothing to merge"
     return pa.Table.from_batches(found)
 
 

@@ -69,19 +69,36 @@ def test_a_commit_that_did_not_reach_the_table_fails_and_changes_nothing(
     assert read_rows(kind, tmp_path, "_run_id", "id") == [("r0", 0), ("r1", 1)]
 
 
-def test_a_commit_that_was_overtaken_is_tried_again(
-    kind: Kind, tmp_path: Path, patch_commit: Patch
+def overtaken(kind: Kind) -> Any:
+    """The error of a commit that another transaction overtook."""
+    if kind.name == "delta":
+        from deltalake.exceptions import CommitFailedError  # noqa: PLC0415 - an extra
+
+        return CommitFailedError("another transaction")
+    from pyiceberg.exceptions import CommitFailedException  # noqa: PLC0415 - an extra
+
+    return CommitFailedException("another transaction")
+
+
+@pytest.mark.parametrize("reached", [False, True], ids=["overtaken", "by itself"])
+def test_a_commit_that_was_overtaken_is_in_the_table_once(
+    kind: Kind, tmp_path: Path, patch_commit: Patch, reached: bool
 ) -> None:
     put(kind, tmp_path, [{"id": 0}], "r0")
-    if kind.name == "delta":
-        from deltalake.exceptions import CommitFailedError as overtaken  # noqa: N813, PLC0415 - an extra
-    else:
-        from pyiceberg.exceptions import (  # noqa: PLC0415 - an extra
-            CommitFailedException as overtaken,  # noqa: N813
-        )
-    patch_commit(before=overtaken("another transaction"))
+    patch_commit(**{"after" if reached else "before": overtaken(kind)})
     put(kind, tmp_path, [{"id": 1}])
     assert read_rows(kind, tmp_path, "_run_id", "id") == [("r0", 0), ("r1", 1)]
+
+
+def test_a_removal_that_was_overtaken_is_tried_again(
+    kind: Kind, tmp_path: Path, patch_commit: Patch
+) -> None:
+    first, _ = (put(kind, tmp_path, [{"id": n}], "r1", map_index=n).manifest for n in range(2))
+    files = len(list(tmp_path.rglob("*.parquet")))
+    patch_commit(before=overtaken(kind))
+    assert connect(kind, tmp_path, "r1").remove_stale({0: first}) == 1
+    assert read_rows(kind, tmp_path, "id") == [(0,)]
+    assert len(list(tmp_path.rglob("*.parquet"))) == files
 
 
 @pytest.fixture

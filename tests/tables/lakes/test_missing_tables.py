@@ -46,6 +46,22 @@ def test_a_table_that_is_missing_has_no_rows_to_list_or_remove(kind: Kind, tmp_p
     assert "Run the task that wrote it again" in caught.value.hint
 
 
+def test_a_table_that_is_dropped_while_it_is_made_is_one_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pyiceberg")
+    from pyiceberg.catalog.sql import SqlCatalog  # noqa: PLC0415 - an extra
+    from pyiceberg.exceptions import TableAlreadyExistsError  # noqa: PLC0415 - an extra
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise TableAlreadyExistsError("another task makes it")
+
+    monkeypatch.setattr(SqlCatalog, "create_table", refuse)
+    (iceberg,) = (kind for kind in KINDS if kind.name == "iceberg")
+    with pytest.raises(DestinationError, match="The table was dropped while it was created"):
+        put(iceberg, tmp_path, [{"id": 1}])
+
+
 def test_a_version_that_has_expired_is_named(kind: Kind, tmp_path: Path) -> None:
     put(kind, tmp_path, [{"id": 1}])
     table = open_table(kind, tmp_path)

@@ -16,6 +16,7 @@ import pyarrow as pa
 from oauth_taskflow.destinations.base import EndpointFacts
 from oauth_taskflow.destinations.tables.row_order import RowOrder
 from oauth_taskflow.errors import DestinationError
+from oauth_taskflow.record_schema.model import FieldType, RecordSchema
 from tests.tables.kinds import Kind, put, read_rows
 
 Form = str | tuple[str, ...] | None
@@ -72,9 +73,24 @@ def check_new_keys_and_missing_times(kind: Kind, tmp_path: Path) -> None:
         {"id": 2, "u": "28/02/2026", "v": 2},
         {"id": 3, "u": "", "v": 2},
         {"id": 4, "u": "0000-00-00", "v": 2},
+        {"id": 5, "v": 2},
     ]
     put(kind, tmp_path, second, "r2", facts=facts(form), mode="merge")
-    assert read_rows(kind, tmp_path, "id", "v") == [(1, 1), (2, 2), (3, 2), (4, 2)]
+    assert read_rows(kind, tmp_path, "id", "v") == [(1, 1), (2, 2), (3, 2), (4, 2), (5, 2)]
+    third = [{"id": number, "v": 3} for number in (1, 2, 5, 6)]  # without the column
+    put(kind, tmp_path, third, "r3", facts=facts(form), mode="merge")
+    found = read_rows(kind, tmp_path, "id", "v")
+    assert found == [(1, 1), (2, 2), (3, 2), (4, 2), (5, 3), (6, 3)]
+
+
+def test_a_key_may_be_neither_a_number_nor_a_text(kind: Kind, tmp_path: Path) -> None:
+    declared = RecordSchema({"day": FieldType("date"), "v": FieldType("integer")})
+    options: dict[str, Any] = {"facts": EndpointFacts(("day",), declared=declared), "mode": "merge"}
+    days = ("2026-01-31", "2026-02-01")
+    put(kind, tmp_path, [{"day": day, "v": 1} for day in days], "r1", **options)
+    put(kind, tmp_path, [{"day": days[0], "v": 2}], "r2", **options)
+    assert [str(row[0]) for row in read_rows(kind, tmp_path, "day", "v")] == list(days)
+    assert read_rows(kind, tmp_path, "v") == [(1,), (2,)]
 
 
 def test_keys_that_are_new_and_rows_without_a_time_are_merged_beside_older_ones(
