@@ -35,6 +35,8 @@ MARKS = {
 }
 # Seconds. A test that waits for a condition looks again after less; how long the package waits may depend on the machine.
 LONGEST_SLEEP = 0.05
+# Seconds, instead of the ten minutes of pyproject.toml.
+LONGEST_FULL_TEST = 7200
 PACKAGE = TESTS.parent / "oauth_taskflow"
 T = TypeVar("T")
 
@@ -141,6 +143,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     unwanted = NOT_FAST if config.getoption("--fast") else frozenset({"full"})
     if config.getoption("--full"):
         unwanted -= {"full"}
+        for item in items:
+            item.add_marker(pytest.mark.timeout(LONGEST_FULL_TEST))
     left_out = [item for item in items if unwanted & {mark.name for mark in item.iter_markers()}]
     if left_out:
         config.hook.pytest_deselected(items=left_out)

@@ -46,7 +46,7 @@ from oauth_taskflow.taskflow.grants.consent_flow import (
     try_trade,
 )
 from oauth_taskflow.taskflow.grants.grant_status import GrantStatus, read_status
-from oauth_taskflow.taskflow.grants.kept_consents import store_kept_later
+from oauth_taskflow.taskflow.grants.kept_consents import WATCH
 from oauth_taskflow.taskflow.grants.managed_grant import ManagedGrant, load_managed_grant
 from oauth_taskflow.taskflow.grants.trial_call import TrialResult, try_call
 
@@ -283,7 +283,7 @@ def ask_device(conn_id: str, ticket: str, user_id: str, *, user_name: str = "") 
     try:
         is_wanted = consents.take(ticket) is not None
     except TokenStoreError as failure:
-        store_kept_later()
+        WATCH.begin()
         raise arriving.explain(failure) from failure
     if not is_wanted:
         arriving.drop()
@@ -342,7 +342,7 @@ def _store(grant: ManagedGrant, pending: PendingConsent, agreed: ConsentResult) 
     try:
         record = store_result(grant, agreed, notes.append, revoke_old=pending.revoke_old)
     except TokenStoreError:
-        store_kept_later()
+        WATCH.begin()
         raise
     return Connected(
         conn_id=grant.conn_id,

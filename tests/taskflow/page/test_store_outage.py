@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 import webbrowser
@@ -42,6 +43,7 @@ def store(
     """The token store of this test: takes it away, and brings it back."""
     of_server = request.getfixturevalue("postgres_url") if request.param == "postgres" else ""
     monkeypatch.setattr("oauth_taskflow.tokens.sql.transactions._ATTEMPTS", 2)  # not ten seconds
+    monkeypatch.setattr("oauth_taskflow.taskflow.grants.kept_consents._PAUSE", 0.1)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # where recovery files are
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path}/tokens.db"
@@ -189,6 +191,11 @@ def test_a_login_is_there_when_the_store_is_back(
     assert oauth_server.counters.token_requests == 1
 
 
+def wait_until_stored(folder: Path) -> None:
+    while list(folder.rglob("*.rescued")):
+        time.sleep(0.05)
+
+
 def test_the_server_stores_it_by_itself(
     connect: Connect, admin: TestClient, token_url: str, store: Switch, tmp_path: Path
 ) -> None:
@@ -196,6 +203,23 @@ def test_the_server_stores_it_by_itself(
     finish(admin, come_back(admin, agree(begin(admin))))
     assert list(tmp_path.rglob("*.rescued"))
     store[1]()
-    while list(tmp_path.rglob("*.rescued")):
+    wait_until_stored(tmp_path)
+    assert call_api() == 200
+
+
+def test_one_of_a_connection_that_is_not_found_for_a_while_is_stored_when_it_is_found(
+    connect: Connect,
+    admin: TestClient,
+    token_url: str,
+    store: Switch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    connect(token_url=token_url)
+    finish(admin, come_back(admin, agree(begin(admin))))
+    found = os.environ.pop("AIRFLOW_CONN_CRM")  # as when Airflow's database is away too
+    while "'crm' is not stored yet: There is no connection" not in caplog.text:
         time.sleep(0.05)
+    os.environ["AIRFLOW_CONN_CRM"] = found
+    store[1]()
+    wait_until_stored(Path(tempfile.gettempdir()))
     assert call_api() == 200
