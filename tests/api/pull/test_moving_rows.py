@@ -52,7 +52,7 @@ class ChangingListing:
 def read(listing: ChangingListing, paginate: Paginate) -> tuple[set[int], str]:
     """Returns the rows that came, and the error that ended the pull, empty without one."""
     came: set[int] = set()
-    options = {"records": Records(path="items"), "primary_key": "id", "ahead": 0}
+    options: dict[str, Any] = {"records": Records(path="items"), "primary_key": "id", "ahead": 0}
     try:
         for record in pull_records(Offline(listing), first_page, paginate=paginate, **options):
             came.add(record["id"])
