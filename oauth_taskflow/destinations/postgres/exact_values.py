@@ -8,10 +8,18 @@ from __future__ import annotations
 
 import re
 
-# Types whose values PostgreSQL fits by rounding: without their digits, they keep everything.
-_ROUNDING = re.compile(r"(numeric|time|interval)\([\d,-]+\)(.*)")
-_INSTANT = re.compile(r"(timestamp)(\(\d\))? with(out)? time zone|date")
-_SINGLE = re.compile(r"(real|money)(\[\])?")
+# Types for which PostgreSQL changes a value, and the type that keeps all of it. Only digits of a second behind the sixth, which
+# are cut off elsewhere, are rounded in an array.
+_EXACT = [
+    (re.compile(pattern), exact)
+    for pattern, exact in (
+        (r"timestamp(\(\d\))? with(out)? time zone|date", "text"),
+        (r"(timestamp(\(\d\))? with(out)? time zone|date)\[\]", "timestamp with time zone[]"),
+        (r"(real|money)(\[\])?|double precision(\[\])", r"numeric\2\3"),
+        (r"(numeric|time)\([\d,-]+\)(.*)", r"\1\2"),
+        (r"interval( [a-z ]+)?(\(\d\))?(\[\])?", r"interval\3"),
+    )
+]
 # The search comes first: a regular expression for each value would be a third of the work.
 _CUT = (
     r"(CASE WHEN length(split_part({0}, '.', 2)) > 6 THEN regexp_replace({0}, '(\.\d{{6}})\d+', '\1') "
@@ -22,24 +30,24 @@ _INSTANTS = "timestamp with time zone"
 
 def read_type(column_type: str) -> str:
     """The type in which PostgreSQL reads the value of a record for a column of ``column_type``, and loses nothing."""
-    if _INSTANT.fullmatch(column_type):
-        return "text"
-    single = _SINGLE.fullmatch(column_type)
-    if single is not None:
-        return f"numeric{single[2] or ''}"
-    return _ROUNDING.sub(r"\1\2", column_type)
+    for pattern, exact in _EXACT:
+        found = pattern.fullmatch(column_type)
+        if found is not None:
+            return found.expand(exact)
+    return column_type
 
 
 def fit_value(value: str, column_type: str) -> str:
     """An expression of the column's type for ``value``, an expression of ``read_type``; it fails where they differ."""
-    if _INSTANT.fullmatch(column_type):
-        return _fit_instant(value, column_type)
     exact = read_type(column_type)
     if exact == column_type:
         return value
+    if exact == "text":
+        return _fit_instant(value, column_type)
     kept = f"({value})::{column_type}"
-    # A real has its digits in its text: as a number it has six of them.
-    back = f"{kept}::text::{exact}" if column_type.startswith("real") else f"{kept}::{exact}"
+    # A number in binary has its digits in its text: as a number it has six or fifteen of them.
+    is_binary = column_type.startswith(("real", "double"))
+    back = f"{kept}::text::{exact}" if is_binary else f"{kept}::{exact}"
     return _choose(value, kept, back, column_type)
 
 

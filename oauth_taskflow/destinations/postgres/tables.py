@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from oauth_taskflow.destinations.postgres.columns import Column
 from oauth_taskflow.destinations.postgres.database import execute
+from oauth_taskflow.destinations.postgres.exact_values import read_type
 from oauth_taskflow.destinations.postgres.identifiers import TableName, quote_name
 from oauth_taskflow.destinations.postgres.register import REGISTER_COLUMNS, STAGE_COLUMNS, Register
 from oauth_taskflow.destinations.postgres.settings import TableSettings
@@ -22,9 +23,15 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _LOCK = "oauth-taskflow: tables and columns"
+# A domain is followed by the type that it is based on.
 _FIND_COLUMNS = """\
-SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
-WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped AND attgenerated = ''"""
+WITH RECURSIVE found(name, type, modifier, depth) AS (
+    SELECT attname, atttypid, atttypmod, 0 FROM pg_attribute
+    WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+    UNION ALL
+    SELECT name, typbasetype, typtypmod, depth + 1 FROM found JOIN pg_type t ON t.oid = type WHERE typtype = 'd'
+)
+SELECT name, format_type(type, modifier) FROM found ORDER BY name, depth"""
 _FIND_KIND = "SELECT relkind::text FROM pg_class WHERE oid = to_regclass(%s)"
 _FIND_INDEX = """\
 SELECT 1 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
@@ -44,8 +51,15 @@ def lock_structure(connection: Connection) -> None:
 
 
 def find_columns(connection: Connection, table: TableName) -> dict[str, str]:
-    """Returns the columns of ``table`` with their types; empty without the table."""
-    return dict(execute(connection, _FIND_COLUMNS, (_regclass(table),)).fetchall())
+    """Returns the columns of ``table`` with their types; empty without the table.
+
+    A domain has its own name, or that of the type below it which would change values.
+    """
+    types: dict[str, str] = {}
+    for name, column_type in execute(connection, _FIND_COLUMNS, (_regclass(table),)):
+        if name not in types or read_type(column_type) != column_type:
+            types[name] = column_type
+    return types
 
 
 def prepare_tables(

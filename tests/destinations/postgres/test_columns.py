@@ -243,6 +243,16 @@ CHANGING = {
     ),
     "time(0) without time zone": ("10:00:00", "10:00:00", "10:00:00.5"),
     "interval(0)": ("PT1S", "00:00:01", "PT1.5S"),
+    "interval day to second(0)": ("P1DT1S", "1 day 00:00:01", "PT1.5S"),
+    "interval year to month": ("P1M", "1 mon", "P1M1D"),
+    "interval hour[]": (["PT2H"], "{02:00:00}", ["PT2H1S"]),
+    "double precision[]": ([0.1, 1], "{0.1,1}", [9007199254740993]),
+    "date[]": (["2026-01-31"], "{2026-01-31}", ["2026-01-31", "2026-01-31T10:00:00Z"]),
+    "timestamp(0) with time zone[]": (
+        ["2026-01-31T10:00:00+02:00", None],
+        '{"2026-01-31 08:00:00+00",NULL}',
+        ["2026-01-31T10:00:00.5Z"],
+    ),
 }
 
 
@@ -262,6 +272,22 @@ def test_a_column_that_would_change_a_value_refuses_it(
     assert warehouse.column(f"{name}::text") == [text, None]
 
 
+@pytest.mark.parametrize("depth", [1, 2])
+def test_a_domain_over_a_type_that_would_change_a_value_refuses_it(
+    warehouse: Warehouse, depth: int
+) -> None:
+    warehouse.pull([[{"id": 1}]], layout="columns")
+    of_depth = [f"{warehouse.schema}.amount_{number}" for number in range(depth)]
+    for name, base in zip(of_depth, ["numeric(12,2)", *of_depth], strict=False):
+        warehouse.ask(f"CREATE DOMAIN {name} AS {base} CHECK (VALUE > 0)")
+    warehouse.ask(f"ALTER TABLE {warehouse.schema}.contacts ADD COLUMN total {of_depth[-1]}")
+    warehouse.pull([[{"id": 1, "total": 1.5}, {"id": 2, "total": None}]], layout="columns")
+    for refused in (1.505, -1):
+        with pytest.raises(DestinationError, match=r"refuses a value|violates check"):
+            warehouse.pull([[{"id": 1, "total": refused}]], layout="columns", run="r2")
+    assert warehouse.column("total::text") == ["1.50", None]
+
+
 @pytest.mark.parametrize("field", ["name", LONG], ids=["short", "long"])
 @pytest.mark.parametrize("type_name", ["character varying(3)", "character(3)"])
 def test_a_column_that_would_cut_a_text_refuses_it(
@@ -279,7 +305,12 @@ def test_a_column_without_time_zone_gets_instants_in_utc(warehouse: Warehouse) -
     warehouse.ask(f"ALTER TABLE {warehouse.schema}.contacts ADD COLUMN at timestamp")
     texts = ["2026-01-31T10:00:00+02:00", "2026-01-31T10:00:00Z", "2026-01-31 10:00:00"]
     warehouse.pull([[{"id": n, "at": text} for n, text in enumerate(texts)]], layout="columns")
-    assert warehouse.column("at::text") == ["2026-01-31 08:00:00", *["2026-01-31 10:00:00"] * 2]
+    utc = ["2026-01-31 08:00:00", *["2026-01-31 10:00:00"] * 2]
+    assert warehouse.column("at::text") == utc
+    warehouse.ask(f"ALTER TABLE {warehouse.schema}.contacts ADD COLUMN several timestamp[]")
+    warehouse.pull([[{"id": 9, "several": texts}]], layout="columns")
+    (found,) = warehouse.column("array_to_string(several, ';')")
+    assert found.split(";") == utc
 
 
 def test_digits_behind_the_microsecond_are_cut_off_and_make_no_other_day(
