@@ -207,8 +207,6 @@ class CheckRun:
             InvalidRecord: a record is a single value.
         """
         checks = [check for check in self._all if check.needs_all or not again]
-        if not checks:
-            return
         for record in records:
             fields = open_record(record)
             for check in checks:

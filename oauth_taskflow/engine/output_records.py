@@ -161,7 +161,7 @@ class EndpointRecords:
         schemas = [
             schema_from_json(output.schema) for output in self._outputs if output.schema is not None
         ]
-        if len(schemas) < len(self._outputs):
+        if not schemas or len(schemas) < len(self._outputs):
             return TableBuilder()
         return TableBuilder(reduce(unite_schemas, schemas))
 

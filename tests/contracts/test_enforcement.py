@@ -317,3 +317,33 @@ def test_the_fields_that_lost_a_value_are_counted_up_to_a_number() -> None:
     assert sum(enforcement.discarded.values()) == 300
     assert enforcement.discarded["…"] > 1
     assert len(enforcement.discarded) < 300
+
+
+NULLS = [{"id": None, "o": {"a": "x"}}, {"id": 1, "o": {"a": None}}, {"id": 1, "o": None}]
+
+
+@pytest.mark.parametrize("record", NULLS)
+def test_null_is_no_value_of_a_field_that_must_have_one(record: Any) -> None:
+    schema = schema_of(id="integer", o={"a": "text"})
+    with pytest.raises(InvalidRecord, match="has null, and the schema says"):
+        enforce(schema, record, types="freeze")
+    assert enforce(schema, record, types="discard_row")[0] == []
+    rows, enforcement = enforce(schema, record, types="discard_value")
+    assert (rows, enforcement.discarded) == ([record], {})  # leaving it out would say the same
+
+
+def test_a_mapping_of_very_many_fields_is_no_object_of_the_schema() -> None:
+    schema = schema_of(id="integer", o={"a": "text"})
+    record = {"id": 1, "o": {"a": "x", **{f"k{number}": 1 for number in range(300)}}}
+    rows, enforcement = enforce(schema, record)
+    assert (rows, enforcement.schema.fields["o"].kind) == ([record], "json")
+    rows, enforcement = enforce(schema, record, types="discard_value")
+    assert (rows, enforcement.discarded) == ([{"id": 1}], {"o": 1})
+
+
+@pytest.mark.parametrize("value", ["tru", "[1", '{"b": 1}}', "1."])
+def test_a_record_that_is_no_json_within_is_refused_with_its_place(value: str) -> None:
+    schema = schema_of(id="integer", o={"a": {"b__": "integer"}})
+    with pytest.raises(InvalidRecord) as broken:
+        enforce(schema, {"id": 1, "o": {"a": {}}}, f'{{"id": 2, "o": {{"a": {value}}}}}')
+    assert "record 2 of the page" in broken.value.where

@@ -12,8 +12,10 @@ from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.destinations.base import EndpointFacts, Run, StoreAccess
 from oauth_taskflow.destinations.files import FolderDestination
 from oauth_taskflow.destinations.transfer import transfer
+from oauth_taskflow.engine import output_records
 from oauth_taskflow.engine.output_records import EndpointRecords
-from oauth_taskflow.errors import ApiError
+from oauth_taskflow.errors import ApiError, DestinationError
+from oauth_taskflow.record_schema.json_schema import schema_to_json
 from oauth_taskflow.record_schema.model import FieldType, RecordSchema
 
 RUN = Run("contacts", "r")
@@ -90,6 +92,38 @@ def test_a_file_that_is_gone_is_one_clear_error(tmp_path: Path) -> None:
     Path(summary["files"][0]["path"]).unlink()
     with pytest.raises(ApiError, match="are gone"):
         records_of(summary).arrow()
+
+
+def test_outputs_with_a_contract_begin_with_the_schema_of_all_of_them(tmp_path: Path) -> None:
+    schemas = (
+        RecordSchema({"id": FieldType("integer"), "day": FieldType("date", nullable=True)}),
+        RecordSchema({"id": FieldType("number"), "none": FieldType("text", nullable=True)}),
+    )
+    first, second = (
+        {**write(tmp_path / str(number), "jsonl", [{"id": number}]), "schema": schema_to_json(one)}
+        for number, one in enumerate(schemas)
+    )
+    found = records_of(first, second).arrow()
+    assert found.schema.names == ["id", "day", "none"]
+    assert [str(field.type) for field in found.schema] == ["double", "date32[day]", "string"]
+    assert found.column("id").to_pylist() == [0.0, 1.0]
+
+
+def test_an_endpoint_without_an_output_has_no_records() -> None:
+    found = records_of()
+    assert (len(found), list(found), found.manifests) == (0, [], [])
+    assert found.arrow().num_rows == 0
+    assert list(found.arrow_batches()) == []
+
+
+def test_arrow_names_what_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output_records, "is_installed", lambda _: False)
+    monkeypatch.setattr(output_records, "describe_missing", lambda _: ("pyarrow", "Install it."))
+    found = records_of(write(tmp_path, "jsonl", [{"id": 1}]))
+    assert list(found) == [{"id": 1}]
+    for read in (found.arrow, lambda: list(found.arrow_batches())):
+        with pytest.raises(DestinationError, match="Arrow tables need a library: pyarrow"):
+            read()
 
 
 def test_no_records_are_an_empty_table(tmp_path: Path) -> None:

@@ -92,13 +92,16 @@ def _triggering_summaries(name: str, context: Mapping[str, Any]) -> Iterator[Map
             + (f"This run was started by: {known}." if known else "No asset started this run."),
         )
     for dag_id, run_id, task_id in sources:
-        summary = None
-        if task_id is not None:
-            summary = context["ti"].xcom_pull(
-                task_ids=task_id, dag_id=dag_id, run_id=run_id, map_indexes=-1
+        if task_id is None:
+            raise OAuthTaskflowError(
+                f"An event of the asset {name!r} that started this run was made by hand, or by another system",
+                hint="No task wrote records for it. Run the DAG that pulls the endpoint: its event starts this one.",
             )
+        summary = context["ti"].xcom_pull(
+            task_ids=task_id, dag_id=dag_id, run_id=run_id, map_indexes=-1
+        )
         if summary is None:
-            raise _no_result(name, task_id or "", f"of DAG {dag_id!r}, run {run_id!r}")
+            raise _no_result(name, task_id, f"of DAG {dag_id!r}, run {run_id!r}")
         yield summary
 
 

@@ -25,7 +25,11 @@ defaults:
     - {path: "%s/{{ endpoint }}"}
 endpoints:
   contacts: {request: {path: /contacts}}
-  notes: {for_each: {contact: {endpoint: contacts, batch: 1}}, request: {path: "/notes/{{ contact.id }}"}}
+  notes:
+    for_each: {contact: {endpoint: contacts, batch: 1}}
+    request: {path: "/notes/{{ contact.id }}"}
+    contract: {types: discard_row, schema: {fields: {note: text}}}
+    quarantine: {path: "%s/{{ endpoint }}_rejected"}
 """
 
 
@@ -38,10 +42,13 @@ def spec(tmp_path: Path, set_connection: SetConnection) -> Iterator[Path]:
         (run,) = (key[2] for key in STORED if key[1] == "contacts")
         # As an earlier try with more parents left it.
         STORED["kinds", "notes", run, 7] = [{"note": "stale"}]
-        return {"data": [{"note": name}]}
+        (rejected,) = (tmp_path / "notes_rejected").iterdir()
+        (rejected / "map_index=7").mkdir(exist_ok=True)
+        (rejected / "map_index=7" / "_manifest.json").write_text("{}")
+        return {"data": [{"note": name}, {"note": int(name)}]}
 
     path = tmp_path / "kinds.yaml"
-    path.write_text(SPEC % tmp_path)
+    path.write_text(SPEC % (tmp_path, tmp_path))
     STORED.clear()
     with scripted(api) as server:
         extra = {"auth_type": "none"}
@@ -80,4 +87,12 @@ def test_parents_children_and_later_tasks_read_what_a_function_took(
     ]
     copies = sorted((tmp_path / "notes").rglob("part-*"))
     assert [json.loads(path.read_text()) for path in copies] == [{"note": "1"}, {"note": "2"}]
+    rejected = sorted((tmp_path / "notes_rejected").rglob("part-*"))
+    assert [json.loads(path.read_text())["record"] for path in rejected] == [
+        {"note": 1},
+        {"note": 2},
+    ]
+    (of_run,) = (tmp_path / "notes_rejected").iterdir()
+    assert sorted(path.name for path in of_run.iterdir()) == ["map_index=0", "map_index=1"]
+    assert run.result("notes__done")["rejected"] == 2
     assert [file["rows"] for file in run.result("contacts")["further"][0]["files"]] == [2]

@@ -166,19 +166,22 @@ class Producer:
         return self._summaries.get((dag_id, run_id, task_ids))
 
 
-def consume(name: str, ti: Producer, *runs: str) -> Any:
+def consume(name: str, ti: Producer, *runs: str, task_id: str | None = "contacts") -> Any:
     from airflow.sdk import Asset  # noqa: PLC0415 - Airflow needs its home first
-    from airflow.sdk.execution_time.context import set_current_context  # noqa: PLC0415
 
     events = [
-        SimpleNamespace(source_dag_id="crm", source_run_id=run, source_task_id="contacts")
+        SimpleNamespace(source_dag_id="crm", source_run_id=run, source_task_id=task_id)
         for run in runs
     ]
-    context: Any = {
-        "ti": ti,
-        "task": SimpleNamespace(dag=SimpleNamespace(task_dict={})),
-        "triggering_asset_events": {Asset(name="crm/contacts", uri="x://crm/contacts"): events},
-    }
+    started_by = {Asset(name="crm/contacts", uri="x://crm/contacts"): events}
+    return read_in(name, ti, SimpleNamespace(task_dict={}), triggering_asset_events=started_by)
+
+
+def read_in(name: str, ti: Any, dag: Any, **more: Any) -> Any:
+    """The records as a task of ``dag`` gets them."""
+    from airflow.sdk.execution_time.context import set_current_context  # noqa: PLC0415
+
+    context: Any = {"ti": ti, "task": SimpleNamespace(dag=dag), **more}
     with set_current_context(context):
         return endpoint_records(name)
 
@@ -208,3 +211,42 @@ def test_a_run_without_events_of_the_asset_is_told_apart(tmp_path: Path) -> None
         OAuthTaskflowError, match="left no result in task 'contacts' of DAG 'crm', run 'a'"
     ):
         consume("crm/contacts", Producer({}), "a")
+
+
+def test_an_event_that_no_task_made_is_told_apart() -> None:
+    with pytest.raises(OAuthTaskflowError) as caught:
+        consume("crm/contacts", Producer({}), "a", task_id=None)
+    assert str(caught.value) == (
+        "An event of the asset 'crm/contacts' that started this run was made by hand, or by another system. No task "
+        "wrote records for it. Run the DAG that pulls the endpoint: its event starts this one."
+    )
+
+
+class Instance:
+    """A task instance that pulls the XComs of its own run."""
+
+    map_index = -1
+
+    def __init__(self, **xcoms: Any) -> None:
+        self._xcoms = xcoms
+
+    def xcom_pull(self, *, task_ids: str, map_indexes: int | None = None) -> Any:
+        found = self._xcoms.get(task_ids.replace(".", "_"))
+        return found if map_indexes != -1 or not isinstance(found, list) else None
+
+
+def test_an_endpoint_that_two_tasks_pull_is_named_by_its_task(spec: Path, tmp_path: Path) -> None:
+    from airflow.sdk import DAG, TaskGroup  # noqa: PLC0415 - Airflow needs its home first
+
+    with DAG("crm", schedule=None) as dag:
+        for region in ("eu", "us"):
+            with TaskGroup(region):
+                endpoint_tasks(spec)
+    ti = Instance(eu_contacts=write_output(tmp_path / "out", "eu"))
+    with pytest.raises(OAuthTaskflowError) as caught:
+        read_in("contacts", ti, dag)
+    assert str(caught.value) == (
+        "Several tasks of this DAG pull an endpoint 'contacts': eu.contacts, us.contacts. "
+        "Name the task: endpoint_records takes its id too."
+    )
+    assert list(read_in("eu.contacts", ti, dag)) == [{"run": "eu"}]
