@@ -91,9 +91,10 @@ def build_notice(conn_id: str, choice: Choice, troubles: Sequence[Trouble], link
 
 
 def describe_troubles(conn_id: str, troubles: Sequence[Trouble]) -> str:
-    """One line about all ``troubles`` of a connection."""
+    """One line about all ``troubles`` of a connection, without a full stop at its end."""
     notices = [build_notice(conn_id, Choice(one.kind), troubles, "") for one in troubles]
-    return "; ".join(" ".join((one.title, *one.details)) for one in notices)
+    lines = (": ".join(filter(None, (one.title, " ".join(one.details)))) for one in notices)
+    return "; ".join(line.removesuffix(".") for line in lines)
 
 
 def _list_details(choice: Choice, trouble: Trouble | None) -> list[str]:

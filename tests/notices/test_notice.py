@@ -77,6 +77,6 @@ def test_all_troubles_fit_into_one_line() -> None:
         "crm", [Trouble("needs_consent", problem="Why."), Trouble("consent_due")]
     )
     assert line == (
-        "OAuth connection crm needs a person: tasks fail until it is authorized again Why.; OAuth connection crm: a person "
+        "OAuth connection crm needs a person: tasks fail until it is authorized again: Why; OAuth connection crm: a person "
         "must authorize it again by an unknown time"
     )

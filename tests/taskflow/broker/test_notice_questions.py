@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,11 @@ import msgspec
 import pytest
 from hypothesis import settings
 
-from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.errors import ConnectionConfigError, TokenStoreError
 from oauth_taskflow.notices.notice import Notice
 from oauth_taskflow.notices.store import NoticeKeeper, NoticeStore
 from oauth_taskflow.taskflow import secrets_backend
-from oauth_taskflow.taskflow.broker import notice_server
+from oauth_taskflow.taskflow.broker import desk, notice_server, server
 from oauth_taskflow.taskflow.broker.channel import UnknownQuestion, ask_about
 from oauth_taskflow.taskflow.broker.notice_client import BrokerNoticeKeeper
 from oauth_taskflow.taskflow.broker.notice_server import answer_notice
@@ -21,10 +22,11 @@ from oauth_taskflow.taskflow.broker.notice_wire import KIND, NoticeQuestion
 from oauth_taskflow.taskflow.broker.protocol import question_id
 from oauth_taskflow.taskflow.broker.questions import read_question, write_question
 from oauth_taskflow.taskflow.notices.delivery import Channel
-from oauth_taskflow.taskflow.notices.grant_watch import list_granted_connections
+from oauth_taskflow.taskflow.notices.grant_watch import is_missing, list_granted_connections
 from oauth_taskflow.taskflow.notices.watching import Report, Rules, watch_over
 from oauth_taskflow.testing import OAuthTestServer
 from tests.notices import test_model
+from tests.support.clock import FakeClock
 from tests.support.grants import kill_grants
 from tests.support.notices import list_sent
 from tests.taskflow.broker.answered import settings_of
@@ -158,6 +160,69 @@ def test_an_api_server_without_a_broker_leaves_the_grant_to_the_task(
         ask_about("crm", KIND, NoticeQuestion("look", arguments=[1, 1, 1]))
     assert look_after("crm", []).was_used
     assert list_granted_connections() == ["crm"]
+
+
+def test_an_api_server_that_knows_tokens_alone_is_named(
+    airflow_home: Path,
+    own_store: None,
+    oauth_server: OAuthTestServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connection = oauth_server.connection(refresh_token=oauth_server.issue_refresh_token())
+    answers = broker_answers()
+
+    def answer(name: str) -> Any:
+        if "~oauth~ask." in name:
+            return None
+        with pytest.MonkeyPatch.context() as on_the_server:
+            on_the_server.setenv("AIRFLOW_CONN_CRM", json.dumps(connection))
+            return answers(name)
+
+    monkeypatch.setenv(
+        "AIRFLOW__SECRETS__BACKEND", "oauth_taskflow.taskflow.secrets_backend.OAuthBroker"
+    )
+    supervise(monkeypatch, answer)
+    monkeypatch.setattr(server, "_ANSWER_WITHIN", 120.0)  # this one may be loaded only now
+    with pytest.raises(ConnectionConfigError, match="it has an earlier release") as caught:
+        look_after("crm", [])
+    assert "Update the API server." in str(caught.value)
+
+
+def test_a_task_asks_again_while_the_api_server_has_no_time(
+    task: Supervisor,
+    oauth_server: OAuthTestServer,
+    set_connection: SetConnection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Waiting(FakeClock):
+        def sleep(self, seconds: float) -> None:
+            super().sleep(seconds)
+            monkeypatch.setattr(desk, "_MOST_OF_ONE", 16)
+
+    set_connection("crm", oauth_server.connection())
+    monkeypatch.setattr(desk, "_MOST_OF_ONE", 0)
+    question, clock = NoticeQuestion("look", arguments=[1, 1, 1]), Waiting()
+    with pytest.raises(TokenStoreError, match="no time for more questions"):
+        ask_about("crm", KIND, question, patient=False, clock=clock)
+    assert ask_about("crm", KIND, question, clock=clock) is not None
+    assert len(task.asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("failure", "is_gone"), [(LookupError("a backend denies it"), False), (None, True)]
+)
+def test_a_connection_that_a_backend_denies_is_not_missing(
+    task: Supervisor, monkeypatch: pytest.MonkeyPatch, failure: Exception | None, is_gone: bool
+) -> None:
+    from airflow.sdk import BaseHook  # noqa: PLC0415 - Airflow needs its home first
+
+    def refuse(_: str) -> Any:
+        assert failure is not None
+        raise failure
+
+    if failure is not None:
+        monkeypatch.setattr(BaseHook, "get_connection", refuse)
+    assert is_missing("nowhere") is is_gone
 
 
 @pytest.mark.parametrize(

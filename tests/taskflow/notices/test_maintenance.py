@@ -266,13 +266,43 @@ def test_the_text_of_a_hostile_server_does_no_harm_in_a_mail(
 
 
 def test_without_notifiers_the_task_of_a_grant_in_trouble_fails(
-    oauth_server: OAuthTestServer, set_connection: SetConnection, run_dag: RunDag, airflow_home: Any
+    crm: str, oauth_server: OAuthTestServer, run_dag: RunDag
 ) -> None:
-    connection = oauth_server.connection(grant_type="authorization_code", authorize_url="http://a")
-    set_connection("crm", connection)
-    run = run_dag(load_maintenance({}, ["crm"]))
+    from oauth_taskflow.taskflow.notices.maintenance import KeepAliveOperator  # noqa: PLC0415
+
+    kill_grants(oauth_server)
+    fail_to_use("crm")
+    dag = load_maintenance({}, ["crm"])
+    run = run_dag(dag)
     assert run.task_state("keep_alive", 0) == "failed"
     assert run.tries("keep_alive", 0) == 1
+    alone = KeepAliveOperator(conn_id="crm", task_id="alone", dag=dag)
+    with pytest.raises(OAuthTaskflowError) as failed:
+        alone.execute({})
+    assert str(failed.value).startswith("OAuth connection crm needs a person: tasks fail until ")
+    assert str(failed.value).endswith(
+        "The old refresh token cannot come back. Without notifiers this task is the notice: it fails until the "
+        "connection works."
+    )
+
+
+def test_more_grants_than_airflow_maps_over_are_refused_and_none_is_a_warning(
+    oauth_server: OAuthTestServer,
+    set_connection: SetConnection,
+    airflow_home: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from oauth_taskflow.taskflow.notices.maintenance import ListGrantsOperator  # noqa: PLC0415
+
+    listing = ListGrantsOperator(task_id="list_grants")
+    assert listing.execute({}) == []
+    for name in ("crm", "erp"):
+        _consent(oauth_server, set_connection, name)
+    assert listing.execute({}) == ["crm", "erp"]
+    monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", "1")
+    with pytest.raises(OAuthTaskflowError, match="2 connections have a grant") as refused:
+        listing.execute({})
+    assert "max_map_length is 1" in str(refused.value)
 
 
 def test_the_serialised_dag_is_the_same_at_every_parse_and_holds_no_notifier(
