@@ -16,8 +16,10 @@ _EXACT = [
         (r"timestamp(\(\d\))? with(out)? time zone|date", "text"),
         (r"(timestamp(\(\d\))? with(out)? time zone|date)\[\]", "timestamp with time zone[]"),
         (r"(real|money)(\[\])?|double precision(\[\])", r"numeric\2\3"),
-        (r"(numeric|time)\([\d,-]+\)(.*)", r"\1\2"),
+        (r"numeric\([\d,-]+\)(\[\])?", r"numeric\1"),
+        (r"time(\(\d\))? with(out)? time zone(\[\])?", r"time with time zone\3"),
         (r"interval( [a-z ]+)?(\(\d\))?(\[\])?", r"interval\3"),
+        (r'(name|"char")(\[\])?', r"varchar\2"),
     )
 ]
 # The search comes first: a regular expression for each value would be a third of the work.
@@ -67,8 +69,10 @@ def _fit_instant(value: str, column_type: str) -> str:
 
 
 def _choose(exact: str, kept: str, back: str, column_type: str) -> str:
-    # Not a constant, which would be an error before any value is looked at.
-    failing = f"(left(({exact})::text, 0) || 'it would be cut or rounded')::{column_type}"
+    # Not a constant, which would be an error before any value is looked at; and no text would fail as a name.
+    failing = (
+        f"(left(({exact})::text, 0) || 'it would be cut or rounded')::numeric::text::{column_type}"
+    )
     return (
         f"CASE WHEN ({exact}) = ({back}) THEN {kept} WHEN ({exact}) IS NOT NULL THEN {failing} END"
     )
