@@ -226,6 +226,11 @@ class PagingOptions(Options, frozen=True, kw_only=True, tag_field="type"):
         return self.ends_by == "count" and self.sort_key is None
 
     @property
+    def may_count_from_zero(self) -> bool:
+        """Whether the API announces its number of pages, and numbers them from 0, so that the number may be one too low."""
+        return False
+
+    @property
     def has_fixed_pages(self) -> bool:
         """Whether each page begins at a multiple of the size, however many rows came before."""
         return False
@@ -280,6 +285,10 @@ class PagingOptions(Options, frozen=True, kw_only=True, tag_field="type"):
 
     def has_own_landmark(self, body: Body, headers: Mapping[str, str]) -> bool:  # noqa: ARG002 - for the styles
         """Whether a response has anything that only options of this style declare."""
+        return False
+
+    def is_marked_last(self, page: PageView) -> bool:  # noqa: ARG002 - for the styles
+        """Whether ``page``, with which reading ends, has a value of this style that means the end."""
         return False
 
     def loop_hint(self, page: PageView) -> str:  # noqa: ARG002 - for the styles

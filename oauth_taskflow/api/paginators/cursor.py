@@ -143,6 +143,12 @@ class CursorPaginator(PagingOptions, frozen=True, kw_only=True, tag="cursor"):
             found.append(find_or_none(body, self.next))
         return any(not is_end(cursor, self.end_values) for cursor in found)
 
+    def is_marked_last(self, page: PageView) -> bool:
+        """Whether the page has a cursor, which is one of ``end_values``."""
+        if self.last_record is not None:
+            return False
+        return not is_end(self._find_cursor(page))
+
     def loop_hint(self, page: PageView) -> str:
         """Returns the hint for a cursor that comes again: after an empty page, that may be the API's end."""
         if page.rows == 0:

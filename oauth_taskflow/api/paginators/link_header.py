@@ -63,6 +63,15 @@ class LinkHeaderPaginator(PagingOptions, frozen=True, kw_only=True, tag="link"):
         wanted = self.require.items()
         return all(link.attributes.get(name.lower(), "").strip() == value for name, value in wanted)
 
+    def is_marked_last(self, page: PageView) -> bool:
+        """Whether the page has a link of the relation, without the attributes that are required."""
+        from oauth_taskflow.http_headers import parse_links  # noqa: PLC0415  # loads email.utils
+
+        return any(
+            self._leads_on(link, page.url)
+            for link in parse_links(page.headers.get("Link", "")).found
+        )
+
     def flaws(self, written: Collection[str]) -> Iterator[Flaw]:  # noqa: ARG002 - the protocol's
         """Yields nothing: every option has a default that works."""
         return iter(())

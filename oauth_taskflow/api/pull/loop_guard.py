@@ -26,8 +26,11 @@ class LoopGuard:
     twice in a row is a loop, unless the total shows that a page of rows was added in front meanwhile.
     """
 
-    def __init__(self, first: ApiRequest, options: PagingOptions, *, is_indexed: bool) -> None:
+    def __init__(
+        self, first: ApiRequest, options: PagingOptions, warn: Warn, *, is_indexed: bool
+    ) -> None:
         self._options = options
+        self._warn = warn
         self._is_indexed = is_indexed
         self._requests = {first.fingerprint()}
         self._contents: set[bytes] = set()
@@ -57,7 +60,7 @@ class LoopGuard:
         self._last, self._repeated, self._empty = state.last, state.repeated, state.empty
 
     def check_content(self, page: PageView) -> None:
-        """Compares ``page`` with the pages before it.
+        """Compares ``page`` with the pages before it; warns of one that comes again under another cursor or URL.
 
         Raises:
             PaginationLoop: ``page`` is the last of too many without anything new.
@@ -74,6 +77,12 @@ class LoopGuard:
         self._repeated = self._repeated + 1 if may_repeat else 0
         if not (may_repeat or self._is_indexed):
             return
+        is_doubtful = self._options.ends_by == "pointer" and page.rows > 1
+        if self._repeated == 1 and is_doubtful and page.received[0] != page.received[-1]:
+            self._warn(
+                f"Page {page.index + 1} has as many records as an earlier page, and the same first and last ones, under another "
+                "page cursor or URL: records came twice, and others may be missing. Check paginate and the request's parameters."
+            )
         content = _digest(encode(page.received))
         if self._is_indexed:
             self._compare_with_last(page, content)
@@ -133,12 +142,13 @@ class LoopGuard:
 
 
 class OverlapGuard:
-    """Compares each page of one sequence of numbered pages with the page before.
+    """Compares each page of one sequence with the page before.
 
     Pages that overlap give rows twice, and the API does not say so. The first page after a pull was cut off is not compared.
     """
 
-    def __init__(self, warn: Warn) -> None:
+    def __init__(self, options: PagingOptions, warn: Warn) -> None:
+        self._is_numbered = options.has_shifting_pages
         self._warn = warn
         self._before: Sequence[Any] = ()
         self._deep = 0
@@ -148,7 +158,7 @@ class OverlapGuard:
         """Warns once when ``page`` has the last row of the page before, which was there once.
 
         Raises:
-            PaginationLoop: it is one of several pages in a row that begin with more than half of the page before.
+            PaginationLoop: it is one of several numbered pages in a row that begin with more than half of the page before.
         """
         rows, before, self._before = page.received, self._before, page.received
         if len(before) < 2 or before.count(before[-1]) > 1 or before[-1] not in rows:
@@ -158,7 +168,7 @@ class OverlapGuard:
         # All of them: one row may come in many pages by right, such as the last hour of a day without events.
         is_deep = 2 * again > len(rows) and list(rows[:again]) == list(before[-again:])
         self._deep = self._deep + 1 if is_deep else 0
-        if self._deep == REPEATED_PAGES:
+        if self._deep == REPEATED_PAGES and self._is_numbered:
             raise PaginationLoop(
                 f"Each of {REPEATED_PAGES} pages in a row began with more than half of the page before, the last of them page "
                 f"{page.index + 1}",
@@ -167,10 +177,12 @@ class OverlapGuard:
             )
         if not self.has_warned:
             self.has_warned = True
+            cause = "the API begins a page with records of the page before"
+            if self._is_numbered:
+                cause = "paginate steps by less than a page, correct param, start or unit; if records were added while pages were read"
             self._warn(
                 f"The last record of page {page.index} came again on page {page.index + 1}, so records are in this output twice. "
-                "If paginate steps by less than a page, correct param, start or unit; if records were added while pages were "
-                "read, write primary_key, which drops repeats."
+                f"If {cause}, write primary_key, which drops repeats."
             )
 
 

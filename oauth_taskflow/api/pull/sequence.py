@@ -25,7 +25,7 @@ from oauth_taskflow.api.pull.page import Page, PageView
 from oauth_taskflow.api.pull.page_judge import Content, locate_response
 from oauth_taskflow.api.pull.row_unit import RowUnit
 from oauth_taskflow.api.pull.totals import Announcements, Warn
-from oauth_taskflow.api.pull.unread_pages import find_sign_of_more
+from oauth_taskflow.api.pull.unread_pages import describe_unread_pages
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import PaginationLimit
 
@@ -61,7 +61,7 @@ class PageSequence:
                 "see oauth_taskflow.api.options"
             )
         self.options = options if options is not None else SinglePage()
-        self._is_unpaged = options is None
+        self._written = options
         self.paginator = self.options.build()
         self.first = request
         self.request: ApiRequest | None = self.paginator.first_request(request)
@@ -75,9 +75,10 @@ class PageSequence:
         paginator = self.paginator
         self._indexed = paginator if isinstance(paginator, IndexedPaginator) else None
         is_indexed = self._indexed is not None
-        self._loops = LoopGuard(self.start, self.options, is_indexed=is_indexed)
-        may_repeat = self.options.has_shifting_pages and not drops_repeats
-        self._overlap = OverlapGuard(warn) if may_repeat else None
+        self._loops = LoopGuard(self.start, self.options, warn, is_indexed=is_indexed)
+        may_repeat = self.options.ends_by in {"count", "pointer"} and not drops_repeats
+        is_compared = may_repeat and self.options.sort_key is None
+        self._overlap = OverlapGuard(self.options, warn) if is_compared else None
         self._pages: int | None = None
         self._cap = CapWatch(self.options)
         self._trail = KeyTrail(self.options.sort_key)
@@ -215,7 +216,8 @@ class PageSequence:
             self._announced.check_end(
                 self.counted_rows, self.index, page.where, is_bare=not has_flag
             )
-            self._warn_of_unread_pages(page)
+            if self._announced.continues is None:  # the flag that the author names decides
+                self._warn_of_unread_pages(page)
         elif self.is_last is not None and self.is_last(page.records):
             self.request = None
         else:
@@ -227,13 +229,9 @@ class PageSequence:
         return Page(records, *figures, self._mark(), is_capped=is_capped)
 
     def _warn_of_unread_pages(self, page: PageView) -> None:
-        """Warns when a spec without ``paginate`` gets a response that says that more pages follow."""
-        sign = find_sign_of_more(page) if self._is_unpaged else None
-        if sign is not None:
-            self._warn(
-                f"The answer says that more pages follow ({sign}), and one is read {page.where}. Write paginate, or "
-                "paginate: {type: none} if one is all you want."
-            )
+        warning = describe_unread_pages(page, self._written)
+        if warning is not None:
+            self._warn(warning)
 
     def _build_view(self, response: requests.Response, content: Content) -> PageView:
         received = self._unit.rows(content)

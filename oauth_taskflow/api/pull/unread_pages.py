@@ -1,4 +1,4 @@
-"""Finds signs in a response that more pages follow, for endpoints without ``paginate``."""
+"""Finds signs in the last response of a sequence that more pages follow."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from oauth_taskflow.api.decoders.numbers import decode
+from oauth_taskflow.api.paginators.base import PagingOptions
 from oauth_taskflow.api.pull.page import PageView
 from oauth_taskflow.http_headers import parse_links
 
@@ -59,6 +60,31 @@ _Signs = msgspec.defstruct(
     ],
 )
 _read = msgspec.json.Decoder(_Signs).decode
+
+
+def describe_unread_pages(page: PageView, options: PagingOptions | None) -> str | None:
+    """Returns a warning when ``page``, with which reading ends by ``options``, says that more follow; None without a sign.
+
+    ``options`` are None without ``paginate``. A page without rows, a class of the author and ``type: none`` end without a doubt,
+    and so do several pages with as many rows as the API announced, and a page that says itself that it is the last.
+    """
+    if options is not None and (options.ends_by in {"class", "first page"} or page.rows == 0):
+        return None
+    is_complete = page.index > 0 and page.rows_so_far == page.total
+    if options is not None and (is_complete or options.is_marked_last(page)):
+        return None
+    sign = find_sign_of_more(page)
+    if sign is None:
+        return None
+    if options is None:
+        return (
+            f"The answer says that more pages follow ({sign}), and one is read {page.where}. Write paginate, or "
+            "paginate: {type: none} if one is all you want."
+        )
+    return (
+        f"Reading ends at page {page.index + 1}, and its answer says that more pages follow ({sign}) {page.where}. If it is "
+        "right, records are missing from this output: correct paginate, or write more."
+    )
 
 
 def find_sign_of_more(page: PageView) -> str | None:

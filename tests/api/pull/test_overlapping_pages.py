@@ -9,6 +9,7 @@ import pytest
 
 from oauth_taskflow.api.options import (
     CursorPaginator,
+    KeysetPaginator,
     OffsetPaginator,
     PageNumberPaginator,
     Paginate,
@@ -70,17 +71,48 @@ def test_numbered_pages_that_overlap_give_a_warning(paginate: Paginate) -> None:
     [
         (OFFSET, [ROWS[:3], ROWS[3:6]], False),
         (OFFSET, [ROWS[:3], ROWS[2:5]], True),
-        (CURSOR, [ROWS[:3], ROWS[2:5]], False),
+        (CURSOR, [ROWS[:3], ROWS[2:5]], True),
+        (KeysetPaginator(key="id", param="after"), [ROWS[:3], ROWS[3:5], []], False),
         (OFFSET, [[{"on": 1}] * 3, [{"on": 1}] * 2], False),
         (OFFSET, [[{"on": 1}], [{"on": 1}]], False),
         (PAGE, [ROWS[:3], [], ROWS[2:5]], False),
     ],
-    ids=["joined", "with a primary key", "cursors", "equal records", "lone records", "a gap"],
+    ids=[
+        "joined",
+        "with a primary key",
+        "a cursor and a key",
+        "keyset",
+        "equal records",
+        "lone records",
+        "a gap",
+    ],
 )
 def test_pages_without_an_overlap_or_whose_repeats_are_harmless_give_none(
     paginate: Paginate, pages: list[list[Any]], *, has_key: bool
 ) -> None:
     assert find_overlap(paginate, *pages, drops_repeats=has_key) == []
+
+
+def test_cursors_whose_pages_overlap_give_another_warning_and_never_fail() -> None:
+    pointer = [
+        OVERLAP[0].partition(" If ")[0]
+        + " If the API begins a page with records of the page before, write primary_key, which drops repeats."
+    ]
+    assert find_overlap(CURSOR, ROWS[:3], ROWS[2:5], ROWS[4:6]) == pointer
+    assert find_overlap(CURSOR, *STEPS) == pointer
+
+
+@pytest.mark.parametrize("has_key", [True, False])
+def test_a_page_that_comes_again_under_another_cursor_gives_a_warning(*, has_key: bool) -> None:
+    again = (
+        "Page 3 has as many records as an earlier page, and the same first and last ones, under another page cursor or URL: "
+        "records came twice, and others may be missing. Check paginate and the request's parameters."
+    )
+    pages = [ROWS[:3], ROWS[3:6], ROWS[:3], ROWS[6:9]]
+    assert find_overlap(CURSOR, *pages, drops_repeats=has_key) == [again]
+    assert find_overlap(CURSOR, ROWS[:1], ROWS[1:4], ROWS[:1], drops_repeats=has_key) == []
+    equal = [[{"on": 1}] * 3, ROWS[:3], [{"on": 1}] * 3]
+    assert find_overlap(CURSOR, *equal, drops_repeats=has_key) == []
 
 
 STEPS = [ROWS[first : first + 4] for first in range(5)]
