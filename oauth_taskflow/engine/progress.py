@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from oauth_taskflow.api.decoders.numbers import build_json_decoder, decode, encode
 from oauth_taskflow.api.pull.marks import SequenceState
+from oauth_taskflow.api.pull.page_warnings import PageFigures
 from oauth_taskflow.destinations.transfer import Counts
-from oauth_taskflow.engine.page_warnings import PageFigures
 from oauth_taskflow.specs.model import TaskOptions
 
 if TYPE_CHECKING:

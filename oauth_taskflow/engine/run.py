@@ -14,6 +14,7 @@ from oauth_taskflow.api.pull.in_flight.places import Lane, Places
 from oauth_taskflow.api.pull.in_flight.prefetch import read_several_ahead
 from oauth_taskflow.api.pull.keys.moved_rows import Mark, check_moved_rows
 from oauth_taskflow.api.pull.page import Page
+from oauth_taskflow.api.pull.page_warnings import PageWarnings
 from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.api.response_rules import ResponseRule
 from oauth_taskflow.api.session import OAuthSession
@@ -31,7 +32,6 @@ from oauth_taskflow.engine.for_each import MappedItem, count_contexts, template_
 from oauth_taskflow.engine.hidden_values import hide_values
 from oauth_taskflow.engine.moved_rows import SequenceKeys
 from oauth_taskflow.engine.outputs import connect_output
-from oauth_taskflow.engine.page_warnings import PageWarnings, WarningList
 from oauth_taskflow.engine.position import Position
 from oauth_taskflow.engine.positions import Positions, open_positions
 from oauth_taskflow.engine.request_places import endpoint_places, sequences_at_once
@@ -54,6 +54,7 @@ from oauth_taskflow.engine.stages import (
     build_stages,
 )
 from oauth_taskflow.engine.summary import EndpointSummary
+from oauth_taskflow.engine.warning_list import WarningList
 from oauth_taskflow.engine.window_filter import find_page_end
 from oauth_taskflow.engine.windows import run_windows
 from oauth_taskflow.specs.model import Endpoint
@@ -213,7 +214,10 @@ class _Reader:
         self._on_sequence = on_sequence
         self._copier = FieldCopier(run.endpoint)
         self._keys = SequenceKeys(stages)
-        self._page_warnings = PageWarnings(run.endpoint)
+        endpoint = run.endpoint
+        self._page_warnings = PageWarnings(
+            endpoint.paginate, _record_options(endpoint).path, endpoint.request.params
+        )
         self._warnings = WarningList()
         self._keeper = keeper
         if keeper is not None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 from msgspec.structs import replace
 
 from oauth_taskflow.api.pull.marks import Marks, PageMark, PartsMark, SequenceState
+from oauth_taskflow.api.pull.page_warnings import PageWarnings
 from oauth_taskflow.destinations.base import (
     Destination,
     Progress,
@@ -30,7 +31,6 @@ from oauth_taskflow.destinations.transfer import (
     ResumableStage,
     Stage,
 )
-from oauth_taskflow.engine.page_warnings import PageWarnings, WarningList
 from oauth_taskflow.engine.progress import (
     STATE_VERSION,
     Boundary,
@@ -51,6 +51,7 @@ from oauth_taskflow.engine.resume import (
     starting_over,
     suspend,
 )
+from oauth_taskflow.engine.warning_list import WarningList
 from oauth_taskflow.errors import DestinationError, OAuthTaskflowError
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.waits import collected_waits, set_earlier_waits
@@ -79,7 +80,7 @@ class RunKeeper:
         self._keeps_pages = has_plain_pages(endpoint)
         self._depth = depth
         self._stages = cast("Sequence[ResumableStage]", stages)
-        self._figures = PageWarnings(endpoint)
+        self._figures = PageWarnings(endpoint.paginate)
         self._warnings = WarningList()
         self._restore: Callable[[], None] = _do_nothing
         self._began = options.clock.monotonic()

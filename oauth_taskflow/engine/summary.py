@@ -13,7 +13,7 @@ from oauth_taskflow.destinations import DEFAULT_KIND
 from oauth_taskflow.destinations.base import Description, Part
 from oauth_taskflow.engine.contract_figures import add_contract_figures
 from oauth_taskflow.engine.output_location import kind_name
-from oauth_taskflow.engine.page_warnings import WarningList
+from oauth_taskflow.engine.warning_list import WarningList
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.waits import add_waits
 

@@ -75,6 +75,11 @@ class PageNumberPaginator(PagingOptions, frozen=True, kw_only=True, tag="page"):
         return self.size
 
     @property
+    def may_count_from_zero(self) -> bool:
+        """Whether ``total_pages`` may be the number of the last page instead."""
+        return self.total_pages is not None and self.start == 0
+
+    @property
     def has_fixed_pages(self) -> bool:
         """True: page numbers count pages."""
         return True

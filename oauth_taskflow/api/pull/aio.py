@@ -14,7 +14,6 @@ from oauth_taskflow.api.pull.caps.walk import CapWalk, plan_walk
 from oauth_taskflow.api.pull.fetching import FetchedValue
 from oauth_taskflow.api.pull.in_flight.page_guesses import PageGuesses
 from oauth_taskflow.api.pull.in_flight.places import Lane
-from oauth_taskflow.api.pull.keys.keyed_pages import KeyedPages
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.page_reader import (
     PageReader,
@@ -24,6 +23,7 @@ from oauth_taskflow.api.pull.page_reader import (
 )
 from oauth_taskflow.api.pull.pull_log import PullLog, log_sequence
 from oauth_taskflow.api.pull.records import Records
+from oauth_taskflow.api.pull.session_pages import SessionPages
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.response_rules import ResponseRule
 from oauth_taskflow.errors import ApiError
@@ -155,9 +155,9 @@ async def pull_records_async(
 ) -> AsyncGenerator[Any, None]:
     """Yields every record of every page as Python values, past a cap; raises the errors of ``pull_past_cap``.
 
-    With ``primary_key``, see ``KeyedPages``. ``concurrency`` is the number of requests in flight; ``auto`` finds it while reading. ``log`` is that of the session.
+    With ``primary_key``, see ``SessionPages``. ``concurrency`` is the number of requests in flight; ``auto`` finds it while reading. ``log`` is that of the session.
     """
-    keyed = None if primary_key is None else KeyedPages(primary_key, paginate)
+    seen = SessionPages(request, paginate, records, primary_key)
 
     def pages_of(request: ApiRequest) -> AsyncGenerator[Page, None]:
         reader = build_page_reader(
@@ -167,7 +167,7 @@ async def pull_records_async(
             records,
             responses,
             decode=True,
-            drops_repeats=keyed is not None,
+            drops_repeats=seen.drops_repeats,
         )
         return _AsyncPuller(session, reader, lane).pages()
 
@@ -178,10 +178,9 @@ async def pull_records_async(
         note_page = stack.enter_context(log_sequence(log))
         async for page in await stack.enter_async_context(aclosing(found)):
             note_page(page)
-            for record in (page if keyed is None else keyed.take(page)).records:
+            for record in seen.take(page).records:
                 yield record
-    if keyed is not None:
-        keyed.check_end()
+    seen.finish()
 
 
 async def _walk(

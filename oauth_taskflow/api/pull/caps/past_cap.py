@@ -10,12 +10,15 @@ from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.pull.caps.walk import CapWalk, Restart, plan_walk
 from oauth_taskflow.api.pull.fetching import Fetcher
 from oauth_taskflow.api.pull.in_flight.places import Lane
-from oauth_taskflow.api.pull.keys.keyed_pages import KeyedPages
 from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.pull_log import PullLog, log_sequence
+from oauth_taskflow.api.pull.records import Records
+from oauth_taskflow.api.pull.session_pages import SessionPages
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.schema.types import Concurrency
+
+_ALL = Records()
 
 
 def pull_past_cap(
@@ -58,6 +61,7 @@ def pull_records(
     request: ApiRequest,
     *,
     paginate: Paginate | None = None,
+    records: Records = _ALL,
     primary_key: str | Sequence[str] | None = None,
     concurrency: Concurrency = 1,
     log: PullLog | None = None,
@@ -65,15 +69,16 @@ def pull_records(
 ) -> Generator[Any, None, None]:
     """Yields every record of ``pull_past_cap`` as Python values; ``options`` are its own.
 
-    With ``primary_key``, see ``KeyedPages``. ``concurrency`` is the number of requests in flight; ``auto`` finds it while reading. ``log`` is that of the session.
+    With ``primary_key``, see ``SessionPages``. ``concurrency`` is the number of requests in flight; ``auto`` finds it while
+    reading. ``log`` is that of the session.
     """
     may_log = {} if log is None else {"may_log": log.allows_line}
     with Lane.open(concurrency, paginate, **may_log) as lane, log_sequence(log) as note_page:
-        keyed = None if primary_key is None else KeyedPages(primary_key, paginate)
-        options = {**options, "decode": True, "lane": lane, "drops_repeats": keyed is not None}
-        with closing(pull_past_cap(session, request, paginate=paginate, **options)) as pages:
+        seen = SessionPages(request, paginate, records, primary_key)
+        options |= {"records": records, "decode": True, "lane": lane}
+        options |= {"paginate": paginate, "drops_repeats": seen.drops_repeats}
+        with closing(pull_past_cap(session, request, **options)) as pages:
             for page in pages:
                 note_page(page)
-                yield from (page if keyed is None else keyed.take(page)).records
-        if keyed is not None:
-            keyed.check_end()
+                yield from seen.take(page).records
+        seen.finish()

@@ -13,14 +13,14 @@ from oauth_taskflow.api.options import (
     Paginate,
     TotalRows,
 )
-from oauth_taskflow.engine.page_warnings import PageWarnings, WarningList
-from oauth_taskflow.specs.model import Endpoint, Request
+from oauth_taskflow.api.pull.page_warnings import PageWarnings
+from tests.api.pull.both_sessions import read_by_both
 
 CURSOR = CursorPaginator(next="paging.after", param="after")
 
 
 def find_warning(paginate: Paginate | None, *ended: tuple[int, int], **params: Any) -> str | None:
-    firsts = PageWarnings(Endpoint(paginate=paginate, request=Request(path="/x", params=params)))
+    firsts = PageWarnings(paginate, params=params)
     for pages, first_rows in ended:
         firsts.add_sequence(pages, first_rows)
     return next(firsts.warnings(), None)
@@ -99,7 +99,7 @@ def test_a_count_that_ends_after_a_full_first_page_gives_a_warning(
 
 
 def test_pages_without_the_records_path_give_a_warning() -> None:
-    firsts = PageWarnings(Endpoint(records="itmes"))
+    firsts = PageWarnings(None, "itmes")
     firsts.add_sequence(1, 0, found=False, missed=True)
     (warning,) = firsts.warnings()
     assert warning.startswith("No answer had records at 'itmes', and were taken for empty pages.")
@@ -108,9 +108,43 @@ def test_pages_without_the_records_path_give_a_warning() -> None:
     assert next(firsts.warnings()).startswith("Some answers had no records at 'itmes'")
 
 
-def test_each_warning_is_kept_once_and_their_number_is_bounded() -> None:
-    warnings = WarningList()
-    for number in (1, *range(1, 30)):
-        warnings(f"warning {number}")
-    assert len(warnings.texts()) == 11
-    assert warnings.texts()[-1] == "There are 19 more warnings like these."
+@pytest.mark.parametrize(
+    ("paginate", "ended", "warns"),
+    [
+        (PageNumberPaginator(start=0, total_pages="meta.pages"), [(3, 50, 50)], True),
+        (PageNumberPaginator(start=0, total_pages="meta.pages"), [(3, 50, 50), (2, 50, 7)], False),
+        (PageNumberPaginator(start=0, total_pages="meta.pages"), [(3, 50, 50), (1, 7, 7)], False),
+        (PageNumberPaginator(start=0, total_pages="meta.pages"), [(3, 2, 2)], False),
+        (PageNumberPaginator(start=1, total_pages="meta.pages"), [(3, 50, 50)], False),
+        (PageNumberPaginator(start=0, total="total"), [(3, 50, 50)], False),
+        (None, [(1, 50, 50)], False),
+    ],
+)
+def test_a_number_of_pages_that_may_count_from_zero_gives_a_warning(
+    paginate: Paginate | None, ended: list[tuple[int, int, int]], *, warns: bool
+) -> None:
+    """The last page would never be read, and the one before it is always full."""
+    firsts = PageWarnings(paginate)
+    for pages, first, last in ended:
+        firsts.add_sequence(pages, first, last)
+    expected = (
+        "The last page by total_pages (meta.pages) was as full as the first one (50 rows), and page numbers count from 0. If the "
+        "number of pages does too, the last page is missing from this output: correct paginate."
+    )
+    assert list(firsts.warnings()) == [expected] * warns
+
+
+def test_a_sessions_pull_logs_what_no_single_page_shows(caplog: pytest.LogCaptureFixture) -> None:
+    def answer(asked: Any) -> Any:
+        return {"more": False} if "/lost" in asked.path else {"items": [{}] * 50}
+
+    cursor = CursorPaginator(next="after", param="after", size=50)
+    read_by_both(answer, records="items", paginate=cursor)
+    texts = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [text.partition(":")[0] for text in texts] == [
+        "No second page was ever found, although a first page was full (50 rows)"
+    ] * 2
+    caplog.clear()
+    lost = {"records": "items", "paginate": PageNumberPaginator(more="more")}
+    assert read_by_both(answer, path="/lost", **lost)[0] == []
+    assert "No answer had records at 'items'" in caplog.text

@@ -1,50 +1,29 @@
-"""Warnings about the pages of a run, for readers of the log, the manifest or the asset event.
+"""Warnings about the pages of a run or of a session's pull, which no single page shows.
 
-Two warnings need more than one page. A missing cursor, link or next URL is the end by every API's rules, but a
-misspelled path is missing too. The same holds for records where an API may leave out an empty list.
+A missing cursor, link or next URL is the end by every API's rules, but a misspelled path is missing too. The same holds for
+records where an API may leave out an empty list, and for a number of pages that is one too low.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.pull.page import Page
-from oauth_taskflow.api.pull.records import Records
-from oauth_taskflow.specs.model import Endpoint
 
-_MOST_WARNINGS = 10
-
-
-class WarningList:
-    """Keeps the first ten warnings of a run, each once, and counts the others; safe to use from any thread."""
-
-    def __init__(self) -> None:
-        self._texts: dict[str, None] = {}
-        self._more = 0
-        self._lock = threading.Lock()
-
-    def __call__(self, text: str) -> None:
-        """Keeps ``text``."""
-        with self._lock:
-            if len(self._texts) < _MOST_WARNINGS or text in self._texts:
-                self._texts[text] = None
-            else:
-                self._more += 1
-
-    def texts(self) -> list[str]:
-        """Returns the warnings, and as the last one the number of those left out."""
-        more = [f"There are {self._more:,} more warnings like these."] if self._more else []
-        return [*self._texts, *more]
+# Less is no full page: many short ones have as many rows by chance.
+_FEWEST_ROWS = 10
 
 
 class PageFigures(Struct, frozen=True):
     """The facts that the sequences of a run have shown, and ``pages`` to ``is_missed`` of the current one.
 
     ``full`` is the most rows of a full first page that none followed. ``has_followed``: some sequence had a second page.
+    ``full_end`` is the most rows of a last page that was as full as the first, ``has_short_end``: some last page was not.
     ``is_found`` and ``is_missed`` are explained at ``PageWarnings.add_sequence``.
     """
 
@@ -53,8 +32,11 @@ class PageFigures(Struct, frozen=True):
     has_followed: bool = False
     has_found: bool = False
     has_missed: bool = False
+    full_end: int = 0
+    has_short_end: bool = False
     pages: int = 0
     first_rows: int = 0
+    last_rows: int = 0
     is_found: bool = False
     is_missed: bool = False
 
@@ -62,8 +44,13 @@ class PageFigures(Struct, frozen=True):
 class PageWarnings:
     """Warns when paging may have stopped after page one by mistake, or when pages had no records path."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
+    def __init__(
+        self,
+        paginate: Paginate | None,
+        records: str | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._paginate, self._records, self._params = paginate, records, params or {}
         self.figures = PageFigures()
 
     def begin_sequence(self) -> None:
@@ -73,6 +60,7 @@ class PageWarnings:
             sequences=self.figures.sequences + 1,
             pages=0,
             first_rows=0,
+            last_rows=0,
             is_found=False,
             is_missed=False,
         )
@@ -84,6 +72,7 @@ class PageWarnings:
             figures,
             pages=figures.pages + 1,
             first_rows=figures.first_rows if figures.pages else page.count,
+            last_rows=page.count,
             is_found=figures.is_found or not page.is_doubtful,
             is_missed=figures.is_missed or page.is_doubtful,
         )
@@ -91,41 +80,48 @@ class PageWarnings:
     def end_sequence(self) -> None:
         """Notes that the current sequence has ended."""
         figures = self.figures
-        self.add_sequence(
-            figures.pages, figures.first_rows, found=figures.is_found, missed=figures.is_missed
-        )
+        rows = (figures.first_rows, figures.last_rows)
+        self.add_sequence(figures.pages, *rows, found=figures.is_found, missed=figures.is_missed)
 
     def add_sequence(
-        self, pages: int, first_rows: int, *, found: bool = True, missed: bool = False
+        self,
+        pages: int,
+        first_rows: int,
+        last_rows: int = 0,
+        *,
+        found: bool = True,
+        missed: bool = False,
     ) -> None:
-        """Notes a sequence that has ended after ``pages`` pages, with ``first_rows`` rows in the first.
+        """Notes a sequence that has ended after ``pages`` pages, with ``first_rows`` and ``last_rows`` rows in the outer ones.
 
         ``found`` means that the records path was in a page or may be absent, ``missed`` that a page lacked it.
         """
         figures = self.figures
         is_full = pages == 1 and self._is_full(first_rows)
+        is_full_end = pages > 1 and last_rows == first_rows >= _FEWEST_ROWS
         self.figures = replace(
             figures,
             full=max(figures.full, first_rows if is_full else 0),
             has_followed=figures.has_followed or pages > 1,
             has_found=figures.has_found or found,
             has_missed=figures.has_missed or missed,
+            full_end=max(figures.full_end, last_rows if is_full_end else 0),
+            has_short_end=figures.has_short_end or not is_full_end,
         )
 
     def warnings(self) -> Iterator[str]:
         """Yields the warnings, if there are any."""
         figures = self.figures
         if figures.has_missed:
-            records = self._endpoint.records
-            path = records.path if isinstance(records, Records) else records
             subject = "Some answers had no" if figures.has_found else "No answer had"
             yield (
-                f"{subject} records at {path or 'its root'!r}, and were taken for empty pages. If the API leaves out an "
+                f"{subject} records at {self._records or 'its root'!r}, and were taken for empty pages. If the API leaves out an "
                 "empty list, set records.absent: empty; if not, records are missing from this output."
             )
+        yield from self._find_missing_end()
         if figures.has_followed or not figures.full:
             return
-        ends_by, marker = _end_marker(self._endpoint)
+        ends_by, marker = _end_marker(self._paginate)
         if ends_by == "count":
             yield (
                 f"No second page was ever asked for, although a first page was full ({figures.full} rows): {marker} marked "
@@ -137,26 +133,35 @@ class PageWarnings:
                 f"{marker}. If there are more records, correct paginate; they are missing from this output."
             )
 
+    def _find_missing_end(self) -> Iterator[str]:
+        figures, paginate = self.figures, self._paginate
+        if paginate is None or not paginate.may_count_from_zero:
+            return
+        if figures.full_end and not figures.has_short_end:
+            yield (
+                f"The last page by {paginate.end_marker()} was as full as the first one ({figures.full_end} rows), and page "
+                "numbers count from 0. If the number of pages does too, the last page is missing from this output: correct paginate."
+            )
+
     def _is_full(self, rows: int) -> bool:
-        sizes = set(_sizes(self._endpoint))
+        sizes = set(self._list_sizes())
         # Without a size to compare with, a round number is most likely the server's default page size.
-        return rows in sizes if sizes else rows >= 10 and (rows % 10 == 0 or rows % 25 == 0)
+        is_round = rows >= _FEWEST_ROWS and (rows % 10 == 0 or rows % 25 == 0)
+        return rows in sizes if sizes else is_round
+
+    def _list_sizes(self) -> Iterator[int]:
+        """Yields the page size that is asked for; without a declared one, any number among the parameters may be it."""
+        if self._paginate is not None and self._paginate.page_size is not None:
+            yield self._paginate.page_size
+            return
+        for value in self._params.values():
+            if str(value).isdecimal():
+                yield int(str(value))
 
 
-def _end_marker(endpoint: Endpoint) -> tuple[str, str]:
+def _end_marker(paginate: Paginate | None) -> tuple[str, str]:
     """Returns how the pages end, and a description of it; both empty where the end is certain, as with a flag."""
-    paginate = endpoint.paginate
     if paginate is None or paginate.more is not None or paginate.last is not None:
         return "", ""
     marker = paginate.end_marker()
     return ("", "") if marker is None else (paginate.ends_by, marker)
-
-
-def _sizes(endpoint: Endpoint) -> Iterator[int]:
-    """Yields the page size that is asked for; without a declared one, any number among the parameters may be it."""
-    if endpoint.paginate is not None and endpoint.paginate.page_size is not None:
-        yield endpoint.paginate.page_size
-        return
-    for value in endpoint.request.params.values():
-        if str(value).isdecimal():
-            yield int(str(value))
