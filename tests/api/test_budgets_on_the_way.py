@@ -19,7 +19,7 @@ from oauth_taskflow.api import adapter
 from oauth_taskflow.api.aio.session import AsyncOAuthSession
 from oauth_taskflow.api.response_limits import Deadline
 from oauth_taskflow.api.session import OAuthSession
-from tests.api.scripted import Sources
+from tests.api.scripted import Reply, Sources, scripted
 from tests.oauth.raw_server import raw_server, read_request, self_signed
 
 Log = list[str]
@@ -228,3 +228,32 @@ def test_waiting_for_the_right_does_not_count_as_waiting_for_the_answer() -> Non
         for path in ("/a", "/b"):
             assert session.get(path).json() == {}
     assert [deadline.is_over for deadline in waited] == [False]
+
+
+@pytest.mark.parametrize("read", [read_sync, read_async], ids=["sync", "async"])
+def test_a_hop_to_another_origin_spends_no_budget(read: Callable[..., None]) -> None:
+    log: Log = []
+    with scripted(lambda _: {}) as other:
+        moved = Reply({}, 302, {"Location": f"{other.url}/x"})
+        with scripted(lambda _: moved) as api:
+            read(api.url, LoggedGate(log), {"foreign_redirects": "bare"})
+    asked = [[one.path for one in server.asked] for server in (api, other)]
+    assert asked == [["/a", "/b"], ["/x", "/x"]]
+    assert log == ["confirmed", "written"] * 2
+
+
+def test_an_author_may_trace_a_request_that_waits_for_its_right() -> None:
+    log: Log = []
+    traced: list[str] = []
+
+    async def trace(event: str, _: Any) -> None:
+        traced.append(event)
+
+    async def talk(url: str) -> int:
+        async with AsyncOAuthSession(url, Sources(), budgets=LoggedGate(log)) as session:
+            return (await session.get("/a", extensions={"trace": trace})).status_code
+
+    with serving(log) as port:
+        assert asyncio.run(talk(f"http://127.0.0.1:{port}")) == 200
+    assert "http11.send_request_headers.started" in traced
+    assert "confirmed" in log

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from datetime import timezone
 from typing import Any
 
 import pytest
 
+from oauth_taskflow.engine.fields_stage import Now
 from oauth_taskflow.engine.rendered_request import render_request
 from oauth_taskflow.errors import TemplateFailed
 from oauth_taskflow.specs.model import Endpoint, Request
@@ -14,6 +16,12 @@ SCOPE = {"contact": {"id": "a/b c?#", "n": 7, "tags": ["x", "y"], "gone": None},
 
 def test_text_without_template_is_returned_as_it_is() -> None:
     assert render_text("100 % { plain }", SCOPE) == "100 % { plain }"
+
+
+def test_now_is_written_to_the_second_within_a_text() -> None:
+    now = Now(2026, 1, 31, 10, 20, 30, 500_000, tzinfo=timezone.utc)
+    assert render_text("read at {{ now }}", {"now": now}) == "read at 2026-01-31T10:20:30Z"
+    assert render_value("{{ now }}", {"now": now}) == now
 
 
 def test_a_value_in_a_path_is_one_encoded_segment() -> None:

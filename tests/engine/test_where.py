@@ -15,11 +15,12 @@ from oauth_taskflow.destinations.base import StoreAccess
 from oauth_taskflow.engine.for_each import Slice
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
 from oauth_taskflow.engine.summary import EndpointSummary, add_up
-from oauth_taskflow.errors import InvalidRecord
+from oauth_taskflow.errors import ApiRequestFailed, InvalidRecord
 from oauth_taskflow.specs.check import check_text
 from oauth_taskflow.specs.model import Spec
 from oauth_taskflow.specs.windows import Interval
 from tests.api.scripted import Asked, scripted
+from tests.engine import cut_off
 from tests.support.auth import bearer_auth
 
 SPEC = """\
@@ -120,3 +121,13 @@ def test_a_default_condition_is_removed_by_null() -> None:
     assert checked.spec is not None
     found = {name: endpoint.where for name, endpoint in checked.spec.endpoints.items()}
     assert found == {"contacts": "open", "notes": None}
+
+
+def test_a_run_that_was_cut_off_counts_the_records_of_all_its_attempts(tmp_path: Path) -> None:
+    api = cut_off.PagedApi("page", {"ann": 3}, {2})
+    endpoint = cut_off.build_endpoint(tmp_path, "page", where="id == 'ann-1'")
+    with pytest.raises(ApiRequestFailed):
+        cut_off.pull(tmp_path, api, endpoint, ["ann"])
+    summary = cut_off.pull(tmp_path, api, endpoint, ["ann"])
+    assert (summary.resumed, summary.pages, summary.rows, summary.filtered) == (1, 4, 1, 5)
+    assert summary.warnings == []

@@ -109,9 +109,17 @@ def test_a_scope_is_claimed_in_the_assertion_or_sent_but_not_both() -> None:
     assert claimed_and_sent(Client("me", signer=signer, asserts_scope=True), FORM) == (None, None)
 
 
-def test_a_client_assertion_needs_a_key() -> None:
-    with pytest.raises(ValueError, match="no key"):
-        client_assertion(Client("me"), FORM)
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("private_key_jwt", "no key to sign a client assertion with"),
+        ("private_key_jwt_header", "no key to sign a client assertion with"),
+        ("client_assertion", "no client assertion is given"),
+    ],
+)
+def test_a_client_assertion_needs_its_means(name: str, missing: str) -> None:
+    with pytest.raises(ValueError, match=missing):
+        CLIENT_AUTH_METHODS[name].apply(Client("me"), FORM)
 
 
 @pytest.mark.parametrize("name", methods_that_need("certificate"))

@@ -121,9 +121,10 @@ def test_a_generator_body_is_sent_once_and_cannot_be_replayed(
         converse(serve(moved(307, "/new")), lambda s: s.put("/old", content=chunks()))
 
 
-def test_files_are_sent_again(serve: Serve, converse: Converse) -> None:
+@pytest.mark.parametrize("file", [io.BytesIO(b"content"), b"content", ("name", "content")])
+def test_files_are_sent_again(serve: Serve, converse: Converse, file: Any) -> None:
     api = serve(needs("t2"))
-    converse(api, lambda s: s.post("/x", files={"f": io.BytesIO(b"content")}))
+    converse(api, lambda s: s.post("/x", files={"f": file}))
     assert [b"content" in one.body for one in api.asked] == [True, True]
 
 

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.tokens.refresh import lease_owner
 from tests.taskflow.conftest import Connect
 from tests.taskflow.page.conftest import SAME_ORIGIN
-from tests.taskflow.page.stored_rows import read_audit
+from tests.taskflow.page.stored_rows import empty, read_audit
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
@@ -162,3 +163,43 @@ def test_an_unknown_action_is_refused_by_the_code_itself(root_app: Any) -> None:
     user: Any = None
     with pytest.raises(AssertionError, match="without an outcome"), audit.audited(user, "x", "crm"):
         pass
+
+
+def test_a_database_that_is_away_hides_how_an_action_ended_and_undoes_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    from types import SimpleNamespace  # noqa: PLC0415 - as the process above
+
+    from oauth_taskflow.taskflow.page import audit  # noqa: PLC0415 - as above
+
+    def refuse() -> Any:
+        raise OperationalError("UPDATE log", {}, OSError("the server is away"))
+
+    user: Any = SimpleNamespace(get_name=lambda: "ann")
+    audit.begin_followed(user, "connect", "crm", "a", 1800, way="device")
+    with pytest.MonkeyPatch.context() as away:
+        with audit.audited(user, "test", "crm") as note:
+            note.outcome = "works"
+            away.setattr(audit, "create_session", refuse)
+        audit.end_followed(user, "connect", "crm", "a", "done", way="device")
+        audit.close_abandoned()
+    assert outcomes() == ["begun", "begun"]
+    said = [record.message for record in caplog.records if record.name == "oauth_taskflow.audit"]
+    assert said == [
+        "How it ended is missing in the audit log: OperationalError",
+        "ann: test of connection 'crm': works",
+        "How it ended is missing in the audit log: OperationalError",
+        "ann: connect of connection 'crm': done",
+        "The audit log cannot be searched: OperationalError",
+    ]
+
+
+def test_a_row_that_was_deleted_meanwhile_is_not_written_again() -> None:
+    from types import SimpleNamespace  # noqa: PLC0415 - as the process above
+
+    from oauth_taskflow.taskflow.page import audit  # noqa: PLC0415 - as above
+
+    user: Any = SimpleNamespace(get_name=lambda: "ann")
+    with audit.audited(user, "test", "crm"):
+        empty()  # as by ``airflow db clean``
+    assert outcomes() == []
