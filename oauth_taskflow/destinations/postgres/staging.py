@@ -96,7 +96,8 @@ class StagedRecords:
         Raises:
             DestinationError: the database refuses a record, or does not answer.
         """
-        for tries in range(_TRIES):
+        tries = 0
+        while True:
             try:
                 with as_database_errors("Staging records", str(self._place), self.name_line):
                     connection = self._database.connection
@@ -107,7 +108,8 @@ class StagedRecords:
                         self.move(connection, kept)
                 break
             except DestinationError as error:
-                if not error.retryable or not self._database.is_lost or tries + 1 == _TRIES:
+                tries += 1
+                if not error.retryable or not self._database.is_lost or tries == _TRIES:
                     raise
         self.has_table = True
         self.has_kept = self.has_kept or kept is not None

@@ -132,7 +132,8 @@ class PostgresWriter:
 
     def _commit_surely(self, summary: TransferSummary) -> FileFigures:
         """Commits; after a lost connection asks the register what happened, and goes on from there."""
-        for tries in range(_TRIES):
+        tries = 0
+        while True:
             try:
                 if tries and (rows := self._find_committed()) is not None:
                     return FileFigures(rows, self._staged.bytes)
@@ -144,7 +145,7 @@ class PostgresWriter:
                     "%s: the connection was lost at the commit; asking the register", self._place
                 )
                 time.sleep(_PAUSE_SECONDS * tries)
-        raise AssertionError
+                tries += 1
 
     def _is_away(self, error: DestinationError) -> bool:
         return self._database.is_lost or error.what.startswith("Connecting")

@@ -177,6 +177,27 @@ def test_leftovers_of_dead_attempts_go_with_the_next_commit(warehouse: Warehouse
     assert warehouse.stages() == []
 
 
+def test_an_attempt_that_cannot_go_on_leaves_what_was_kept(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> bool:
+        raise DestinationError("Staging records failed")
+
+    destination = warehouse.destination()
+    first = destination.open(RUN)
+    first.write(ids(3))
+    first.keep(b"one")
+    first.suspend()
+    progress = destination.find_progress(RUN)
+    with monkeypatch.context() as patch:
+        patch.setattr(writer.PostgresWriter, "take_over", refuse)
+        with pytest.raises(DestinationError, match="Staging records failed"):
+            destination.resume(RUN, progress, 3)
+    assert len(warehouse.stages()) == 1
+    destination.resume(RUN, progress, 3).commit(summary(3))
+    assert warehouse.column("record -> 'id'") == [0, 1, 2]
+
+
 def test_progress_goes_on_in_the_next_attempt_and_is_kept_there(warehouse: Warehouse) -> None:
     destination = warehouse.destination()
     first = destination.open(RUN)

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from oauth_taskflow.api.decoders.numbers import encode
-from oauth_taskflow.destinations.base import Run
+from oauth_taskflow.destinations.base import EndpointFacts, Run
+from oauth_taskflow.destinations.postgres.place import read_uri
 from oauth_taskflow.errors import ApiError, DestinationError
 from tests.destinations.postgres.tables import Warehouse, ids, summary
 
@@ -169,6 +170,28 @@ def test_rows_that_another_run_removed_are_missed(warehouse: Warehouse) -> None:
     destination.remove_stale({})
     with pytest.raises(ApiError, match="are gone"):
         list(destination.read(part.path, 0, 1))
+
+
+def test_a_database_without_any_output_has_none_that_is_stale(warehouse: Warehouse) -> None:
+    assert warehouse.destination().remove_stale({}) == 0
+
+
+def test_merged_rows_stay_when_their_task_instance_is_stale(warehouse: Warehouse) -> None:
+    options: dict[str, Any] = {"facts": EndpointFacts(("id",)), "mode": "merge"}
+    for number in range(2):
+        warehouse.pull([[{"id": number}]], map_index=number, **options)
+    destination = warehouse.destination(**options)
+    assert destination.remove_stale({0: None}) == 1
+    assert destination.remove_stale({0: None}) == 0
+    assert len(warehouse.ask(f"SELECT 1 FROM {warehouse.schema}.contacts")) == 2
+
+
+@pytest.mark.parametrize(
+    "uri", ["s3://bucket/part", "postgres://h:5432/db/s/t", "postgres://h/t#a=b"]
+)
+def test_a_text_that_names_no_output_is_one_clear_error(uri: str) -> None:
+    with pytest.raises(DestinationError, match="not the URI of an output in PostgreSQL"):
+        read_uri(uri)
 
 
 def test_no_transaction_stays_open_while_a_child_works_on_its_parents(warehouse: Warehouse) -> None:
