@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from oauth_taskflow.connections.fields.grants import SIGNING_ALGORITHMS
-from oauth_taskflow.connections.parse import parse_connection
+from oauth_taskflow.connections.parse import may_hold_grant, parse_connection
 from oauth_taskflow.connections.settings import ConnectionSettings, OAuth2Settings
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.endpoint.discovered_endpoint import DiscoveredEndpoint
@@ -120,6 +120,12 @@ REFUSALS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     ({**SIGNED, "username": "a"}, PUBLIC, "username", "set grant_type to password"),
     ({**SIGNED, "refresh_token": "rt"}, PUBLIC, "refresh_token", "does not belong to the urn:ietf"),
     ({"grant_type": "jwt_bearer"}, {}, "assertion", "or private_key to sign it here"),
+    (
+        {"client_auth": "client_assertion"},
+        PUBLIC,
+        "client_assertion_file",
+        "The client assertion is missing",
+    ),
     ({"grant_type": "saml2_bearer"}, {}, "assertion", "Add assertion or assertion_file."),
     (
         {"grant_type": "jwt_bearer", "assertion": "a.b.c", "subject": "alice"},
@@ -241,3 +247,17 @@ def test_an_empty_file_is_named(tmp_path: Path) -> None:
 
 def test_the_form_offers_the_algorithms_that_can_sign() -> None:
     assert set(SIGNING_ALGORITHMS) == {name for names in ALGORITHMS.values() for name in names}
+
+
+@pytest.mark.parametrize("name", ["assertion", "assertion_file"])
+def test_a_jwt_that_is_given_is_sent_as_it_is(name: str, tmp_path: Path) -> None:
+    (tmp_path / "jwt").write_text("a.b.c")
+    given = "a.b.c" if name == "assertion" else str(tmp_path / "jwt")
+    found = settings({"grant_type": "jwt_bearer", name: given})
+    assert isinstance(found.auth, OAuth2Settings)
+    assert dict(grant(found.auth).form().params)["assertion"] == "a.b.c"
+
+
+@pytest.mark.parametrize(("conn_type", "may"), [("oauth2", True), ("http", False)])
+def test_an_extra_that_cannot_be_read_says_nothing_of_its_kind(conn_type: str, may: bool) -> None:
+    assert may_hold_grant(connection("{", conn_type=conn_type)) is may
