@@ -86,14 +86,20 @@ def _read_narrowed(
             try:
                 for page in pages:
                     has_pages = True
-                    is_end = isinstance(page.mark, PageMark) and page.mark.request is None
-                    mark = PartsMark(_write_parts(pending)) if is_end else None
+                    mark = _mark_end(page.mark, pending)
                     yield replace(page, mark=mark, part=part)
             except CapReached as error:
                 capped = error
         if capped is not None:
             halves = _halve(endpoint, part, capped, has_pages=has_pages)
             pending += reversed(halves)
+
+
+def _mark_end(mark: object, pending: Sequence[Window]) -> PartsMark | None:
+    """Returns the mark of a part's last page; None for other pages, since parts are gone on with whole."""
+    if not isinstance(mark, PageMark) or mark.request is not None:
+        return None
+    return PartsMark(_write_parts(pending), mark)
 
 
 def _halve(

@@ -342,22 +342,26 @@ class _Reader:
         mark: Mark = sequence.begin.page
         where = ""
         for page in pages:
-            mark, where = page.mark, f"at {page.url}"
             if page.index == 0 and self._page_warnings.figures.pages:
                 # At a cap: another request of the same window.
+                self._check_moved_rows(sequence, mark, where)
                 begin_sequence(self._stages, sequence.parent, sequence.names)
+            mark, where = page.mark, f"at {page.url}"
             if page.part is not None:
                 begin_window(self._stages, page.part)
             self._page_warnings.add_page(page)
             if keeper is not None:
                 keeper.note_mark(page.mark)
             yield replace(page, records=self._copier.add(page.records, copied)) if copied else page
-        if self._keys:
-            paginate = self._endpoint_of(sequence).paginate
-            check_moved_rows(paginate, mark, self._keys, where=where, warn=self._warnings)
+        self._check_moved_rows(sequence, mark, where)
         self._page_warnings.end_sequence()
         if keeper is not None:
             keeper.end_sequence()
+
+    def _check_moved_rows(self, sequence: _Sequence, mark: Mark, where: str) -> None:
+        if self._keys:
+            paginate = self._endpoint_of(sequence).paginate
+            check_moved_rows(paginate, mark, self._keys, where=where, warn=self._warnings)
 
 
 @dataclass(frozen=True)

@@ -272,3 +272,53 @@ def test_rows_that_the_path_of_records_leaves_out_are_rows_of_the_total(tmp_path
                 pull(tmp_path, api, endpoint, [], **given)
         else:
             assert pull(tmp_path, api, endpoint, [], **given).rows == 3
+
+
+NARROW = """
+request: {path: /x, params: {since: "{{ window.start }}", until: "{{ window.end }}"}}
+records: data
+primary_key: id
+concurrency: 1
+paginate: {%s, total: total, cap: {rows: 6, then: narrow}}
+incremental: {field: at, start: 2026-01-01, until: 2026-01-02}
+"""
+
+
+class Search:
+    """Rows of a day, one for each three hours, two a page.
+
+    When the page that begins with the row of the number ``moves`` was read, that row goes to the end of its window, once.
+    """
+
+    def __init__(self, moves: int) -> None:
+        self.moves = moves
+        self.rows: list[dict[str, Any]] = [
+            {"id": hour, "at": f"2026-01-01T{3 * hour:02}:00:00Z"} for hour in range(8)
+        ]
+
+    def __call__(self, asked: Asked) -> Any:
+        query = asked.query
+        found = [row for row in self.rows if query["since"] <= row["at"] < query["until"]]
+        start = int(query.get("offset", 0))
+        body = {"data": found[start : start + 2], "total": len(found)}
+        if start + 2 < len(found):
+            body["next"] = str(start + 2)
+        if found[start]["id"] == self.moves and len(found) < 6:
+            self.rows.append({**self.rows.pop(self.moves), "at": found[-1]["at"]})
+            self.moves = -1
+        return body
+
+
+@pytest.mark.parametrize(
+    "paginate", ["type: offset, size: 2", "type: cursor, next: next, param: offset"]
+)
+@pytest.mark.parametrize("moves", [0, 4])
+def test_each_part_of_a_window_with_more_rows_than_the_cap_is_judged(
+    tmp_path: Path, paginate: str, moves: int
+) -> None:
+    search, endpoint = Search(moves), read_endpoint(NARROW % paginate)
+    given: dict[str, Any] = {"item": {}, "location": str(tmp_path / "out")}
+    with pytest.raises(PagesCutShort, match="announced 4 rows, and its pages held 3 different"):
+        pull(tmp_path, search, endpoint, [], **given)
+    summary = pull(tmp_path, search, endpoint, [], **given)
+    assert (summary.rows, summary.duplicates, summary.warnings) == (8, 0, [])

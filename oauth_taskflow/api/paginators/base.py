@@ -226,6 +226,11 @@ class PagingOptions(Options, frozen=True, kw_only=True, tag_field="type"):
         return self.ends_by == "count" and self.sort_key is None
 
     @property
+    def may_shift_pages(self) -> bool:
+        """Whether a row that comes or goes may move others between pages: pointers may be row numbers in disguise."""
+        return self.has_shifting_pages or self.ends_by == "pointer"
+
+    @property
     def may_count_from_zero(self) -> bool:
         """Whether the API announces its number of pages, and numbers them from 0, so that the number may be one too low."""
         return False

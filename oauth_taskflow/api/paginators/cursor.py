@@ -100,6 +100,11 @@ class CursorPaginator(PagingOptions, frozen=True, kw_only=True, tag="cursor"):
             "size": self.size_param if self.size is not None else None,
         }
 
+    @property
+    def may_shift_pages(self) -> bool:
+        """Whether the cursor is the API's own: that of the last record is a value of it."""
+        return self.last_record is None
+
     def first_request(self, request: ApiRequest) -> ApiRequest:
         """Returns ``request`` with the size, which travels where the cursor does."""
         return self._ask(request, None)

@@ -66,9 +66,13 @@ class PageMark(Struct, frozen=True):
 
 
 class PartsMark(Struct, frozen=True):
-    """The state of a sequence that is read in parts, after the last page of a part: the parts that are ``left``, as plain data."""
+    """The state of a sequence that is read in parts, after the last page of a part: the parts that are ``left``, as plain data.
+
+    ``part`` is the state of the part that has ended.
+    """
 
     left: list[Any]
+    part: PageMark | None = None
 
 
 class SequenceState(Struct):

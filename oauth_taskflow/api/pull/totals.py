@@ -22,8 +22,9 @@ class Announcements:
 
     def __init__(self, options: PagingOptions, warn: Warn) -> None:
         self._options = options.announced_total
-        # A deleted row moves those behind it into pages that were read before.
-        self._warns_of_fall = options.has_shifting_pages and not self._options.approximate
+        # A deleted row moves those behind it into pages that were read before; many page cursors are row numbers in disguise.
+        self._is_numbered = options.has_shifting_pages
+        self._warns_of_fall = options.may_shift_pages and not self._options.approximate
         self._warn = warn
         self.total: int | None = None
         self.continues: bool | None = None
@@ -69,9 +70,14 @@ class Announcements:
         before = self.total
         if self._warns_of_fall and before is not None and total < before:
             self._warns_of_fall = False
+            cause = (
+                "with numbered pages or offsets"
+                if self._is_numbered
+                else "if the pointer to the next page counts rows,"
+            )
             self._warn(
-                f"The total fell from {before:,} to {total:,} while pages were read: rows were deleted, and with numbered "
-                f"pages or offsets as many others may be missing {page.where}."
+                f"The total fell from {before:,} to {total:,} while pages were read: rows were deleted, and {cause} as many others "
+                f"may be missing {page.where}."
             )
 
     def check_end(self, rows: int, pages: int, where: str, *, is_bare: bool = False) -> None:

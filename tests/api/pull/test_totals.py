@@ -91,7 +91,15 @@ def test_the_last_total_counts_when_it_changes(
 
 @pytest.mark.parametrize(
     ("style", "warns"),
-    [("page", True), ("page ahead", True), ("offset", True), ("keyset", False), ("cursor", False)],
+    [
+        ("page", True),
+        ("page ahead", True),
+        ("offset", True),
+        ("keyset", False),
+        ("last record", False),
+        ("cursor", True),
+        ("link", True),
+    ],
 )
 def test_a_total_that_falls_is_a_warning_where_rows_shift(
     local: Connect, style: str, warns: bool
@@ -103,6 +111,8 @@ def test_a_total_that_falls_is_a_warning_where_rows_shift(
     api.instead = dict(enumerate(pages))
     assert read(local(api), style, total=HEADER, warn=told.append) == ALL
     assert [text.split(" while")[0] for text in told] == ["The total fell from 8 to 7"] * warns
+    if style in {"cursor", "link"}:
+        assert "deleted, and if the pointer to the next page counts rows, as many others" in told[0]
     estimate = TotalRows(header="X-Total", approximate=True)
     assert read(local(api), style, total=estimate, warn=told.append) == ALL
     assert len(told) == warns

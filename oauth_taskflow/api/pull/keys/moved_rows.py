@@ -30,9 +30,9 @@ class KeyCounts(Protocol):
 
 
 def has_comparable_total(options: PagingOptions) -> bool:
-    """Whether the API announces how many rows a sequence has: not as an estimate, and not cut at a cap."""
+    """Whether the API announces how many rows a sequence has, and not as an estimate."""
     total = options.announced_total
-    return bool(total.place) and not total.approximate and options.cap is None
+    return bool(total.place) and not total.approximate
 
 
 def check_moved_rows(
@@ -40,18 +40,20 @@ def check_moved_rows(
 ) -> None:
     """Compares the number of different ``keys`` of a sequence that ended at ``mark`` with its lowest exact total.
 
-    The lowest counts because a row that is added in front makes another one come twice, and none is missing. Estimates and
-    totals below a cap may be any number. Where ``records`` makes several records of a row, no key names a row.
+    The lowest counts because a row that is added in front makes another one come twice, and none is missing. An estimate may
+    be any number, and a total as high as the cap may be cut there. Where ``records`` makes several records of a row, no key names a row.
 
     Raises:
         PagesCutShort: fewer rows came than the API announced, although some came twice; ``retryable``. A warning instead
             where a page had a key twice: then the key does not show which rows came.
     """
-    if options is None or not isinstance(mark, PageMark | SequenceState):
+    mark = mark.part if isinstance(mark, PartsMark) else mark
+    if options is None or mark is None:
         return
     rows, lowest = mark.rows, mark.announced.lowest
     is_of_records = mark.unit in {None, "records"}
-    if lowest is None or not is_of_records or not has_comparable_total(options):
+    is_cut = options.cap is not None and lowest is not None and lowest >= options.cap.rows
+    if lowest is None or is_cut or not is_of_records or not has_comparable_total(options):
         return
     found = rows - keys.repeats
     # Fewer rows than announced without repeats: a rule of the author or of the window ended the reading.
