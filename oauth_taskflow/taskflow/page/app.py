@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.staticfiles import StaticFiles
+from sqlalchemy.orm import configure_mappers
 
 from oauth_taskflow.taskflow.page import (
     connection_routes,
@@ -33,7 +38,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     preset_routes.router,
     plain_routes.router,
 )
+PREPARATION = "oauth-page-preparation"
 _STATIC = Path(__file__).parent / "static"
+_log = logging.getLogger(__name__)
 
 
 def build_app() -> FastAPI:
@@ -44,6 +51,7 @@ def build_app() -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        lifespan=_prepare,
         exception_handlers=HANDLERS,
         redirect_slashes=False,  # a callback with a slash at its end would be redirected with its code
     )
@@ -57,3 +65,22 @@ def build_app() -> FastAPI:
     app.mount("/static/{version}", StaticFiles(directory=_STATIC), name="static")
     app.add_middleware(Border)
     return app
+
+
+@asynccontextmanager
+async def _prepare(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001 - a lifespan's signature
+    """Begins the preparation when a server process starts; Airflow enters the lifespan of each mounted app."""
+    threading.Thread(target=_prepare_orm, name=PREPARATION, daemon=True).start()
+    yield
+
+
+def _prepare_orm() -> None:
+    """Connects Airflow's ORM classes, half of the time of a process's first list; nothing is asked or read.
+
+    SQLAlchemy does it at the first query otherwise, whoever asks. A lock of its own makes queries wait for it.
+    https://docs.sqlalchemy.org/en/20/orm/mapping_api.html#sqlalchemy.orm.configure_mappers
+    """
+    try:
+        configure_mappers()
+    except Exception as failure:  # noqa: BLE001  # the first query raises it again, in full
+        _log.debug("The ORM is not prepared: %s", type(failure).__name__)

@@ -1,0 +1,58 @@
+"""What a server process does for the page when it starts, before the first user looks."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Column, Integer
+from sqlalchemy.orm import DeclarativeBase, Mapper, class_mapper, relationship
+
+
+def start_server(root_app: Any) -> None:
+    """Starts and ends a server with the apps of ``root_app`` as Airflow does, and waits for its preparation."""
+    from airflow.api_fastapi.app import lifespan  # noqa: PLC0415 - needs its home first
+    from fastapi import FastAPI  # noqa: PLC0415 - as above
+    from starlette.testclient import TestClient  # noqa: PLC0415 - as above
+
+    from oauth_taskflow.taskflow.page.app import PREPARATION  # noqa: PLC0415 - as above
+
+    with TestClient(FastAPI(lifespan=lifespan, routes=root_app.routes)):
+        for thread in threading.enumerate():
+            if thread.name == PREPARATION:
+                thread.join()
+
+
+@pytest.fixture
+def map_class() -> Iterator[Callable[..., Mapper[Any]]]:
+    """Makes a class of the ORM that no query has used, in a registry of its own."""
+
+    class Base(DeclarativeBase):
+        """That registry's base class."""
+
+    def make(**columns: Any) -> Mapper[Any]:
+        name = {"__tablename__": "unused", "id": Column(Integer, primary_key=True)}
+        return class_mapper(type("Unused", (Base,), {**name, **columns}), configure=False)
+
+    yield make
+    Base.registry.dispose()
+
+
+def test_a_server_that_starts_connects_the_classes_of_the_orm_before_the_first_query(
+    root_app: Any, map_class: Callable[..., Mapper[Any]]
+) -> None:
+    mapper = map_class()
+    assert not mapper.configured
+    start_server(root_app)
+    assert mapper.configured
+
+
+def test_classes_that_cannot_be_connected_leave_the_server_alone(
+    root_app: Any, map_class: Callable[..., Mapper[Any]], capfd: pytest.CaptureFixture[str]
+) -> None:
+    mapper = map_class(other=relationship("Missing"))
+    start_server(root_app)
+    assert not mapper.configured
+    assert "Traceback" not in capfd.readouterr().err
