@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from msgspec import field
+from msgspec import Struct, field
 from msgspec.structs import replace
 
-from oauth_taskflow.errors import AuthorizationFailed, TokenRequestRejected
+from oauth_taskflow.errors import AuthorizationFailed, OAuthTaskflowError, TokenRequestRejected
 from oauth_taskflow.oauth.client import Params, TokenForm
 from oauth_taskflow.oauth.endpoint.endpoint_request import DirectRequest
 from oauth_taskflow.oauth.endpoint.expiry import lifetime
-from oauth_taskflow.oauth.endpoint.outcomes import Granted, Outcome, Rejected, Unusable
+from oauth_taskflow.oauth.endpoint.outcomes import Failure, Granted, Rejected, Unusable
+from oauth_taskflow.oauth.endpoint.retries import PauseObserver, ignore_pause
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import BaseGrant, GrantOptions
 from oauth_taskflow.redaction import redact_address, redact_url
@@ -57,6 +58,13 @@ class DeviceAuthorization(SecretValue, frozen=True):
     interval: float
 
 
+class Pause(Struct, frozen=True):
+    """Seconds until the next question; ``failure`` is why the last one had no answer, None while the person decides."""
+
+    seconds: float
+    failure: OAuthTaskflowError | None = None
+
+
 def authorize_device(
     endpoint: TokenEndpoint, url: str, options: GrantOptions
 ) -> DeviceAuthorization:
@@ -88,33 +96,39 @@ def authorize_device(
 
 
 def wait_for_device(
-    endpoint: TokenEndpoint, device: DeviceAuthorization, options: GrantOptions
+    endpoint: TokenEndpoint,
+    device: DeviceAuthorization,
+    options: GrantOptions,
+    on_pause: PauseObserver = ignore_pause,
 ) -> Granted | Unusable:
     """Poll the token endpoint until the person has decided; sleeps on the endpoint's clock.
 
     An answer that cannot be used ends it too: the device code is spent.
 
     ``slow_down`` adds five seconds for good; a lost answer or a busy server doubles the interval (RFC 8628 §3.5).
+    ``on_pause`` is called before pauses after such a failure.
 
     Raises:
-        AuthorizationFailed: the person did not agree in time.
+        AuthorizationFailed: the person did not agree in time, or the server asks for a pause beyond that time.
         OAuthTaskflowError: the person or the server refused.
     """
-    clock, interval = endpoint.clock, device.interval
+    clock, pause = endpoint.clock, Pause(device.interval)
     end = clock.monotonic() + device.expires_in
-    while clock.monotonic() + interval < end:
-        clock.sleep(interval)
-        decided = ask_once(endpoint, device.device_code, options, interval)
-        if not isinstance(decided, float):
+    while clock.monotonic() + pause.seconds < end:
+        if pause.failure is not None:
+            on_pause(pause.failure, pause.seconds)
+        clock.sleep(pause.seconds)
+        decided = ask_once(endpoint, device.device_code, options, pause.seconds)
+        if not isinstance(decided, Pause):
             return decided
-        interval = decided
-    raise expiry_error(endpoint)
+        pause = decided
+    raise expiry_error(endpoint, pause.failure)
 
 
 def ask_once(
     endpoint: TokenEndpoint, device_code: str, options: GrantOptions, interval: float
-) -> Granted | Unusable | float:
-    """Ask the token endpoint one time whether the person has decided; a number is the seconds until the next question.
+) -> Granted | Unusable | Pause:
+    """Ask the token endpoint one time whether the person has decided; a pause must pass before the next question.
 
     ``interval`` are the seconds that passed since the question before; see ``wait_for_device``.
 
@@ -125,26 +139,32 @@ def ask_once(
     outcome = endpoint.exchange(DeviceCode(device_code, options))
     if isinstance(outcome, Granted | Unusable):
         return outcome
-    return float(_next_interval(endpoint, outcome, interval))
+    return _next_pause(endpoint, outcome, interval)
 
 
-def _next_interval(endpoint: TokenEndpoint, outcome: Outcome, interval: float) -> float:
-    assert not isinstance(outcome, Granted | Unusable), "the caller is done then"
+def _next_pause(endpoint: TokenEndpoint, outcome: Failure, interval: float) -> Pause:
     error = outcome.error
     if not isinstance(outcome, Rejected):
-        return max(min(interval * 2, _LONGEST_INTERVAL), error.retry_after or 0.0, interval)
+        doubled = min(interval * 2, _LONGEST_INTERVAL)
+        return Pause(max(doubled, error.retry_after or 0.0, interval), error)
     code = error.error if isinstance(error, TokenRequestRejected) else ""
     if code == "slow_down":
-        return interval + _SLOWER
+        return Pause(interval + _SLOWER)
     if code == "authorization_pending":
-        return interval
-    raise expiry_error(endpoint, " (expired_token)") if code == "expired_token" else error
+        return Pause(interval)
+    raise expiry_error(endpoint, said=" (expired_token)") if code == "expired_token" else error
 
 
-def expiry_error(endpoint: TokenEndpoint, said: str = "") -> AuthorizationFailed:
-    """The error about a device code that ended before the person decided."""
+def expiry_error(
+    endpoint: TokenEndpoint, failure: OAuthTaskflowError | None = None, *, said: str = ""
+) -> AuthorizationFailed:
+    """The error about a device code that ends before the person decided, or after ``failure`` before it may be asked again."""
+    what = f"The person did not agree before the device code expired{said}"
+    if failure is not None:
+        what = f"{failure.what}, and the device code ends before the next attempt"
     return AuthorizationFailed(
-        f"The person did not agree before the device code expired{said}",
+        what,
+        retry_after=failure.retry_after if failure is not None else None,
         where=f"for connection {endpoint.conn_id!r} at {redact_address(endpoint.url)}",
         hint=f"Start again: airflow oauth login {endpoint.conn_id} --device",
     )

@@ -8,7 +8,7 @@ from functools import partial, wraps
 
 from oauth_taskflow.errors import OAuthTaskflowError, TokenUndecryptable
 from oauth_taskflow.taskflow.cli.grant_rows import group_by_connection, make_row, status_row
-from oauth_taskflow.taskflow.cli.output import Row, exit_with, print_rows
+from oauth_taskflow.taskflow.cli.output import Row, exit_with_error, print_rows
 from oauth_taskflow.taskflow.config import fernet_keys, store_url
 from oauth_taskflow.taskflow.grants.actions import forget_grants, refresh_now, revoke_grant
 from oauth_taskflow.taskflow.grants.grant_status import unreadable_status
@@ -27,7 +27,7 @@ def _print_errors(command: Command) -> Command:
         try:
             command(args)
         except OAuthTaskflowError as error:
-            exit_with(str(error))
+            exit_with_error(error)
 
     return run
 

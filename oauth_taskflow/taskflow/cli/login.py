@@ -14,7 +14,13 @@ from oauth_taskflow.taskflow.cli.login_flow import (
     log_in_by_device,
     log_in_by_paste,
 )
-from oauth_taskflow.taskflow.cli.output import WRONG_ARGUMENTS, exit_with, print_rows, say
+from oauth_taskflow.taskflow.cli.output import (
+    WRONG_ARGUMENTS,
+    exit_with,
+    exit_with_error,
+    print_rows,
+    say,
+)
 from oauth_taskflow.taskflow.grants.consent_flow import (
     ConsentResult,
     check_store,
@@ -48,7 +54,7 @@ def login(args: Namespace) -> None:
             copy_back=args.write_back,
         )
     except OAuthTaskflowError as error:
-        exit_with(str(error))
+        exit_with_error(error)
     except KeyboardInterrupt:
         exit_with("Interrupted: the login did not end, and can be started again.")
     print_rows([status_row(record, grant.auth.leeway)], args.output)

@@ -13,9 +13,11 @@ from urllib.parse import urlsplit
 from oauth_taskflow import secret_registry
 from oauth_taskflow.connections.readers.consent import is_local
 from oauth_taskflow.errors import AuthorizationFailed, OAuthTaskflowError
+from oauth_taskflow.oauth.endpoint.retries import PauseObserver
 from oauth_taskflow.oauth.login.authorization import Authorization
 from oauth_taskflow.oauth.login.device import authorize_device, wait_for_device
 from oauth_taskflow.oauth.login.loopback import LoopbackListener
+from oauth_taskflow.taskflow.cli.output import format_moment
 from oauth_taskflow.taskflow.grants.consent_flow import (
     ConsentResult,
     build_url,
@@ -68,7 +70,7 @@ def log_in_by_browser(grant: ManagedGrant, options: LoginOptions, say: Say) -> C
         answer = listener.wait(options.timeout)
     if answer is None:
         raise attempt.failure(f"No answer came within {options.timeout:g} s", _IF_REFUSED)
-    return trade_code(grant, attempt.read(answer), by=options.by)
+    return trade_code(grant, attempt.read(answer), by=options.by, on_pause=_announce_pause(say))
 
 
 def log_in_by_paste(
@@ -88,7 +90,8 @@ def log_in_by_paste(
         pasted = read()
     except EOFError:
         raise attempt.failure("No address was pasted") from None
-    return trade_code(grant, attempt.read_url(pasted), by=options.by)
+    code = attempt.read_url(pasted)
+    return trade_code(grant, code, by=options.by, on_pause=_announce_pause(say))
 
 
 def log_in_by_device(grant: ManagedGrant, options: LoginOptions, say: Say) -> ConsentResult:
@@ -106,11 +109,20 @@ def log_in_by_device(grant: ManagedGrant, options: LoginOptions, say: Say) -> Co
     say(f"Waiting for up to {_format_duration(device.expires_in)} …")
     endpoint, arriving = expect_answer(grant, options.by)
     try:
-        outcome = wait_for_device(endpoint, device, grant.options)
+        outcome = wait_for_device(endpoint, device, grant.options, _announce_pause(say))
     except OAuthTaskflowError:
         arriving.drop()
         raise
     return mask_result(outcome, arriving)
+
+
+def _announce_pause(say: Say) -> PauseObserver:
+    """Says until when the command waits, by the clock of this machine."""
+
+    def announce(failure: OAuthTaskflowError, seconds: float) -> None:
+        say(f"{failure.what} {failure.where}. The next attempt is {format_moment(seconds)}.")
+
+    return announce
 
 
 def _format_duration(seconds: float) -> str:

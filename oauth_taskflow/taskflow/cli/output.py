@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, NoReturn
+
+from oauth_taskflow.errors import OAuthTaskflowError
 
 Row = dict[str, str | int | None]
 FORMATS = ("table", "json", "yaml", "plain")
@@ -41,3 +44,18 @@ def exit_with(message: object, status: int = FAILED) -> NoReturn:
     """End the command with ``message`` on standard error."""
     say(message)
     raise SystemExit(status)
+
+
+def exit_with_error(error: OAuthTaskflowError) -> NoReturn:
+    """End the command with ``error``, and the moment of the next useful attempt, where that is known."""
+    wait = error.retry_after
+    again = f"\nIt can be tried again {format_moment(wait)}." if wait else ""
+    exit_with(f"{error}{again}")
+
+
+def format_moment(seconds: float) -> str:
+    """The moment in ``seconds`` from now by the clock of this machine: ``at 14:03:05, in 30 s``; with its date on another day."""
+    now = datetime.now().astimezone()
+    then = now + timedelta(seconds=seconds)
+    day = "" if then.date() == now.date() else f"{then:%Y-%m-%d} "
+    return f"at {day}{then:%H:%M:%S}, in {seconds:.0f} s"

@@ -19,7 +19,7 @@ from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.connections.settings import OAuth2Settings
 from oauth_taskflow.errors import ConnectionConfigError, OAuthTaskflowError, TokenUndecryptable
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, NotProcessed, Unusable
-from oauth_taskflow.oauth.endpoint.retries import exchange_with_retries
+from oauth_taskflow.oauth.endpoint.retries import PauseObserver, exchange_with_retries, ignore_pause
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.login.authorization import (
     STATE_LIFETIME,
@@ -163,22 +163,33 @@ def expect_answer(grant: ManagedGrant, by: str) -> tuple[TokenEndpoint, Arriving
     return replace(grant.endpoint, keep=arriving.keep), arriving
 
 
-def trade_code(grant: ManagedGrant, code: AuthorizationCode, *, by: str = "") -> ConsentResult:
+def trade_code(
+    grant: ManagedGrant,
+    code: AuthorizationCode,
+    *,
+    by: str = "",
+    on_pause: PauseObserver = ignore_pause,
+) -> ConsentResult:
     """Trade ``code`` for tokens. It works once, so a lost answer is not asked for again.
 
-    ``by`` names the user who asked for the consent.
+    ``by`` names the user who asked for the consent. ``on_pause`` is called before each wait for a busy server.
 
     Raises:
         OAuthTaskflowError: the server refused or was not reached.
     """
-    traded = try_trade(grant, code, by=by)
+    traded = try_trade(grant, code, by=by, on_pause=on_pause)
     if isinstance(traded, NotProcessed):
         raise traded.error
     return traded
 
 
 def try_trade(
-    grant: ManagedGrant, code: AuthorizationCode, *, by: str, longest_pause: float = math.inf
+    grant: ManagedGrant,
+    code: AuthorizationCode,
+    *,
+    by: str,
+    longest_pause: float = math.inf,
+    on_pause: PauseObserver = ignore_pause,
 ) -> ConsentResult | NotProcessed:
     """As ``trade_code``, which waits for a busy server as long as a token request may take.
 
@@ -196,6 +207,7 @@ def try_trade(
         clock=endpoint.clock,
         budget=endpoint.transport.timeouts.total,
         longest_pause=longest_pause,
+        on_pause=on_pause,
     )
     if not isinstance(outcome, Granted | Unusable):
         arriving.drop()

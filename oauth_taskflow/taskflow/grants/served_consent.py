@@ -26,7 +26,7 @@ from oauth_taskflow.consents.record import (
 from oauth_taskflow.consents.sql import SqlConsentStore, open_consent_store
 from oauth_taskflow.errors import AuthorizationFailed, OAuthTaskflowError, TokenStoreError
 from oauth_taskflow.oauth.endpoint.outcomes import NotProcessed
-from oauth_taskflow.oauth.login.device import ask_once, authorize_device
+from oauth_taskflow.oauth.login.device import Pause, ask_once, authorize_device
 from oauth_taskflow.presets.model import STANDARD
 from oauth_taskflow.secret_values import Hidden, SecretValue
 from oauth_taskflow.taskflow.config import fernet_keys, store_url
@@ -276,10 +276,10 @@ def ask_device(conn_id: str, ticket: str, user_id: str, *, user_name: str = "") 
         if not error.retryable:
             consents.take(ticket)
         raise
-    if isinstance(decided, float):
+    if isinstance(decided, Pause):
         arriving.drop()
-        consents.wait_for_turn(ticket, decided)
-        return Wait(decided)
+        consents.wait_for_turn(ticket, decided.seconds)
+        return Wait(decided.seconds)
     try:
         is_wanted = consents.take(ticket) is not None
     except TokenStoreError as failure:

@@ -31,6 +31,7 @@ from oauth_taskflow.tokens.refresh.answer_file import AnswerFile
 from oauth_taskflow.tokens.refresh.answer_reader import AnswerReader
 from oauth_taskflow.tokens.refresh.context import LeaseLost, RefreshContext
 from oauth_taskflow.tokens.refresh.lease_hold import LeaseHold
+from oauth_taskflow.tokens.refresh.refresh_warnings import log_pause
 from oauth_taskflow.tokens.state import answer_transitions, transitions
 from oauth_taskflow.tokens.state.failures import (
     as_consent_expiry,
@@ -219,6 +220,7 @@ class RefreshAttempt:
             single_use=grant.single_use and context.options.resend_window < left,
             clock=context.clock,
             budget=left,
+            on_pause=log_pause,
         )
         self.outcome = type(outcome).__name__
         if not self._answer_notified:

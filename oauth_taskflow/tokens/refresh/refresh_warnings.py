@@ -1,9 +1,10 @@
-"""Warnings of the refresh protocol for people, each logged once for one fact."""
+"""Log lines of the refresh protocol for people; warnings are logged once for one fact."""
 
 from __future__ import annotations
 
 import logging
 
+from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.iso8601 import instant_text
 from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.oauth.token import Token
@@ -15,6 +16,11 @@ from oauth_taskflow.tokens.state.record import GrantRecord
 _log = logging.getLogger("oauth_taskflow.tokens")
 # Seconds. Assertions live for two minutes, and dates in answers are corrected anyway.
 _NOTABLE_SKEW = 30.0
+
+
+def log_pause(failure: OAuthTaskflowError, seconds: float) -> None:
+    """Log a pause of a token request that will be repeated; ``failure`` names connection and endpoint."""
+    _log.info("%s %s; the next attempt is in %.1f s", failure.what, failure.where, seconds)
 
 
 class RefreshWarnings:
