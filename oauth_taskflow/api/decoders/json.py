@@ -188,6 +188,10 @@ class Body:
         found = self.dig(keys)
         return None if found is None else self._read(found)
 
+    def has_any(self, keys: frozenset[str]) -> bool:
+        """Whether the root is an object with one of ``keys``."""
+        return not keys.isdisjoint(self._members)
+
     def dig(self, keys: tuple[str, ...]) -> msgspec.Raw | None:
         """The undecoded value below ``keys``, of which there is at least one; None when a level is absent or not an object."""
         found = self._members.get(keys[0])

@@ -18,6 +18,7 @@ from oauth_taskflow.api.pull.root_errors import (
     RootError,
     find_error,
     find_failure,
+    find_gap,
     no_records_error,
 )
 from oauth_taskflow.api.pull.selector import RecordSelector
@@ -35,6 +36,7 @@ class Content:
     ``has_landmark``: the page has anything that the options declare. ``is_doubtful``: the records' path is absent, and
     nothing allows that. ``received``: the items from which the records were made, None when the items are the records.
     ``is_expanded``: an item may hold several records. ``has_error``: the root names an error although there are records.
+    ``gap`` is the key by which the root says that records are missing; empty without one.
     """
 
     body: Body
@@ -44,6 +46,7 @@ class Content:
     received: list[Any] | None = None
     is_expanded: bool = False
     has_error: bool = False
+    gap: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,9 @@ class PageJudge:
         if records is None:
             return self._read_without_records(response, body, error)
         source, received = self.selector.source, self.selector.find_source_items(body)
+        gap = self._find_gap(body)
         if not (self.selector.options.path and (received or records)):
-            self._reject_errors(response, body, error)
+            self._reject_errors(response, body, error or gap)
         is_expanded = source is not None and source.is_expanded
         return Content(
             body,
@@ -84,6 +88,7 @@ class PageJudge:
             received=received,
             is_expanded=is_expanded,
             has_error=error is not None,
+            gap="" if gap is None else gap.key,
         )
 
     def count_records(self, response: requests.Response) -> int:
@@ -96,6 +101,11 @@ class PageJudge:
         except ApiError:
             return 0
 
+    def _find_gap(self, body: Body) -> RootError | None:
+        """Returns what the root says about missing records. The body of a single record says nothing about others."""
+        options = self.selector.options
+        return None if options.single or options.path in {None, "", "@"} else find_gap(body)
+
     def _reject_errors(
         self, response: requests.Response, body: Body, error: RootError | None
     ) -> None:
@@ -107,7 +117,7 @@ class PageJudge:
     def _read_without_records(
         self, response: requests.Response, body: Body, error: RootError | None
     ) -> Content:
-        self._reject_errors(response, body, error)
+        self._reject_errors(response, body, error or self._find_gap(body))
         if self.selector.is_misplaced(body):
             raise self.selector.missing_error(body)
         has_landmark = self.options.has_landmark(body, response.headers)

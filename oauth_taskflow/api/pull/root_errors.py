@@ -22,6 +22,18 @@ _FLAGS = ("success", "ok")
 _OUTCOMES = ("status", "result")
 _FAILED = frozenset({"error", "fail", "failed", "failure"})
 _CODES = ("code", "status", "statusCode", "status_code")
+# Keys that say that an answer lacks records, with the value that does: GitHub, Elasticsearch, BigQuery, Azure Resource Graph.
+_GAPS: dict[str, tuple[Any, ...]] = {
+    "incomplete_results": (True,),
+    "timed_out": (True,),
+    "jobComplete": (False,),
+    "resultTruncated": (True, "true"),
+    "partialResults": (True,),
+    "partial_results": (True,),
+}
+# Keys that list what lacks: zones of Google Cloud, keys of DynamoDB.
+_LISTS = ("unreachable", "UnprocessedKeys")
+_ABOUT_GAPS = frozenset({*_GAPS, *_LISTS, "_shards"})
 
 
 class RootError(NamedTuple):
@@ -49,6 +61,22 @@ def find_failure(body: Body) -> RootError | None:
     return next(
         (_root_error(key, root[key]) for key in keys if _is_failure(key, root.get(key))), None
     )
+
+
+def find_gap(body: Body) -> RootError | None:
+    """Returns the statement of the root that the answer lacks records, such as ``timed_out: true``; None without one."""
+    if not body.has_any(_ABOUT_GAPS):
+        return None
+    for key, values in _GAPS.items():
+        value = find_or_none(body, key)
+        if any(value is each or (isinstance(value, str) and value == each) for each in values):
+            return _root_error(key, value)
+    listed = next((key for key in _LISTS if find_or_none(body, key)), None)
+    if listed is not None:
+        return RootError(listed, listed)
+    failed = find_or_none(body, "_shards.failed")
+    is_number = isinstance(failed, int) and not isinstance(failed, bool)
+    return RootError("_shards.failed", "_shards.failed > `0`") if is_number and failed > 0 else None
 
 
 def no_records_error(

@@ -197,14 +197,7 @@ class PageSequence:
         if self._overlap is not None:
             self._overlap.check(page)
         self._check_record_limit(page)
-        if page.body.is_mended:
-            self._warn(
-                f"Page {page.index + 1} has texts that end within a character; U+FFFD is written there {page.where}."
-            )
-        if content.has_error:
-            self._warn(
-                f"Page {page.index + 1} has records and a root error beside them: some may be missing {page.where}."
-            )
+        self._warn_of_content(page, content)
         self.request = self._find_next(self.request, page, content)
         self.index += 1
         is_capped = self._cap.is_reached(page, has_next=self.request is not None)
@@ -227,6 +220,21 @@ class PageSequence:
         records = self._trail.drop_repeats(page.records)
         figures = (size, url, page.index, page.announced, is_doubtful)
         return Page(records, *figures, self._mark(), is_capped=is_capped)
+
+    def _warn_of_content(self, page: PageView, content: Content) -> None:
+        """Warns of a page that came damaged, or that says itself that it is not whole."""
+        if page.body.is_mended:
+            self._warn(
+                f"Page {page.index + 1} has texts that end within a character; U+FFFD is written there {page.where}."
+            )
+        if content.gap:
+            self._warn(
+                f"Page {page.index + 1} says that records are missing from it ({content.gap}) {page.where}."
+            )
+        if content.has_error:
+            self._warn(
+                f"Page {page.index + 1} has records and a root error beside them: some may be missing {page.where}."
+            )
 
     def _warn_of_unread_pages(self, page: PageView) -> None:
         warning = describe_unread_pages(page, self._written)

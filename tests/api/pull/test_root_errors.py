@@ -23,6 +23,26 @@ FAILURES: dict[str, dict[str, Any]] = {
     "status == `401`": {"status": 401, "message": "internal"},
     "statusCode == `404`": {"statusCode": 404, "message": "internal"},
 }
+GAPS: dict[str, dict[str, Any]] = {
+    "incomplete_results == `true`": {"incomplete_results": True},
+    "timed_out == `true`": {"timed_out": True, "_shards": {"failed": 0}},
+    "_shards.failed > `0`": {"timed_out": False, "_shards": {"failed": 2}},
+    "jobComplete == `false`": {"jobComplete": False},
+    "resultTruncated == 'true'": {"resultTruncated": "true"},
+    "partialResults == `true`": {"partialResults": True},
+    "unreachable": {"unreachable": ["projects/p/locations/x"]},
+    "UnprocessedKeys": {"UnprocessedKeys": {"table": {"Keys": []}}},
+}
+WHOLE: dict[str, Any] = {
+    "incomplete_results": False,
+    "timed_out": None,
+    "_shards": {"failed": 0},
+    "jobComplete": True,
+    "resultTruncated": "false",
+    "partialResults": "true",
+    "unreachable": [],
+    "UnprocessedKeys": {},
+}
 SUCCESSES: list[dict[str, Any]] = [
     {"success": True, "ok": True, "status": "success", "code": 200},
     {"success": None, "ok": "false", "status": "OK", "result": "none", "code": 0},
@@ -76,3 +96,33 @@ def test_the_error_quotes_what_the_api_says_without_secrets(local: Connect) -> N
         read(session, "none", Records(path="data.rows"))
     assert "no such field" in str(caught.value)
     assert "abcdef123456" not in str(caught.value)
+
+
+@pytest.mark.parametrize("condition", GAPS)
+def test_an_answer_that_lacks_records_is_a_warning_and_without_any_no_end(
+    local: Connect, condition: str
+) -> None:
+    warned = list[str]()
+    session = local(lambda _: {"items": ROWS, **GAPS[condition]})
+    assert read(session, "none", warn=warned.append) == [row["id"] for row in ROWS]
+    key = condition.partition(" ")[0]
+    assert [text.partition(" at ")[0] for text in warned] == [
+        f"Page 1 says that records are missing from it ({key})"
+    ]
+    empties: list[dict[str, Any]] = [{"items": []}, {"items": None}, {}]
+    for items in empties:
+        api = Api("page", {1: {**items, **GAPS[condition]}})
+        with pytest.raises(RecordsNotFound, match="root error") as caught:
+            read(local(api), "page", ALLOWED)
+        assert caught.value.retryable
+        assert f'responses: [{{when: "{condition}", action: end}}]' in str(caught.value)
+
+
+def test_an_answer_that_lacks_nothing_and_a_single_record_are_as_they_were(local: Connect) -> None:
+    warned = list[str]()
+    session = local(lambda _: {"items": ROWS, **WHOLE})
+    assert len(read(session, "none", warn=warned.append)) == len(ROWS)
+    one = Records(path="@", single=True)
+    order = {"id": 7, "partialResults": True, "timed_out": True}
+    assert read(local(lambda _: order), "none", one, warn=warned.append) == [7]
+    assert warned == []
