@@ -14,6 +14,8 @@ from oauth_taskflow.errors import PagesCutShort
 
 # A number alone, or after a slash as in Content-Range (RFC 9110 §14.4), where * means unknown.
 _IN_HEADER = re.compile(r"(?:.*/)?\s*(-?\d+|\*)\s*")
+# Where many search APIs end: Elasticsearch by default, HubSpot, Google's searches.
+_USUAL_CAP = 10_000
 Warn = Callable[[str], None]
 
 
@@ -25,6 +27,8 @@ class Announcements:
         # A deleted row moves those behind it into pages that were read before; many page cursors are row numbers in disguise.
         self._is_numbered = options.has_shifting_pages
         self._warns_of_fall = options.may_shift_pages and not self._options.approximate
+        self._may_be_cut = options.cap is None and options.ends_by in {"count", "pointer"}
+        self._is_lower_bound = False
         self._warn = warn
         self.total: int | None = None
         self.continues: bool | None = None
@@ -42,8 +46,8 @@ class Announcements:
 
     @property
     def exact_total(self) -> int | None:
-        """The last total, unless it is an estimate."""
-        return None if self._options.approximate else self.total
+        """The last total, unless it is an estimate or a lower bound."""
+        return None if self._options.approximate or self._is_lower_bound else self.total
 
     def update_total(self, page: PageView) -> None:
         """Remembers the total that ``page`` announces. A page without a total leaves the last one valid.
@@ -64,7 +68,15 @@ class Announcements:
         if total is not None and (is_believed or self.total is None):
             self._check_fall(total, page)
             self.total = total
+            self._is_lower_bound = self._says_at_least(page)
             self._lowest = total if self._lowest is None else min(self._lowest, total)
+
+    def _says_at_least(self, page: PageView) -> bool:
+        """Whether the total is one that Elasticsearch stopped to count: ``{"value": 10000, "relation": "gte"}``."""
+        parent, _, name = (self._options.path or "").rpartition(".")
+        return (
+            name == "value" and page.find(f"{parent}.relation" if parent else "relation") == "gte"
+        )
 
     def _check_fall(self, total: int, page: PageView) -> None:
         before = self.total
@@ -97,6 +109,11 @@ class Announcements:
                 retryable=True,
             )
         if self.total is None or rows >= self.total:
+            if rows == _USUAL_CAP and self._may_be_cut:
+                self._warn(
+                    f"Reading ends after exactly {rows:,} records, where many search APIs end whatever they have {where}. If there "
+                    "are more, write cap in paginate."
+                )
             return
         message = f"Reading ends after {rows:,} records, but the API announced {self.total:,}"
         if self._options.approximate:

@@ -13,10 +13,12 @@ from oauth_taskflow.api.options import (
     ResponseRule,
     TotalRows,
 )
+from oauth_taskflow.api.paginators.cap import RowCap
 from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import ApiError, InvalidRecord, PagesCutShort, PaginationLimit
 from tests.api.conftest import Connect
+from tests.api.pull.offline import Offline, first_page
 from tests.api.pull.styles import COUNTED, PAGED, ROWS, STYLES, Api
 from tests.api.pull.test_page_judge import read
 from tests.api.scripted import Reply
@@ -116,6 +118,55 @@ def test_a_total_that_falls_is_a_warning_where_rows_shift(
     estimate = TotalRows(header="X-Total", approximate=True)
     assert read(local(api), style, total=estimate, warn=told.append) == ALL
     assert len(told) == warns
+
+
+@pytest.mark.parametrize("relation", ["eq", "gte"])
+def test_a_total_that_is_a_lower_bound_is_no_end(local: Connect, relation: str) -> None:
+    """Elasticsearch stops to count at 10,000; fewer rows than that are still a loss."""
+
+    def route(asked: Any) -> Any:
+        start = int(asked.query["offset"])
+        total = {"value": 4, "relation": relation}
+        return {"items": rows[start : start + 2], "hits": {"total": total}}
+
+    rows = list(ROWS)
+    options: dict[str, Any] = {"paginate": OffsetPaginator(size=2, total="hits.total.value")}
+    options |= {"records": Records(path="items"), "decode": True}
+    pages = pull(local(route), ApiRequest("/"), **options)
+    found = [row["id"] for page in pages for row in page.records]
+    assert found == (ALL if relation == "gte" else ALL[:4])
+    rows.clear()
+    with pytest.raises(PagesCutShort, match="after 0 records, but the API announced 4"):
+        list(pull(local(route), ApiRequest("/"), **options))
+
+
+@pytest.mark.parametrize(
+    ("rows", "paginate", "warns"),
+    [
+        (10_000, OffsetPaginator(size=5000), True),
+        (10_000, OffsetPaginator(size=5000, total="total"), True),
+        (9_999, OffsetPaginator(size=5000), False),
+        (
+            10_000,
+            OffsetPaginator(size=5000, cap=RowCap(rows=20_000, then="narrow")),
+            False,
+        ),
+    ],
+)
+def test_an_end_at_the_usual_cap_of_searches_is_a_warning(
+    rows: int, paginate: OffsetPaginator, *, warns: bool
+) -> None:
+    def api(asked: ApiRequest) -> Any:
+        start = asked.params["offset"]
+        return {"items": [{"n": start}] * min(5000, rows - start), "total": rows}
+
+    told = list[str]()
+    records = Records(path="items")
+    list(pull(Offline(api), first_page, paginate=paginate, records=records, warn=told.append))
+    shown = [text for text in told if "exactly 10,000 records" in text]
+    assert [text.partition(" at ")[0] for text in shown] == [
+        "Reading ends after exactly 10,000 records, where many search APIs end whatever they have"
+    ] * warns
 
 
 def test_a_total_only_on_the_first_page_holds_for_all(local: Connect) -> None:
