@@ -9,12 +9,13 @@ from typing import Any
 
 import pendulum
 import pytest
+from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.dag_processing.processor import (
     DagFileParseRequest,
     DagFileParsingResult,
     _parse_file,
 )
-from airflow.exceptions import AirflowClusterPolicyViolation
+from airflow.exceptions import AirflowClusterPolicySkipDag, AirflowClusterPolicyViolation
 from airflow.policies import hookimpl
 from airflow.sdk import DAG
 from airflow.sdk.definitions.timetables.trigger import CronTriggerTimetable
@@ -64,6 +65,8 @@ class Policies:
     def dag_policy(self, dag: Any) -> None:
         if dag.dag_id == "refused":
             raise AirflowClusterPolicyViolation("every DAG needs a tag")
+        if dag.dag_id == "skipped":
+            raise AirflowClusterPolicySkipDag("not in this deployment")
         if dag.dag_id == "crashing":
             raise ZeroDivisionError
         if dag.dag_id == "unserialisable":
@@ -103,6 +106,23 @@ def test_a_later_refusal_by_airflow_is_filed_under_its_spec_only(
     assert dag_ids(result) == ["crm", "erp"]
     assert list(result.import_errors or {}) == [f"{name}.yaml"]
     assert reason in (result.import_errors or {})[f"{name}.yaml"]
+
+
+@pytest.mark.usefixtures("policies")
+def test_a_dag_that_a_policy_skips_is_left_out_without_an_error(folder: Path) -> None:
+    write_spec(folder, "skipped")
+    result = parse(folder)
+    assert dag_ids(result) == ["crm", "erp"]
+    assert not result.import_errors
+
+
+def test_a_test_run_starts_tasks_from_the_dag_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DAG, "test", lambda dag, **options: (dag.fileloc, options))
+    dag = BundleDagBag(folder, bundle_path=folder, bundle_name="test").dags["crm"]
+    assert dag.fileloc == str(folder / "crm.yaml")
+    assert dag.test(run_conf={}) == (str(folder / "dags.py"), {"run_conf": {}})
 
 
 class Panic(BaseException):
