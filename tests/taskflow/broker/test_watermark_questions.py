@@ -17,6 +17,8 @@ from oauth_taskflow.taskflow.broker.watermark_client import BrokerWatermarkStore
 from oauth_taskflow.taskflow.broker.watermark_server import answer_watermark
 from oauth_taskflow.taskflow.dags.stored_watermarks import find_watermark_keeper, open_watermarks
 from oauth_taskflow.watermarks import bounds
+from oauth_taskflow.watermarks.bounds import GRACE
+from oauth_taskflow.watermarks.keeper import WatermarkKeeper
 from oauth_taskflow.watermarks.partitions import Scope
 from oauth_taskflow.watermarks.run_watermarks import RunWatermarks
 from oauth_taskflow.watermarks.state import NOTHING, Move, WatermarkState
@@ -92,6 +94,31 @@ def test_a_commit_settles_once_and_only_on_its_own_connection(
     assert broker.settle(commit) == "done"
     assert store.sum_up(SCOPE)[0] == move.reached
     assert broker.sum_up(other.scope) == (NOTHING, 0)
+
+
+def test_commits_are_dropped_rolled_up_and_swept_as_by_the_store_itself(
+    broker: BrokerWatermarkStore, store: WatermarkStore, tmp_path: Path
+) -> None:
+    plain = WatermarkStore(f"sqlite:///{tmp_path}/plain.db")
+    store._most_partitions = plain._most_partitions = 1
+    keepers: tuple[WatermarkKeeper, ...] = (broker, plain)
+    days = [WatermarkState(f"2026-01-0{day}T00:00:00Z") for day in (1, 2, 3)]
+    moves = tuple(Move(json.dumps({"p": n}), NOTHING, days[n]) for n in (0, 2))
+    found = []
+    for keeper in keepers:
+        head = keeper.begin(SCOPE, "run")
+        keeper.read(SCOPE, "run", [moves[0].partition], head)
+        dropped = PendingCommit("a" * 32, SCOPE, "run", head.generation, {}, moves)
+        keeper.prepare(dropped)
+        keeper.drop_pending(dropped)
+        assert keeper.list_pending(SCOPE) == []
+        commit = PendingCommit(TOKEN, SCOPE, "run", head.generation, {}, moves)
+        keeper.prepare(commit)
+        outcomes = [keeper.settle(commit), keeper.roll_up(SCOPE, "run", days[1])]
+        found.append([*outcomes, keeper.sweep(SCOPE, GRACE), keeper.sum_up(SCOPE)])
+    assert found[0] == found[1]
+    assert found[0][:2] == ["shared", True]
+    assert store.begin(SCOPE, "next").shared == days[1]
 
 
 def test_a_reset_by_a_person_refuses_the_move_of_a_run_under_way(

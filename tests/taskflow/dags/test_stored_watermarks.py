@@ -18,11 +18,14 @@ from oauth_taskflow.specs.windows import Incremental, Interval
 from oauth_taskflow.taskflow.dags import stored_watermarks
 from oauth_taskflow.taskflow.dags.stored_watermarks import (
     find_watermark_run,
+    finish_watermarks,
     mirror,
     open_watermark_store,
     open_watermarks,
 )
 from oauth_taskflow.watermarks.partitions import Scope
+from oauth_taskflow.watermarks.state import NOTHING, Move, WatermarkState
+from oauth_taskflow.watermarks.store import PendingCommit
 from tests.api.scripted import Asked, scripted
 from tests.taskflow.broker.supervisor import not_found, supervise
 from tests.taskflow.conftest import RunDag, SetConnection
@@ -153,6 +156,42 @@ def test_a_failed_instance_leaves_its_watermark_and_no_other(
     api.broken = ""
     assert run_dag(dag).state == "success"
     assert rows(tmp_path, "notes") == [1, 1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("highest", "shared"),
+    [
+        ("2026-01-01T00:00:30Z", "2026-01-01T00:00:30Z"),
+        ("2026-01-01T05:00:00Z", "2026-01-01T01:00:00Z"),  # later than the run read up to
+        (30, "2025-12-31T00:00:00Z"),  # a number says nothing of the moment of the others
+        (None, "2025-12-31T00:00:00Z"),
+    ],
+)
+def test_more_instances_than_watermarks_share_the_instant_up_to_which_all_have_read(
+    own_store: None,
+    set_connection: SetConnection,
+    monkeypatch: pytest.MonkeyPatch,
+    highest: Any,
+    shared: str,
+) -> None:
+    extra = {"auth_type": "none"}
+    set_connection("crm", {"conn_type": "oauth2", "host": "http://a", "extra": extra})
+    scope = Scope("d", "notes", "crm")
+    store = open_watermark_store()
+    monkeypatch.setattr(store, "_most_partitions", 1)
+    before = WatermarkState("2025-12-31T00:00:00Z")
+    moves = tuple(Move(f'{{"p":{n}}}', NOTHING, before) for n in range(2))
+    for run_id in ("earlier", "r"):
+        head = store.begin(scope, run_id)
+        store.read(scope, run_id, ["{}"], head)
+        store.prepare(PendingCommit(run_id, scope, run_id, head.generation, {}, moves))
+        store.settle(PendingCommit(run_id, scope, run_id, head.generation, {}, moves))
+    operator: Any = SimpleNamespace(conn_id="crm", instances_task_id="notes", outlets=[])
+    finish_watermarks(
+        *(operator, build_endpoint(), highest),
+        context("scheduled", run_id="r", dag=SimpleNamespace(dag_id="d"), **INTERVAL),
+    )
+    assert store.begin(scope, "next").shared == WatermarkState(shared)
 
 
 class Lines:
