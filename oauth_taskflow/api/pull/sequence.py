@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import requests
 
 from oauth_taskflow.api.paginators import Paginate, SinglePage
@@ -30,6 +31,7 @@ from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import PaginationLimit
 
 _log = logging.getLogger(__name__)
+_NULL = msgspec.Raw(b"null")
 # Statuses with which APIs refuse a page that does not exist.
 _PAST_THE_END = frozenset({400, 404, 410, 416, 422})
 
@@ -227,6 +229,9 @@ class PageSequence:
             self._warn(
                 f"Page {page.index + 1} has texts that end within a character; U+FFFD is written there {page.where}."
             )
+        nulls = page.records.count(None) + page.records.count(_NULL)
+        if nulls:
+            self._warn(f"Page {page.index + 1} has {nulls:,} records that are null {page.where}.")
         if content.gap:
             self._warn(
                 f"Page {page.index + 1} says that records are missing from it ({content.gap}) {page.where}."

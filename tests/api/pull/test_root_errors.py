@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from oauth_taskflow.api.options import Records, ResponseRule
+from oauth_taskflow.api.pull.loop import pull
+from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import RecordsNotFound
 from tests.api.conftest import Connect
 from tests.api.pull.styles import ROWS, Api
@@ -126,3 +128,14 @@ def test_an_answer_that_lacks_nothing_and_a_single_record_are_as_they_were(local
     order = {"id": 7, "partialResults": True, "timed_out": True}
     assert read(local(lambda _: order), "none", one, warn=warned.append) == [7]
     assert warned == []
+
+
+@pytest.mark.parametrize("decode", [False, True])
+def test_records_that_are_null_are_a_warning(local: Connect, *, decode: bool) -> None:
+    """As GraphQL's nodes that the user may not see."""
+    warned = list[str]()
+    session = local(lambda _: {"items": [None, {"id": 1}, None, {"id": None}]})
+    options: dict[str, Any] = {"records": Records(path="items"), "decode": decode}
+    (page,) = pull(session, ApiRequest("/x"), warn=warned.append, **options)
+    assert page.count == 4
+    assert [text.partition(" at ")[0] for text in warned] == ["Page 1 has 2 records that are null"]
