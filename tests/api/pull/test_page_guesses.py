@@ -143,7 +143,8 @@ def test_at_most_one_less_than_in_flight_is_asked_for_past_the_end(
     found = read(local(api), paginator(style, 5), lane(4))
     natural = rows // 5  # The page that shows the end: the empty or short one.
     assert found == (list(range(rows)) if (rows, end) != (40, "not a page") else "RecordsNotFound")
-    assert sorted(set(api.asked)) == list(range(max(api.asked) + 1))
+    # Past the end, which of them were sent before they were thrown away is up to the threads.
+    assert set(range(natural + 1)) <= set(api.asked)
     assert max(api.asked) <= natural + 3
     if found != "RecordsNotFound":
         assert len(api.asked) == len(set(api.asked))
