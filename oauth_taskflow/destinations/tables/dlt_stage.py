@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from oauth_taskflow.dates import is_empty_date
 from oauth_taskflow.destinations.arrow.types import to_arrow_schema
 from oauth_taskflow.destinations.tables.base import Commit
 from oauth_taskflow.destinations.tables.dlt_columns import (
@@ -130,7 +131,7 @@ class Stage:
             newer = f" AND ({theirs} IS NULL OR {value} >= {theirs})"
             latest = f"CASE WHEN {value} IS NULL THEN 1 ELSE 0 END, {value} DESC, "
         elif order is not None:
-            newer = f" AND {quote(order.column)} IS NULL"
+            self._drop_undated(target, keys, order)
         found = f"SELECT 1 FROM {self._quoted} WHERE {same}{newer}"  # noqa: S608 - names are quoted
         self._session.execute(f"DELETE FROM {target} WHERE EXISTS ({found})")  # noqa: S608 - as above
         own = ", ".join(quote(own) for own in self._own.values())
@@ -161,11 +162,22 @@ class Stage:
         is_newer = pc.fill_null(
             pc.greater_equal(both[RANK], both[_THEIRS]), pc.is_null(both[_THEIRS])
         )
-        older = both.filter(pc.invert(is_newer))[PLACE].to_pylist()
-        for start in range(0, len(older), _VALUES):
-            some = older[start : start + _VALUES]
+        self._drop_rows(both.filter(pc.invert(is_newer))[PLACE].to_pylist())
+
+    def _drop_undated(self, target: str, keys: Sequence[str], order: Order) -> None:
+        """Removes rows, none of which has ``order``, that are older than those in the table: these have it."""
+        row, theirs = self._value(self._technical.row), self._session.quote(order.column)
+        found = self._session.execute(
+            f"SELECT {row}, {theirs} FROM {self._quoted} JOIN {target} ON {self._match(keys)} WHERE {theirs} IS NOT NULL"  # noqa: S608 - names are quoted
+        )
+        self._drop_rows([number for number, value in found if not is_empty_date(value)])
+
+    def _drop_rows(self, numbers: Sequence[int]) -> None:
+        row = self._value(self._technical.row)
+        for start in range(0, len(numbers), _VALUES):
+            some = numbers[start : start + _VALUES]
             marks = ", ".join(["%s"] * len(some))
-            self._session.execute(f"DELETE FROM {self._quoted} WHERE {row} IN ({marks})", *some)  # noqa: S608 - as above
+            self._session.execute(f"DELETE FROM {self._quoted} WHERE {row} IN ({marks})", *some)  # noqa: S608 - names are quoted
 
     def _match(self, keys: Sequence[str]) -> str:
         """Returns the condition that a row has the key of one in the table."""
