@@ -19,8 +19,12 @@ _FLAGS = (
     "hasNext",
     "has_next_page",
     "hasNextPage",
+    "isTruncated",
+    "is_truncated",
     "moreResult",
     "more_items_in_collection",
+    "truncated",
+    "IsTruncated",
 )
 _POINTERS = (
     "@odata.nextLink",

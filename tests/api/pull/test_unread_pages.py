@@ -54,6 +54,8 @@ LINK = {"Link": "</rows?page=3>; rel=next"}
     ("paginate", "last", "sign"),
     [
         (PAGE, LINK, "a Link header with rel=next"),
+        (PAGE, {"truncated": True}, "truncated"),
+        (OffsetPaginator(size=2), {"IsTruncated": True}, "IsTruncated"),
         (OffsetPaginator(size=2), {"links": {"next": "/rows?page=3"}}, "links.next"),
         (KeysetPaginator(key="id", param="after", size=2), {"next_page": 3}, "next_page"),
         (PageNumberPaginator(total_pages="pages"), {"pages": 2, "hasMore": True}, "hasMore"),
