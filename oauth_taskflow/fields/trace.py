@@ -39,7 +39,7 @@ def find_loss(options: Fields, names: Names) -> Loss | None:
 def keeps_name(options: Fields, names: Names) -> bool:
     """Whether the field ``names`` of a record before ``options`` is surely the one that is called so after them.
 
-    Its value may be written differently, or be left out. Names that are empty are no field.
+    Its value may be written differently, or be left out. False for empty names.
     """
     is_made = any(_is_part(made, names) for made in _list_new_names(options))
     is_same = bool(names) and write_names(options, names) == names

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from oauth_taskflow.fields.options import Fields
-from oauth_taskflow.fields.trace import find_converter
+from oauth_taskflow.fields.trace import find_converter, keeps_name
 from tests.fields.reshape import reshape
 
 _OLD, _NEW = "/Date(0)/", "1970-01-01T00:00:00Z"
@@ -54,3 +55,23 @@ def test_the_path_that_converts_a_field_is_found(
         assert found is not None
     elif names is None and flatten is None:
         assert found is None
+
+
+@pytest.mark.parametrize(
+    ("options", "names", "keeps"),
+    [
+        (Fields(drop=["at"], hash=["id"], cast={"id": "text"}), ("id",), True),
+        (Fields(names="snake_case"), ("id",), True),
+        (Fields(names="snake_case"), ("contactId",), False),
+        (Fields(flatten="_"), ("org", "id"), False),
+        (Fields(move={"uid": "id"}), ("id",), False),
+        (Fields(move={"id": "uid"}), ("id",), False),
+        (Fields(set={"id": "{{ record.a }}"}), ("id",), False),
+        (Fields(spread=["attributes"]), ("attributes", "id"), False),
+        (Fields(), (), False),
+    ],
+)
+def test_a_name_that_means_the_same_before_and_after_is_known(
+    options: Fields, names: tuple[str, ...], *, keeps: bool
+) -> None:
+    assert keeps_name(options, names) is keeps

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.pull.page import Page
 
-# Less is no full page: many short ones have as many rows by chance.
+# Fewer rows are not a full page: many short ones have as many by chance.
 _FEWEST_ROWS = 10
 
 

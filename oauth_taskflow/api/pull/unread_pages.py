@@ -69,7 +69,7 @@ _read = msgspec.json.Decoder(_Signs).decode
 def describe_unread_pages(page: PageView, options: PagingOptions | None) -> str | None:
     """Returns a warning when ``page``, with which reading ends by ``options``, says that more follow; None without a sign.
 
-    ``options`` are None without ``paginate``. A page without rows, a class of the author and ``type: none`` end without a doubt,
+    Without ``paginate``, ``options`` is None. A page without rows, a class of the author and ``type: none`` end without a doubt,
     and so do several pages with as many rows as the API announced, and a page that says itself that it is the last.
     """
     if options is not None and (options.ends_by in {"class", "first page"} or page.rows == 0):
