@@ -7,7 +7,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -50,6 +50,9 @@ from oauth_taskflow.destinations.postgres.tables import prepare_tables
 from oauth_taskflow.destinations.postgres.target import Target
 from oauth_taskflow.destinations.postgres.writer import PostgresWriter
 from oauth_taskflow.errors import DestinationError
+
+if TYPE_CHECKING:
+    from psycopg import Connection
 
 _KEEP_SECONDS = 60.0
 _FETCHED = 500
@@ -217,15 +220,14 @@ class PostgresTable:
             stale = [n for n in register.list_instances(connection, place) if n not in kept]
             with connection.transaction():
                 for number in stale:
-                    one = place.pick_instance(number)
-                    if not self._settings.merges:
-                        execute(
-                            connection,
-                            f"DELETE FROM {place.table.sql} WHERE {match_run(self._settings)}",
-                            one.key[1:],
-                        )
-                    register.forget(connection, one)
+                    self._forget(connection, place.pick_instance(number))
         return len(stale)
+
+    def _forget(self, connection: Connection, stale: OutputPlace) -> None:
+        if not self._settings.merges:
+            matches = match_run(self._settings)
+            execute(connection, f"DELETE FROM {stale.table.sql} WHERE {matches}", stale.key[1:])
+        self._register.forget(connection, stale)
 
     def read(
         self,
