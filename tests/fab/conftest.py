@@ -1,7 +1,8 @@
-"""One API server under Airflow's FAB auth manager for all tests here: a user of each of its roles, and one that only reads."""
+"""One API server under Airflow's FAB auth manager for all tests here: a user of each of its roles, and of some made here."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -12,15 +13,25 @@ from tests.browser.server import ApiServer, Deployment
 
 __all__ = ["chromium"]
 
-ROLES = ("Admin", "Op", "User", "Viewer", "Public", "Reader")
+# Made here, by their permissions on connections and plugins.
+MADE_ROLES = {
+    "Reader": ["can_read Connections"],
+    "Watcher": ["can_read Connections", "can_read Plugins"],
+    "Editor": ["can_read Connections", "can_edit Connections"],
+    "Adder": ["can_read Connections", "can_create Connections"],
+}
+ROLES = ("Admin", "Op", "User", "Viewer", "Public", *MADE_ROLES)
 ADD_USERS = """\
+import json
 import sys
 from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
 with get_application_builder() as builder:
     manager = builder.sm
-    reader = manager.add_role("Reader")
-    manager.add_permission_to_role(reader, manager.create_permission("can_read", "Connections"))
-    for given in sys.argv[1:]:
+    for name, permissions in json.loads(sys.argv[1]).items():
+        role = manager.add_role(name)
+        for permission in permissions:
+            manager.add_permission_to_role(role, manager.create_permission(*permission.split()))
+    for given in sys.argv[2:]:
         role, password = given.split("=", 1)
         name = role.lower()
         assert manager.add_user(name, name, name, f"{name}@example.com", manager.find_role(role), password)
@@ -48,7 +59,9 @@ def airflow(
     words = {role: f"a password of {role}" for role in ROLES}
     deployment.passwords = {role.lower(): word for role, word in words.items()}
     deployment.command("db", "migrate")
-    deployment.run(ADD_USERS, *(f"{role}={word}" for role, word in words.items()))
+    deployment.run(
+        ADD_USERS, json.dumps(MADE_ROLES), *(f"{role}={word}" for role, word in words.items())
+    )
     with ApiServer(deployment) as airflow:
         airflow.add_connection("crm", server.connection_to_authorize())
         yield airflow

@@ -36,7 +36,7 @@ def open_as(airflow: ApiServer, chromium: Browser) -> Iterator[OpenAs]:
         context.close()
 
 
-@pytest.mark.parametrize("role", ["Admin", "Op"])
+@pytest.mark.parametrize("role", ["Admin", "Op", "Watcher"])
 def test_the_menu_leads_to_the_page(open_as: OpenAs, role: str) -> None:
     page = open_as(role)
     page.goto("/")
@@ -67,3 +67,17 @@ def test_a_role_that_only_reads_connections_has_the_plain_page(open_as: OpenAs) 
     page = open_as("Reader")
     page.goto("/oauth/")
     page.get_by_role("table").get_by_text("crm").wait_for()
+
+
+def test_a_role_that_reads_plugins_too_has_the_page(open_as: OpenAs) -> None:
+    page = open_as("Watcher")
+    page.goto("/plugin/oauth")
+    page.locator("[data-connection=crm]").wait_for()
+
+
+def test_without_the_permission_to_read_plugins_airflow_does_not_know_the_page(
+    open_as: OpenAs,
+) -> None:
+    page = open_as("Reader")
+    page.goto("/plugin/oauth")
+    page.get_by_role("heading", name="404").wait_for()

@@ -1,4 +1,4 @@
-"""The page under Airflow's FAB auth manager (apache-airflow-providers-fab): its five roles, and one that only reads."""
+"""The page under Airflow's FAB auth manager (apache-airflow-providers-fab): its five roles, and others with some permissions."""
 
 from __future__ import annotations
 
@@ -56,6 +56,24 @@ def test_a_role_that_reads_connections_sees_the_list_and_no_action(airflow: ApiS
     assert (row["actions"], listing["may_add"]) == ([], False)
     assert ask(airflow, "Reader", "POST", "/connections/crm/form", {})[0] == 403
     assert ask(airflow, "Reader", "POST", "/connections/crm/consent", {"way": "browser"})[0] == 403
+
+
+def test_a_role_that_edits_connections_has_all_actions_and_adds_none(airflow: ApiServer) -> None:
+    _, listing = ask(airflow, "Editor", "GET", "/connections")
+    (row,) = [one for one in listing["connections"] if one["conn_id"] == "crm"]
+    assert {"connect", "test"} <= set(row["actions"])
+    assert listing["may_add"] is False
+    assert ask(airflow, "Editor", "POST", "/connections/crm/form", {})[0] == 200
+    assert ask(airflow, "Editor", "POST", "/connections", {"conn_id": "new"})[0] == 403
+
+
+def test_a_role_that_creates_connections_adds_them_and_has_no_action(airflow: ApiServer) -> None:
+    _, listing = ask(airflow, "Adder", "GET", "/connections")
+    (row,) = [one for one in listing["connections"] if one["conn_id"] == "crm"]
+    assert (row["actions"], listing["may_add"]) == ([], True)
+    # 422: it was let in, and the form is incomplete.
+    assert ask(airflow, "Adder", "POST", "/connections", {"conn_id": "new"})[0] == 422
+    assert ask(airflow, "Adder", "POST", "/connections/crm/form", {})[0] == 403
 
 
 def bring_answer(airflow: ApiServer, role: str) -> str:
