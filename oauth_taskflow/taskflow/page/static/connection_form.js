@@ -1,11 +1,11 @@
 // The form of one provider's connection, new or stored, and what comes after it is saved.
-import {announce, BusyButton, chakra, el, ErrorBox, fetchJson, FocusedHeading, PAGE, react, router, sendJson, TONES} from "./parts.js";
+import {announce, BusyButton, chakra, el, ErrorBox, fetchJson, FocusedHeading, lookUp, PAGE, react, router, sendJson, TONES} from "./parts.js";
 import {Copied} from "./copy.js";
 import {FormField} from "./form_fields.js";
 
 const CONN_ID = {name: "conn_id", label: "Connection ID", help: "The name by which DAGs and specs use it.", input: "text", is_required: true, choices: [], placeholder: "crm", default: ""};
 const DESCRIPTION = {name: "description", label: "Description", help: "For people.", input: "text", choices: [], placeholder: "", default: ""};
-const byName = (fields) => Object.fromEntries(fields.map((field) => [field.name, field]));
+const byName = (fields) => new Map(fields.map((field) => [field.name, field]));
 // A key that the form of this provider does not know.
 const plainField = (name) => ({name, label: name, help: "A stored key that this way does not have.", input: "text", choices: [], placeholder: "", default: ""});
 
@@ -114,9 +114,9 @@ function Ways({ways, way, choose}) {
 // The keys to show: those of the way, those that were added, and what is stored besides.
 function listFields(way, added, stored) {
   const known = byName([...way.keys, ...way.more]);
-  const besides = [...Object.keys(stored.values), ...stored.hidden].filter((name) => !known[name]);
-  const own = [...added, ...Object.keys(stored.values), ...stored.hidden].filter((name) => known[name] && !way.keys.some((field) => field.name === name));
-  return [...way.keys, ...[...new Set(own)].map((name) => known[name]), ...[...new Set(besides)].map(plainField)];
+  const besides = [...Object.keys(stored.values), ...stored.hidden].filter((name) => !known.has(name));
+  const own = [...added, ...Object.keys(stored.values), ...stored.hidden].filter((name) => known.has(name) && !way.keys.some((field) => field.name === name));
+  return [...way.keys, ...[...new Set(own)].map((name) => known.get(name)), ...[...new Set(besides)].map(plainField)];
 }
 
 const NOTHING = {values: {}, hidden: []};
@@ -200,7 +200,7 @@ function Fields({described, opened, teams}) {
         el(FormField, {
           key: field.name,
           field,
-          value: values[field.name],
+          value: lookUp(values, field.name),
           problems: of(field.name),
           isKept: kept.includes(field.name),
           onChange: set(field.name),

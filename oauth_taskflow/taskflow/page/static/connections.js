@@ -1,6 +1,6 @@
 // The list of connections and their grants: search, filter, sort, details, actions. The query keeps the choice (?q=…&state=…).
 import {ConnectionDetails} from "./details.js";
-import {announce, chakra, el, ErrorBox, InnerLink, Outcome, PAGE, quiet, react, StateBadge, useAnnounced, useLive, useNow, When} from "./parts.js";
+import {announce, chakra, el, ErrorBox, InnerLink, lookUp, Outcome, PAGE, quiet, react, StateBadge, useAnnounced, useLive, useNow, When} from "./parts.js";
 
 const SHOWN_AT_ONCE = 50;
 // What a column sorts by; without a value a row comes last.
@@ -10,7 +10,7 @@ const KINDS = {
   oauth2: "OAuth 2.0", api_key: "API key", bearer: "Bearer token", basic: "User and password", session: "Login request",
   self_signed_jwt: "Self-signed JWT", aws_sigv4: "AWS signature", none: "No authentication",
 };
-const titleOf = (row) => row.title || KINDS[row.auth_type] || row.auth_type;
+const titleOf = (row) => row.title || lookUp(KINDS, row.auth_type) || row.auth_type;
 const COLUMNS = [
   {name: "conn_id", label: "Connection", value: (row) => row.conn_id.toLowerCase()},
   {name: "provider", label: "Provider", value: (row) => titleOf(row).toLowerCase()},
@@ -144,7 +144,7 @@ function List({listing, act}) {
   const rows = sortRows(chosen, choice.sort);
   useAnnounced(healths);
   useAnnounced({Found: `${rows.length} of ${listing.connections.length} connections`});
-  const toggle = (id) => setOpen((known) => ({...known, [id]: !known[id]}));
+  const toggle = (id) => setOpen((known) => ({...known, [id]: !lookUp(known, id)}));
   // Whoever walks by keyboard goes on at the first of the new rows.
   const showMore = () => {
     const next = CSS.escape(rows[most].conn_id);
@@ -159,7 +159,7 @@ function List({listing, act}) {
       el(T.Root, {size: "sm", "aria-label": "OAuth connections"},
         el(T.Header, null, el(T.Row, null, COLUMNS.map((column) => el(HeaderCell, {key: column.name, column, choice, set})))),
         el(T.Body, null, rows.slice(0, most).map((row) =>
-          el(Row, {key: row.conn_id, row, states, now, act, isOpen: Boolean(open[row.conn_id]), toggle: () => toggle(row.conn_id)}))))),
+          el(Row, {key: row.conn_id, row, states, now, act, isOpen: Boolean(lookUp(open, row.conn_id)), toggle: () => toggle(row.conn_id)}))))),
     rows.length > most
       ? el(C.Button, {mt: 3, variant: "outline", onClick: showMore}, `Show ${Math.min(SHOWN_AT_ONCE, rows.length - most)} more of ${rows.length - most}`)
       : null,

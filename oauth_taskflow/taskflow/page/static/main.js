@@ -1,5 +1,5 @@
 // The page "OAuth": Airflow loads this file and renders the function below. The path after /plugin/oauth chooses what it shows.
-import {Announcer, chakra, el, ErrorBox, hasGlobals, PlainLink, react, router} from "./parts.js";
+import {Announcer, chakra, el, ErrorBox, hasGlobals, lookUp, PlainLink, react, router} from "./parts.js";
 
 // First part of the path → a module with a function `Page({rest})`, loaded when it is shown.
 const PAGES = {
@@ -29,7 +29,7 @@ function OAuth() {
   if (!hasGlobals()) return PlainLink();
   const path = router().useParams()["*"] ?? "";
   const [first, ...rest] = path.split("/");
-  const load = PAGES[first] ?? PAGES[""];
+  const load = lookUp(PAGES, first) ?? PAGES[""];
   return el(chakra().Box, {p: 4, as: "main"}, el(Announcer), el(Loaded, {load, rest: rest.join("/")}));
 }
 

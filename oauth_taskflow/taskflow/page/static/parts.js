@@ -9,6 +9,9 @@ export const chakra = () => globals.ChakraUI;
 export const router = () => globals.ReactRouterDOM;
 export const react = () => globals.React;
 
+// What `object` holds under a name that came from outside: every object also answers to names such as "constructor".
+export const lookUp = (object, name) => (Object.hasOwn(object, name) ? object[name] : undefined);
+
 // The app, as in "/oauth/" or "/below/oauth/": this file is /oauth/static/<version>/parts.js.
 export const APP = new URL("../../", import.meta.url).pathname;
 // The page inside Airflow's UI, for links of the router, whose paths begin below the base path.
@@ -147,8 +150,8 @@ export function useAnnounced(texts) {
     const before = known.current;
     known.current = texts ?? before;
     if (!before || !texts) return;
-    const gone = Object.keys(before).filter((name) => !(name in texts)).map((name) => `${name}: gone.`);
-    const changed = Object.keys(texts).filter((name) => name in before && before[name] !== texts[name]).map((name) => `${name}: ${texts[name]}.`);
+    const gone = Object.keys(before).filter((name) => !Object.hasOwn(texts, name)).map((name) => `${name}: gone.`);
+    const changed = Object.keys(texts).filter((name) => Object.hasOwn(before, name) && before[name] !== texts[name]).map((name) => `${name}: ${texts[name]}.`);
     const all = [...gone, ...changed];
     announce(all.length > MOST_NAMED ? `${all.length} states changed.` : all.join(" "));
   }, [JSON.stringify(texts)]);
