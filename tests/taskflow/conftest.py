@@ -69,6 +69,14 @@ def _reset_masking() -> None:
     secret_registry._known.clear()
 
 
+@pytest.fixture(autouse=True)
+def _forget_backends_of_others() -> Iterator[None]:
+    """Airflow keeps secrets backends for the whole process, once one is configured."""
+    yield
+    configuration = sys.modules.get("airflow.sdk.configuration")
+    getattr(configuration, "_secrets_backend_cache", {}).clear()  # not in Airflow 3.2
+
+
 @pytest.fixture(scope="session")
 def airflow_home() -> Path:
     """``$AIRFLOW_HOME`` with a migrated SQLite metadata database."""
