@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
-from oauth_taskflow.api.pull.keys.moved_rows import KeyCounts, has_comparable_total
+from oauth_taskflow.api.pull.keys.moved_rows import has_comparable_total
 from oauth_taskflow.api.pull.keys.seen_keys import SeenKeys, digest_key
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.record_fields import build_column_reader
-from oauth_taskflow.destinations.transfer import KeptRecords, Stage, TransferSummary
+from oauth_taskflow.destinations.transfer import KeptRecords, TransferSummary
 from oauth_taskflow.fields.trace import keeps_name, read_plain_names
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.rejects import can_reject
 
 _REPLAY_ROWS = 1000
+
+
+@runtime_checkable
+class CountsKeys(Protocol):
+    """A stage that remembers the keys of the rows it processed."""
+
+    @property
+    def seen(self) -> SeenKeys:
+        """The keys of the current request sequence."""
 
 
 class RowKeysStage:
@@ -26,28 +35,18 @@ class RowKeysStage:
 
     def __init__(self, paths: Sequence[str]) -> None:
         self._columns = [build_column_reader(path) for path in paths]
-        self._seen = SeenKeys()
-
-    @property
-    def repeats(self) -> int:
-        """How often the key of a row had come before in the current request sequence."""
-        return self._seen.repeats
-
-    @property
-    def is_unique(self) -> bool:
-        """Whether no page had a key twice."""
-        return self._seen.is_unique
+        self.seen = SeenKeys()
 
     def begin_sequence(self, parent: int, names: Mapping[str, Any]) -> None:  # noqa: ARG002 - one protocol
         """Notes that the pages of another request sequence follow."""
-        self._seen.forget()
-        self._seen.begin_sequence()
+        self.seen.forget()
+        self.seen.begin_sequence()
 
     def process(self, records: list[Any], page: Page) -> list[Any]:  # noqa: ARG002 - one protocol for all stages
         """Counts the keys and hands all records on."""
-        self._seen.begin_page()
+        self.seen.begin_page()
         for digest in self._digests(records):
-            self._seen.add(digest)
+            self.seen.add(digest)
         return records
 
     def _digests(self, records: Sequence[Any]) -> Iterator[bytes]:
@@ -60,15 +59,15 @@ class RowKeysStage:
 
     def save(self) -> Any:
         """Returns the counts."""
-        return self._seen.save()
+        return self.seen.save()
 
     def restore(self, state: Any, kept: KeptRecords) -> None:
         """Takes the counts, and the keys of the sequence's records that were kept; those left out are forgotten."""
-        self._seen.restore(state)
+        self.seen.restore(state)
         records = kept.read(kept.sequence_rows, kept.rows - kept.sequence_rows)
         while batch := list(itertools.islice(records, _REPLAY_ROWS)):
             for digest in self._digests(batch):
-                self._seen.replay(digest, in_sequence=True)
+                self.seen.replay(digest, in_sequence=True)
 
 
 def is_needed(endpoint: Endpoint, paths: Sequence[str]) -> bool:
@@ -81,23 +80,3 @@ def is_needed(endpoint: Endpoint, paths: Sequence[str]) -> bool:
         return False
     fields = endpoint.fields
     return fields is None or all(keeps_name(fields, read_plain_names(path)) for path in paths)
-
-
-class SequenceKeys:
-    """The keys of the current sequence, as the stages of the run have counted them."""
-
-    def __init__(self, stages: Sequence[Stage]) -> None:
-        self._stages = [stage for stage in stages if isinstance(stage, KeyCounts)]
-
-    def __bool__(self) -> bool:
-        return bool(self._stages)
-
-    @property
-    def repeats(self) -> int:
-        """The most repeats that a stage has seen: each may have missed some, by what is left out or was not kept."""
-        return max(stage.repeats for stage in self._stages)
-
-    @property
-    def is_unique(self) -> bool:
-        """Whether no stage has seen a key twice in a page."""
-        return all(stage.is_unique for stage in self._stages)

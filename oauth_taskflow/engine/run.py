@@ -30,7 +30,7 @@ from oauth_taskflow.engine.finished_sequences import Beginning, FinishedSequence
 from oauth_taskflow.engine.first_run import select_endpoint
 from oauth_taskflow.engine.for_each import MappedItem, count_contexts, template_contexts
 from oauth_taskflow.engine.hidden_values import hide_values
-from oauth_taskflow.engine.moved_rows import SequenceKeys
+from oauth_taskflow.engine.moved_rows import CountsKeys
 from oauth_taskflow.engine.outputs import connect_output
 from oauth_taskflow.engine.position import Position
 from oauth_taskflow.engine.positions import Positions, open_positions
@@ -213,7 +213,7 @@ class _Reader:
         self._stages = stages
         self._on_sequence = on_sequence
         self._copier = FieldCopier(run.endpoint)
-        self._keys = SequenceKeys(stages)
+        self._seen = [stage.seen for stage in stages if isinstance(stage, CountsKeys)]
         endpoint = run.endpoint
         self._page_warnings = PageWarnings(
             endpoint.paginate, _record_options(endpoint).path, endpoint.request.params
@@ -359,9 +359,8 @@ class _Reader:
             keeper.end_sequence()
 
     def _check_moved_rows(self, sequence: _Sequence, mark: Mark, where: str) -> None:
-        if self._keys:
-            paginate = self._endpoint_of(sequence).paginate
-            check_moved_rows(paginate, mark, self._keys, where=where, warn=self._warnings)
+        paginate = self._endpoint_of(sequence).paginate
+        check_moved_rows(paginate, mark, self._seen, where=where, warn=self._warnings)
 
 
 @dataclass(frozen=True)

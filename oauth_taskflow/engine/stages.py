@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from msgspec.structs import replace
 
 from oauth_taskflow.api.pull.keys.dedupe import Deduplicator, Replay
+from oauth_taskflow.api.pull.keys.seen_keys import SeenKeys
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.watermark import Watermark
 from oauth_taskflow.contracts.last_run import LastRunFinder, find_no_run
@@ -84,14 +85,9 @@ class DedupeStage:
         self._keys = keys
 
     @property
-    def repeats(self) -> int:
-        """How often the key of a record had come before in the current request sequence."""
-        return self._keys.repeats
-
-    @property
-    def is_unique(self) -> bool:
-        """Whether no page had a key twice."""
-        return self._keys.is_unique
+    def seen(self) -> SeenKeys:
+        """The keys of the current request sequence, of dropped records too."""
+        return self._keys.seen
 
     def begin_sequence(self, parent: int, names: Mapping[str, Any]) -> None:  # noqa: ARG002 - one protocol
         """Notes that the pages of another request sequence follow, those of the parent record ``parent``."""

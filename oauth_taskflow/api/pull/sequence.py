@@ -229,7 +229,7 @@ class PageSequence:
             self._warn(
                 f"Page {page.index + 1} has texts that end within a character; U+FFFD is written there {page.where}."
             )
-        nulls = page.records.count(None) + page.records.count(_NULL)
+        nulls = page.records.count(None) or page.records.count(_NULL)  # decoded or not
         if nulls:
             self._warn(f"Page {page.index + 1} has {nulls:,} records that are null {page.where}.")
         if content.gap:

@@ -69,4 +69,4 @@ class SessionPages:
         if self._keys is not None:
             self._keys.warn_of_differing(log_warning)
             mark, where = self._mark, self._where
-            check_moved_rows(self._paginate, mark, self._keys, where=where, warn=log_warning)
+            check_moved_rows(self._paginate, mark, [self._keys.seen], where=where, warn=log_warning)

@@ -39,23 +39,14 @@ class Deduplicator:
     ) -> None:
         self._paths = tuple(paths)
         self._columns = [build_column_reader(path) for path in paths]
-        self._seen = SeenKeys()
+        self.seen = SeenKeys()
+        """The keys of the records so far, dropped or not."""
         self._records: set[bytes] | None = set() if across_parents else None
         # Key → the content of the last record with it.
         self._versions: dict[bytes, bytes] | None = {} if keeps_versions else None
         self._parent = self._repeated = self._new = 0
         self.dropped = 0
         self._differing = 0
-
-    @property
-    def repeats(self) -> int:
-        """How often a record's key had come before in the current sequence, dropped or not."""
-        return self._seen.repeats
-
-    @property
-    def is_unique(self) -> bool:
-        """Whether no page had a key twice."""
-        return self._seen.is_unique
 
     @property
     def across_parents(self) -> bool:
@@ -73,12 +64,12 @@ class Deduplicator:
     def save(self) -> list[int]:
         """Returns the counts, without keys."""
         counts = (self.dropped, self._differing, self._parent, self._repeated, self._new)
-        return [*counts, *self._seen.save()]
+        return [*counts, *self.seen.save()]
 
     def restore(self, counts: Sequence[int]) -> None:
         """Takes saved counts; ``replay`` brings the keys back."""
         self.dropped, self._differing, self._parent, self._repeated, self._new = counts[:5]
-        self._seen.restore(counts[5:])
+        self.seen.restore(counts[5:])
 
     def replay(self, records: Sequence[Any], place: Replay) -> None:
         """Remembers the keys of records that were kept in an earlier attempt, in their order."""
@@ -86,7 +77,7 @@ class Deduplicator:
         for record, key in zip(records, keys, strict=True):
             digest = digest_key(key)
             if place is not Replay.OTHER_PARENT:
-                self._seen.replay(digest, in_sequence=place is Replay.THIS_SEQUENCE)
+                self.seen.replay(digest, in_sequence=place is Replay.THIS_SEQUENCE)
                 if self._versions is not None:
                     self._is_new_version(digest, record)
             if self._records is not None:
@@ -95,11 +86,11 @@ class Deduplicator:
     def begin_sequence(self, parent: int) -> None:
         """Begins the page sequence of the parent record with this number."""
         if parent != self._parent:
-            self._seen.forget()
+            self.seen.forget()
             if self._versions is not None:
                 self._versions.clear()
         self._parent = parent
-        self._seen.begin_sequence()
+        self.seen.begin_sequence()
         self._repeated = 0
 
     def drop_seen(self, records: Sequence[Any], *, index: int = 0, where: str = "") -> list[Any]:
@@ -111,10 +102,10 @@ class Deduplicator:
         """
         keys = list(zip(*(read(records) for read in self._columns), strict=True))
         before = self._new
-        self._seen.begin_page()
+        self.seen.begin_page()
         kept = [record for record, key in zip(records, keys, strict=True) if self._add(record, key)]
         self.dropped += len(records) - len(kept)
-        if not self.is_unique and self._versions is None:
+        if len(kept) < len(records) and not self.seen.is_unique and self._versions is None:
             self._differing += _count_differing(records, keys)
         if records:
             self._repeated = 0 if self._new > before else self._repeated + 1
@@ -131,7 +122,7 @@ class Deduplicator:
                 "Correct primary_key, or leave it out when the API promises no key.",
             )
         digest = digest_key(key)
-        is_repeat = self._seen.add(digest)
+        is_repeat = self.seen.add(digest)
         is_version = self._versions is not None and self._is_new_version(digest, record)
         if is_repeat and not is_version:
             return False
