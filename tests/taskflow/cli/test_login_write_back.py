@@ -12,23 +12,22 @@ from oauth_taskflow.taskflow.connection_lookup import find_connection
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.cli.login_runs import arguments, call_api
 from tests.taskflow.later import an_hour_later
+from tests.taskflow.test_write_back import StoredConnection
 
 
 def test_the_refresh_token_is_written_back_when_asked_for(
+    request: pytest.FixtureRequest,
     airflow_home: Path,
     oauth_server: OAuthTestServer,
     browser: list[str],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from airflow.models import Connection  # noqa: PLC0415 - Airflow needs its home first
-    from airflow.utils.session import create_session  # noqa: PLC0415 - as above
-
+    assert airflow_home.is_dir()
     known = oauth_server.connection(
         grant_type="authorization_code", authorize_url=f"{oauth_server.base_url}/oauth/authorize"
     )
-    fields = {**known, "extra": json.dumps(known["extra"])}
-    with create_session() as session:
-        session.add(Connection(conn_id="written_back", **fields))  # noqa: AIR311 - the stored row
+    stored = StoredConnection("written_back", known)
+    request.addfinalizer(stored.delete)
     login(arguments(conn_id="written_back", write_back=True))
     extra = json.loads(find_connection("written_back").extra or "{}")
     assert oauth_server.state.family(extra["refresh_token"])
