@@ -99,13 +99,7 @@ class StagedRecords:
         tries = 0
         while True:
             try:
-                with as_database_errors("Staging records", str(self._place), self.name_line):
-                    connection = self._database.connection
-                    if tries and self._is_staged(connection):
-                        break
-                    with connection.transaction():
-                        self._register.lock_stage(connection, self.name)
-                        self.move(connection, kept)
+                self._try_flush(kept, is_first=tries == 0)
                 break
             except DestinationError as error:
                 tries += 1
@@ -114,6 +108,14 @@ class StagedRecords:
         self.has_table = True
         self.has_kept = self.has_kept or kept is not None
         self._empty_file()
+
+    def _try_flush(self, kept: tuple[bytes, bytes] | None, *, is_first: bool) -> None:
+        with as_database_errors("Staging records", str(self._place), self.name_line):
+            connection = self._database.connection
+            if is_first or not self._is_staged(connection):
+                with connection.transaction():
+                    self._register.lock_stage(connection, self.name)
+                    self.move(connection, kept)
 
     def _is_staged(self, connection: Connection) -> bool:
         with connection.transaction():
