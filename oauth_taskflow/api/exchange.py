@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import requests
 from msgspec import Struct
@@ -25,7 +25,7 @@ from oauth_taskflow.api.network_errors import (
 )
 from oauth_taskflow.api.origins import AllowedOrigins
 from oauth_taskflow.api.pauses import PauseReason
-from oauth_taskflow.api.rate_limit import Gate, Permit
+from oauth_taskflow.api.rate_limit import Gate, Holds, Permit
 from oauth_taskflow.api.response import ApiResponse
 from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, AnswerLimits
 from oauth_taskflow.api.response_rules import Decision
@@ -42,6 +42,7 @@ LONG_WAIT = 5.0
 ResponseHandler = Callable[[requests.Response], Decision | None]
 Admit = Callable[[Callable[[], None] | None], None]
 Judge = Callable[[requests.Response, Decision | None], Any]
+GateT = TypeVar("GateT", bound=Holds)
 
 
 class FetchResult(Struct, frozen=True):
@@ -87,7 +88,21 @@ def first_decision(
     return None
 
 
-class RequestPlan(Struct, frozen=True):
+def pass_gate(gate: Gate | None, admit: Admit | None) -> Permit | None:
+    """Wait until ``admit`` and the budgets allow an attempt; returns the right that the budgets gave."""
+    if admit is None:
+        return None if gate is None else gate.acquire()
+    permit: Permit | None = None
+
+    def wait_for_budget() -> None:
+        nonlocal permit
+        permit = gate.acquire() if gate is not None else None
+
+    admit(None if gate is None else wait_for_budget)
+    return permit
+
+
+class RequestPlan(Struct, Generic[GateT], frozen=True):
     """How one request is sent and retried.
 
     ``options`` are those of ``requests.Session.send``. ``limits`` apply to each response. ``decide`` sees every response
@@ -104,24 +119,11 @@ class RequestPlan(Struct, frozen=True):
     policy: RetryPolicy
     options: Mapping[str, Any]
     decide: ResponseHandler | None = None
-    gate: Gate | None = None
+    gate: GateT | None = None
     judge: Judge | None = None
     limits: AnswerLimits = DEFAULT_LIMITS
     once: bool = False
     admit: Admit | None = None
-
-    def begin_attempt(self, gate: Gate | None, *, is_hop: bool = False) -> Permit | None:
-        """Wait until the attempt, or a hop of its redirects, may be sent; returns the right that its budgets gave."""
-        if self.admit is None or is_hop:
-            return None if gate is None else gate.acquire()
-        permit: Permit | None = None
-
-        def wait_for_budget() -> None:
-            nonlocal permit
-            permit = gate.acquire() if gate is not None else None
-
-        self.admit(None if gate is None else wait_for_budget)
-        return permit
 
     def wait_after_response(
         self, response: requests.Response, decision: Decision | None, attempt: int, now: float
@@ -219,7 +221,7 @@ class AttemptState(Struct):
     A renewed token, a proof with the API's nonce and a proof with the API's clock are each tried once.
     """
 
-    plan: RequestPlan
+    plan: RequestPlan[Any]
     origins: AllowedOrigins
     attempt: int = 0
     renewed: bool = False

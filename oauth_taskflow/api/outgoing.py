@@ -8,10 +8,19 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import requests
 
+import oauth_taskflow
 from oauth_taskflow.api.decoders.numbers import ExactFloat, encode
 from oauth_taskflow.api.request import ApiRequest
+from oauth_taskflow.content_coding import accept_encoding
 
 _LEGAL_IN_URL = "%/:?#[]@!$&'()*+,;=-._~"
+
+
+def default_headers() -> dict[str, str]:
+    """The headers of every request that does not set them itself."""
+    agent = f"oauth-taskflow/{oauth_taskflow.__version__}"
+    codings = accept_encoding()
+    return {"User-Agent": agent, "Accept": "application/json", "Accept-Encoding": codings}
 
 
 def build_request(request: ApiRequest, whole: str) -> requests.Request:

@@ -107,7 +107,14 @@ class Ticket(AbstractContextManager["Ticket"], Protocol):
         """
 
 
-class Gate(Protocol):
+class Holds(Protocol):
+    """What a gate of threads and one of an event loop share."""
+
+    def hold(self, seconds: float) -> None:
+        """Let no request of any worker start for ``seconds``, because the API reported a used-up limit."""
+
+
+class Gate(Holds, Protocol):
     """Holds requests back until every budget that applies to them allows them."""
 
     def enter(self) -> Ticket:
@@ -115,9 +122,6 @@ class Gate(Protocol):
 
     def acquire(self) -> Permit:
         """Wait until one more request may be sent; raises as ``Ticket.poll``."""
-
-    def hold(self, seconds: float) -> None:
-        """Let no request of any worker start for ``seconds``, because the API reported a used-up limit."""
 
     def observe(self, headers: Mapping[str, str]) -> None:
         """Learn from the headers of a response what the API says about its limits."""

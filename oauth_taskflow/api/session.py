@@ -10,7 +10,6 @@ import requests
 from msgspec.structs import replace
 from requests.auth import AuthBase
 
-import oauth_taskflow
 from oauth_taskflow.api.adapter import BoundedAdapter, send_with
 from oauth_taskflow.api.additions import hidden_by
 from oauth_taskflow.api.auth import Credentials
@@ -23,11 +22,12 @@ from oauth_taskflow.api.exchange import (
     RequestPlan,
     ResponseHandler,
     first_decision,
+    pass_gate,
     remember_nonce,
     renew_credentials,
 )
 from oauth_taskflow.api.origins import AllowedOrigins
-from oauth_taskflow.api.outgoing import build_request, choose_url
+from oauth_taskflow.api.outgoing import build_request, choose_url, default_headers
 from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.pauses import PauseLog, PauseReason
 from oauth_taskflow.api.pull.pull_log import session_log
@@ -44,19 +44,11 @@ from oauth_taskflow.api.session_auth import SessionAuth, resolve_auth
 from oauth_taskflow.api.tls_files import check_files_exist
 from oauth_taskflow.api.urllib3_check import warn_if_replaced
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
-from oauth_taskflow.content_coding import accept_encoding
 from oauth_taskflow.errors import ApiRequestFailed, ResultRefused
 from oauth_taskflow.oauth.token import TokenSource
 from oauth_taskflow.schema.types import Concurrency
 
 Timeout = float | tuple[float, float]
-
-
-def default_headers() -> dict[str, str]:
-    """The headers of every request that does not set them itself."""
-    agent = f"oauth-taskflow/{oauth_taskflow.__version__}"
-    codings = accept_encoding()
-    return {"User-Agent": agent, "Accept": "application/json", "Accept-Encoding": codings}
 
 
 def _text(url: str | bytes | None) -> str:
@@ -194,7 +186,7 @@ class OAuthSession(requests.Session):
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """As ``requests.Session.send``; handles credentials, attempts and redirects."""
-        plan = RequestPlan(policy=self.retry, options=kwargs, limits=self.limits)
+        plan: RequestPlan[Gate] = RequestPlan(policy=self.retry, options=kwargs, limits=self.limits)
         return self.deliver(request, plan).response
 
     def fetch(
@@ -280,7 +272,7 @@ class OAuthSession(requests.Session):
             log=self.pulls,
         )
 
-    def deliver(self, request: requests.PreparedRequest, plan: RequestPlan) -> FetchResult:
+    def deliver(self, request: requests.PreparedRequest, plan: RequestPlan[Gate]) -> FetchResult:
         """Send ``request`` until a response is final."""
         credentials = self._auth.credentials_for(request)
         plan = self._choose_gate(plan, request)
@@ -314,7 +306,9 @@ class OAuthSession(requests.Session):
             self._pause(result.wait, request, result.reason(response))
             credentials.apply(request)
 
-    def _choose_gate(self, plan: RequestPlan, request: requests.PreparedRequest) -> RequestPlan:
+    def _choose_gate(
+        self, plan: RequestPlan[Gate], request: requests.PreparedRequest
+    ) -> RequestPlan[Gate]:
         if self.budgets is None or plan.gate is not None:
             return plan
         return replace(plan, gate=self.budgets.find_gate(request.url or ""))
@@ -328,7 +322,7 @@ class OAuthSession(requests.Session):
     def _send_with_redirects(
         self,
         request: requests.PreparedRequest,
-        plan: RequestPlan,
+        plan: RequestPlan[Gate],
         credentials: Credentials,
     ) -> requests.Response:
         """Send one attempt and follow its redirects; each hop passes the origin check."""
@@ -359,16 +353,14 @@ class OAuthSession(requests.Session):
         self,
         request: requests.PreparedRequest,
         options: Mapping[str, Any],
-        plan: RequestPlan,
+        plan: RequestPlan[Gate],
         credentials: Credentials,
         *,
         is_hop: bool = False,
     ) -> requests.Response:
         """Send once, as soon as the request budgets allow it; another origin has no budget."""
-        gate = plan.gate
-        if gate is not None and (request.url or "") not in self.origins:
-            gate = None
-        permit = plan.begin_attempt(gate, is_hop=is_hop)
+        gate = plan.gate if (request.url or "") in self.origins else None
+        permit = pass_gate(gate, None if is_hop else plan.admit)
         if permit is not None and permit.waited > LONG_WAIT:
             credentials.apply(request)
         with send_with(permit):

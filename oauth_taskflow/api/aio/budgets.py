@@ -9,14 +9,14 @@ from typing import Any
 from msgspec.structs import replace
 
 from oauth_taskflow.api.exchange import RequestPlan
-from oauth_taskflow.api.rate_limit import Gate, GateKeeper, Permit, Ticket
+from oauth_taskflow.api.rate_limit import Gate, GateKeeper, Permit
 from oauth_taskflow.waits import BUDGET, note_wait
 
 Sleep = Callable[[float], Awaitable[None]]
 
 
-class AsyncGate(Gate):
-    """A gate that is passed with ``pass_gate``; its other methods never block the event loop."""
+class AsyncGate:
+    """A gate whose methods never block the event loop."""
 
     def __init__(self, gate: Gate, sleep: Sleep) -> None:
         self._gate, self._sleep = gate, sleep
@@ -48,22 +48,10 @@ class AsyncGate(Gate):
         """Learn from the headers of a response what the API says about its limits."""
         await asyncio.to_thread(self._gate.observe, headers)
 
-    def enter(self) -> Ticket:
-        """As the gate itself."""
-        return self._gate.enter()
-
-    def acquire(self) -> Permit:
-        """As the gate itself, which blocks; for threads only."""
-        return self._gate.acquire()
-
     def hold(self, seconds: float) -> None:
         """As the gate itself, in a thread; an error is raised where the gate is passed next."""
         loop = asyncio.get_running_loop()
         self._holding = loop.run_in_executor(None, self._gate.hold, seconds)
-
-    def observe(self, headers: Mapping[str, str]) -> None:
-        """As the gate itself, which may block; for threads only."""
-        self._gate.observe(headers)
 
 
 class AsyncPermit:
@@ -89,8 +77,8 @@ class AsyncPermit:
 
 
 def with_async_gate(
-    plan: RequestPlan, budgets: GateKeeper | None, url: str, sleep: Sleep
-) -> RequestPlan:
+    plan: RequestPlan[AsyncGate], budgets: GateKeeper | None, url: str, sleep: Sleep
+) -> RequestPlan[AsyncGate]:
     """``plan`` with the gate of requests to ``url``, where a budget applies."""
     gate = None if budgets is None else budgets.find_gate(url)
     return plan if gate is None else replace(plan, gate=AsyncGate(gate, sleep))

@@ -38,7 +38,7 @@ from oauth_taskflow.api.exchange import (
     renew_credentials,
 )
 from oauth_taskflow.api.origins import AllowedOrigins
-from oauth_taskflow.api.outgoing import build_request, choose_url
+from oauth_taskflow.api.outgoing import build_request, choose_url, default_headers
 from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.pauses import PauseLog, PauseReason
 from oauth_taskflow.api.pull.aio import pull_records_async
@@ -49,7 +49,7 @@ from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, AnswerLimits
 from oauth_taskflow.api.response_rules import ResponseRule, Rules
 from oauth_taskflow.api.retry import RetryPolicy
-from oauth_taskflow.api.session import Timeout, copy_refusal, default_headers
+from oauth_taskflow.api.session import Timeout, copy_refusal
 from oauth_taskflow.api.templated_request import fill_with_pages
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.errors import ApiRequestFailed
@@ -177,7 +177,7 @@ class AsyncOAuthSession(LoggedClient):
         used = None if own else auth
         options = {"auth": used, "stream": stream, "follow": bool(follow_redirects)}
         credentials = self._credentials if own else credentials_of_caller(self._credentials)
-        plan = RequestPlan(self.retry, options, limits=self.limits)
+        plan: RequestPlan[AsyncGate] = RequestPlan(self.retry, options, limits=self.limits)
         return (await self._deliver(request, credentials, plan))[0]
 
     async def fetch(
@@ -200,7 +200,7 @@ class AsyncOAuthSession(LoggedClient):
         policy = replace(self.retry, retry_post=True)
         options = {"auth": None, "stream": False, "follow": True}
         limits = self.limits.override(request.limits)
-        plan = RequestPlan(
+        plan: RequestPlan[AsyncGate] = RequestPlan(
             policy, options, decide, judge=judge, limits=limits, once=once, admit=admit
         )
         return (await self._deliver(outgoing, self._credentials, plan))[1]
@@ -254,7 +254,7 @@ class AsyncOAuthSession(LoggedClient):
         )
 
     async def _deliver(
-        self, request: httpx.Request, credentials: Credentials, plan: RequestPlan
+        self, request: httpx.Request, credentials: Credentials, plan: RequestPlan[AsyncGate]
     ) -> tuple[httpx.Response, FetchResult]:
         """Send ``request`` until a response is final; returns it and the result of the decisions about it."""
         plan = with_async_gate(plan, self.budgets, str(request.url), self._sleep)
@@ -308,7 +308,7 @@ class AsyncOAuthSession(LoggedClient):
         await self._pause(wait, request, PauseReason.of(error))
 
     async def _send_with_redirects(
-        self, request: httpx.Request, credentials: Credentials, plan: RequestPlan
+        self, request: httpx.Request, credentials: Credentials, plan: RequestPlan[AsyncGate]
     ) -> AsyncApiResponse:
         """Send one attempt and follow its redirects; each hop passes the origin check."""
         options = plan.options
@@ -335,18 +335,18 @@ class AsyncOAuthSession(LoggedClient):
         return response
 
     async def _send_within_budget(
-        self, request: httpx.Request, credentials: Credentials, plan: RequestPlan
+        self, request: httpx.Request, credentials: Credentials, plan: RequestPlan[AsyncGate]
     ) -> AsyncApiResponse:
         """Send once, as soon as the request budgets allow it."""
         gate = plan.gate
-        permit = await gate.pass_gate() if isinstance(gate, AsyncGate) else None
+        permit = await gate.pass_gate() if gate is not None else None
         if plan.admit is not None:
             plan.admit(None)  # the time at the gate is not the API's
         if permit is not None and permit.waited > LONG_WAIT:
             await self._sign(request, credentials)
         response = await self._send_once(request, plan.options, plan.limits, permit)
         remember_nonce(credentials, response)
-        if isinstance(gate, AsyncGate):
+        if gate is not None:
             await gate.learn(response.headers)
         return response
 
