@@ -14,7 +14,7 @@ from oauth_taskflow.api.pull.in_flight.places import Lane, Places
 from oauth_taskflow.api.pull.in_flight.prefetch import read_several_ahead
 from oauth_taskflow.api.pull.keys.moved_rows import Mark, check_moved_rows
 from oauth_taskflow.api.pull.page import Page
-from oauth_taskflow.api.pull.page_warnings import PageWarnings
+from oauth_taskflow.api.pull.page_warnings import PageEnds, PageWarnings
 from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.api.response_rules import ResponseRule
 from oauth_taskflow.api.session import OAuthSession
@@ -157,7 +157,8 @@ def run_endpoint(
             )
             break
     summary = summarize_run(run, output, destination.describe(output), reader.sequences, waits)
-    return summary if keeper is None else replace_struct(summary, resumed=keeper.attempts)
+    resumed = 0 if keeper is None else keeper.attempts
+    return replace_struct(summary, resumed=resumed, ends=reader.ends)
 
 
 def _build_quarantine(run: EndpointRun) -> Quarantine | None:
@@ -208,6 +209,7 @@ class _Reader:
         keeper: RunKeeper | None = None,
     ) -> None:
         self._run = run
+        self._is_whole = run.map_index < 0
         self._positions = positions
         self._session = session
         self._stages = stages
@@ -230,7 +232,14 @@ class _Reader:
 
     def warnings(self) -> list[str]:
         """Returns the warnings about the pages, for people."""
-        return [*self._page_warnings.warnings(), *self._warnings.texts()]
+        pages = self._page_warnings
+        found = pages.warnings() if self._is_whole else pages.find_missed_records()
+        return [*found, *self._warnings.texts()]
+
+    @property
+    def ends(self) -> PageEnds | None:
+        """Where the sequences ended, for a judgement about all mapped instances; None where this task reads them all."""
+        return None if self._is_whole else self._page_warnings.ends()
 
     def pages(self) -> Iterator[Page]:
         """Yields every page in the order of parents, windows and pages, however many sequences are read at once."""

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from oauth_taskflow.api.pull.page_warnings import PageEnds, judge_ends
 from oauth_taskflow.api.pull.watermark import Watermark
 from oauth_taskflow.destinations import DEFAULT_KIND
 from oauth_taskflow.destinations.base import Description, Part
@@ -41,7 +42,8 @@ class EndpointSummary(Struct, frozen=True, omit_defaults=True):
     ``dataset_bytes`` what was written to each of them. With several destinations, files, bytes and manifest are those of the first, and ``further`` has those of the others in their order. ``schema`` is the
     JSON Schema of the records, ``rejected`` counts the records that the contract left out, ``discarded`` the values by their paths.
     ``drift`` names what changed in the schema since the run before. ``waits`` are the seconds that requests waited, by
-    reason, in all attempts whose records are in the output; those of requests at the same time add up.
+    reason, in all attempts whose records are in the output; those of requests at the same time add up. ``ends`` of a mapped
+    instance say where its pages ended, for warnings that need to know those of all.
     """
 
     endpoint: str
@@ -72,6 +74,7 @@ class EndpointSummary(Struct, frozen=True, omit_defaults=True):
     discarded: dict[str, int] = {}
     drift: list[str] = []
     waits: dict[str, float] = {}
+    ends: PageEnds | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the figures as plain data, for XCom and events."""
@@ -151,9 +154,6 @@ def add_up(
         for name, size in zip(summary.datasets, summary.dataset_bytes, strict=False):
             sizes[name] += size
     watermark = Watermark("watermark", missing="include", form=form)
-    warnings = WarningList()
-    for text in (text for summary in summaries for text in summary.warnings):
-        warnings(text)
     watermark.update([{"watermark": summary.watermark} for summary in summaries])
     return EndpointTotal(
         endpoint=endpoint,
@@ -175,11 +175,20 @@ def add_up(
         destination=_kind(summaries),
         datasets=list(sizes) or UNSET,
         dataset_bytes=list(sizes.values()) or UNSET,
-        warnings=warnings.texts(),
+        warnings=collect_warnings(summaries),
         manifests=[summary.manifest for summary in summaries],
         waits=add_waits(summary.waits for summary in summaries) or UNSET,
         **add_contract_figures(summaries),
     )
+
+
+def collect_warnings(summaries: Sequence[EndpointSummary]) -> list[str]:
+    """Returns the warnings of all instances of an endpoint, each once, and those about the ends of their pages together."""
+    warnings = WarningList()
+    ends = [summary.ends for summary in summaries if summary.ends is not None]
+    for text in (*judge_ends(ends), *(text for summary in summaries for text in summary.warnings)):
+        warnings(text)
+    return warnings.texts()
 
 
 def _kind(summaries: Sequence[EndpointSummary]) -> str | UnsetType:

@@ -6,7 +6,8 @@ records where an API may leave out an empty list, and for a number of pages that
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from operator import attrgetter
 from typing import Any
 
 from msgspec import Struct
@@ -39,6 +40,22 @@ class PageFigures(Struct, frozen=True):
     last_rows: int = 0
     is_found: bool = False
     is_missed: bool = False
+
+
+class PageEnds(Struct, frozen=True, omit_defaults=True):
+    """Where the page sequences of one task ended, for ``judge_ends``.
+
+    ``ends_by`` and ``marker`` describe how the pages end, both empty where that is certain; ``numbers`` describes page numbers
+    that may count from 0. The other fields mean what they mean in ``PageFigures``.
+    """
+
+    ends_by: str = ""
+    marker: str = ""
+    numbers: str = ""
+    full: int = 0
+    has_followed: bool = False
+    full_end: int = 0
+    has_short_end: bool = False
 
 
 class PageWarnings:
@@ -111,6 +128,11 @@ class PageWarnings:
 
     def warnings(self) -> Iterator[str]:
         """Yields the warnings, if there are any."""
+        yield from self.find_missed_records()
+        yield from judge_ends([self.ends()])
+
+    def find_missed_records(self) -> Iterator[str]:
+        """Yields the warning that pages lacked the records path, if some did."""
         figures = self.figures
         if figures.has_missed:
             subject = "Some answers had no" if figures.has_found else "No answer had"
@@ -118,30 +140,23 @@ class PageWarnings:
                 f"{subject} records at {self._records or 'its root'!r}, and were taken for empty pages. If the API leaves out an "
                 "empty list, set records.absent: empty; if not, records are missing from this output."
             )
-        yield from self._find_missing_end()
-        if figures.has_followed or not figures.full:
-            return
-        ends_by, marker = _end_marker(self._paginate)
-        if ends_by == "count":
-            yield (
-                f"No second page was ever asked for, although a first page was full ({figures.full} rows): {marker} marked "
-                "it as the last one. If it counts the records of one page, records are missing from this output: correct paginate."
-            )
-        if ends_by == "pointer":
-            yield (
-                f"No second page was ever found, although a first page was full ({figures.full} rows): no answer had "
-                f"{marker}. If there are more records, correct paginate; they are missing from this output."
-            )
 
-    def _find_missing_end(self) -> Iterator[str]:
+    def ends(self) -> PageEnds:
+        """Returns where the sequences ended."""
         figures, paginate = self.figures, self._paginate
-        if paginate is None or not paginate.may_count_from_zero:
-            return
-        if figures.full_end and not figures.has_short_end:
-            yield (
-                f"The last page by {paginate.end_marker()} was as full as the first one ({figures.full_end} rows), and page "
-                "numbers count from 0. If the number of pages does too, the last page is missing from this output: correct paginate."
-            )
+        ends_by, marker = _end_marker(paginate)
+        numbers = None
+        if paginate is not None and paginate.may_count_from_zero:
+            numbers = paginate.end_marker()
+        return PageEnds(
+            ends_by=ends_by,
+            marker=marker,
+            numbers=numbers or "",
+            full=figures.full,
+            has_followed=figures.has_followed,
+            full_end=figures.full_end,
+            has_short_end=figures.has_short_end,
+        )
 
     def _is_full(self, rows: int) -> bool:
         sizes = set(self._list_sizes())
@@ -157,6 +172,35 @@ class PageWarnings:
         for value in self._params.values():
             if str(value).isdecimal():
                 yield int(str(value))
+
+
+def judge_ends(tasks: Iterable[PageEnds]) -> Iterator[str]:
+    """Yields warnings where paging may have stopped too early in all ``tasks`` that read an endpoint.
+
+    One of them that went on in the same way shows that paging works, so short lists of the others really ended.
+    """
+    tasks = list(tasks)
+    last = max(
+        (ends for ends in tasks if ends.numbers), key=attrgetter("full_end"), default=PageEnds()
+    )
+    if last.full_end and not any(e.has_short_end for e in tasks if e.numbers == last.numbers):
+        yield (
+            f"The last page by {last.numbers} was as full as the first one ({last.full_end} rows), and page "
+            "numbers count from 0. If the number of pages does too, the last page is missing from this output: correct paginate."
+        )
+    first = max((ends for ends in tasks if ends.marker), key=attrgetter("full"), default=PageEnds())
+    if not first.full or any(e.has_followed for e in tasks if e.marker == first.marker):
+        return
+    if first.ends_by == "count":
+        yield (
+            f"No second page was ever asked for, although a first page was full ({first.full} rows): {first.marker} marked "
+            "it as the last one. If it counts the records of one page, records are missing from this output: correct paginate."
+        )
+    if first.ends_by == "pointer":
+        yield (
+            f"No second page was ever found, although a first page was full ({first.full} rows): no answer had "
+            f"{first.marker}. If there are more records, correct paginate; they are missing from this output."
+        )
 
 
 def _end_marker(paginate: Paginate | None) -> tuple[str, str]:

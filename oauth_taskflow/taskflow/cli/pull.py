@@ -21,7 +21,7 @@ from rich.progress import (
 from rich.table import Table
 
 from oauth_taskflow.api.session import OAuthSession
-from oauth_taskflow.engine.summary import EndpointSummary
+from oauth_taskflow.engine.summary import EndpointSummary, collect_warnings
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.iso8601 import parse_instant
 from oauth_taskflow.specs.check import check_file
@@ -88,13 +88,9 @@ def pull(args: Namespace) -> None:
         exit_with(f"{run.endpoints[len(results)]}: {error}")
     except KeyboardInterrupt:
         exit_with(f"Interrupted while pulling {run.endpoints[len(results)]}.", INTERRUPTED)
-    for warning in dict.fromkeys(
-        f"{name}: warning: {text}"
-        for name, all_of in results.items()
-        for s in all_of
-        for text in s.warnings
-    ):
-        say(warning)
+    for name, summaries in results.items():
+        for text in collect_warnings(summaries):
+            say(f"{name}: warning: {text}")
     _print(results, output)
 
 

@@ -182,9 +182,9 @@ def finish_in_task(operator: EndpointDoneOperator, context: Mapping[str, Any]) -
     if len(summaries) == count:
         figures = compare_total(figures, endpoint, build_finder(operator, context))
         announce_drift(figures.endpoint, endpoint, figures.drift or (), context, operator.log)
-        for warning in figures.warnings:
-            operator.log.warning("%s: %s", figures.endpoint, warning)
         finish_watermarks(operator, endpoint, figures.watermark, context)
+    for warning in figures.warnings:
+        operator.log.warning("%s: %s", figures.endpoint, warning)
     operator.log.info(
         "%s: %s rows in %s pages by %s tasks",
         *(figures.endpoint, figures.rows, figures.pages, figures.tasks),

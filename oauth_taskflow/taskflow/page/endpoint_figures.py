@@ -259,6 +259,8 @@ def _convert(value: dict[str, Any] | None) -> EndpointSummary | None:
 
 
 def _sum(name: str, summaries: Sequence[EndpointSummary]) -> dict[str, Any]:
+    # The instances that are not done yet may show that paging went on.
+    summaries = [replace(one, ends=None) for one in summaries]
     try:
         total = add_up(name, summaries)
     except OAuthTaskflowError:  # watermarks that cannot be compared

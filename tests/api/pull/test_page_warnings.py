@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from oauth_taskflow.api.options import (
     Paginate,
     TotalRows,
 )
-from oauth_taskflow.api.pull.page_warnings import PageWarnings
+from oauth_taskflow.api.pull.page_warnings import PageWarnings, judge_ends
 from tests.api.pull.both_sessions import read_by_both
 
 CURSOR = CursorPaginator(next="paging.after", param="after")
@@ -148,3 +149,45 @@ def test_a_sessions_pull_logs_what_no_single_page_shows(caplog: pytest.LogCaptur
     lost = {"records": "items", "paginate": PageNumberPaginator(more="more")}
     assert read_by_both(answer, path="/lost", **lost)[0] == []
     assert "No answer had records at 'items'" in caplog.text
+
+
+def judge_tasks(
+    paginate: Paginate, *tasks: Sequence[tuple[int, int, int]], **params: Any
+) -> list[str]:
+    """The warnings about tasks of one endpoint: each has ended sequences of pages, first rows and last rows."""
+    ends = []
+    for task in tasks:
+        found = PageWarnings(paginate, params=params)
+        for pages, first_rows, last_rows in task:
+            found.add_sequence(pages, first_rows, last_rows)
+        ends.append(found.ends())
+    return list(judge_ends(ends))
+
+
+def test_full_first_pages_of_several_tasks_give_one_warning_with_the_most_rows() -> None:
+    (warning,) = judge_tasks(CURSOR, [(1, 50, 50)], [(1, 100, 100)], [(1, 3, 3)], [])
+    assert warning.startswith("No second page was ever found, although a first page was full (100")
+
+
+def test_a_second_page_of_another_task_shows_that_paging_works() -> None:
+    assert judge_tasks(CURSOR, [(1, 50, 50)], [(2, 50, 7)], limit=50) == []
+
+
+def test_a_second_page_by_other_paging_shows_nothing() -> None:
+    ends = []
+    for paginate, pages in ((CURSOR, 1), (NextUrlPaginator(), 2)):
+        found = PageWarnings(paginate)
+        found.add_sequence(pages, 100, 100)
+        ends.append(found.ends())
+    (warning,) = judge_ends(ends)
+    assert "a cursor at 'paging.after'" in warning
+
+
+def test_a_full_last_page_warns_once_unless_another_task_ended_with_a_short_one() -> None:
+    paginate = PageNumberPaginator(param="p", start=0, total_pages="pages")
+    full, short = [(2, 50, 50)], [(3, 50, 7)]
+    (warning,) = judge_tasks(paginate, full, full)
+    assert warning.startswith(
+        "The last page by total_pages (pages) was as full as the first one (50"
+    )
+    assert judge_tasks(paginate, full, short) == []

@@ -27,10 +27,22 @@ from oauth_taskflow.taskflow.cli.console_logs import redirect_logs
 from oauth_taskflow.taskflow.cli.pull import pull
 from oauth_taskflow.taskflow.cli.pull_display import Display
 from oauth_taskflow.testing import OAuthTestServer
+from tests.api.scripted import Asked, scripted
 from tests.taskflow.conftest import SetConnection
 from tests.taskflow.dags.specs_folder import write_spec
 
 Refusal = tuple[int, str]
+MAPPED = """\
+version: 1
+dag_id: mapped
+connection: crm
+defaults: {records: data, destination: {path: out}}
+endpoints:
+  regions:
+    for_each: {region: [at, us]}
+    request: {path: /regions, params: {region: "{{ region }}"}}
+    paginate: {type: cursor, next: next, param: after}
+"""
 
 
 @pytest.fixture
@@ -176,6 +188,29 @@ def test_a_paging_warning_is_printed(
     pull(arguments(spec, folder=str(tmp_path / "mine"), endpoint=["countries"]))
     shown = capsys.readouterr().err
     assert shown.startswith("countries: warning: No second page was ever found")
+
+
+@pytest.mark.parametrize("pages_of_us", [1, 2])
+def test_mapped_items_are_judged_together_whether_a_second_page_is_missing(
+    tmp_path: Path,
+    set_connection: SetConnection,
+    capsys: pytest.CaptureFixture[str],
+    pages_of_us: int,
+) -> None:
+    def answer(asked: Asked) -> Any:
+        follows = asked.query["region"] == "us" and pages_of_us == 2 and "after" not in asked.query
+        return {"data": [{"id": n} for n in range(10)], **({"next": "b"} if follows else {})}
+
+    spec = tmp_path / "regions.yaml"
+    spec.write_text(MAPPED)
+    with scripted(answer) as server:
+        extra = {"auth_type": "none"}
+        set_connection("crm", {"conn_type": "oauth2", "host": server.url, "extra": extra})
+        pull(arguments(spec, folder=str(tmp_path / "mine")))
+    warning = "regions: warning: No second page was ever found"
+    assert capsys.readouterr().err.count(warning) == (pages_of_us == 1)
+    for manifest in (tmp_path / "mine").rglob("_manifest.json"):
+        assert "No second page" not in manifest.read_text()  # of one instance among several
 
 
 def test_ctrl_c_ends_the_command_without_traceback(

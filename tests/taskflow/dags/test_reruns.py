@@ -168,6 +168,19 @@ def test_output_of_an_instance_that_was_marked_as_successful_by_hand_stays(
     assert (tmp_path / "notes" / "run_id=r" / "map_index=1" / "_manifest.json").exists()
 
 
+def test_the_last_task_logs_what_the_ends_of_all_instances_show(
+    spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ends = {"ends_by": "pointer", "marker": "a cursor at 'next'", "full": 10}
+    instances = [{**summary(tmp_path, index), "ends": ends} for index in range(2)]
+    total = finish(spec, Instance(notes__batches=[{}, {}, {}], notes=instances))
+    (warning,) = total["warnings"]
+    assert warning.startswith("No second page was ever found")
+    assert (
+        capsys.readouterr().out.count(warning) == 1
+    )  # although the third instance left no summary
+
+
 def test_a_parent_without_result_is_named(spec: Path) -> None:
     batches = build_dag(spec).get_task("details__batches")
     assert isinstance(batches, ParentBatchesOperator)

@@ -134,7 +134,7 @@ def test_a_run_that_failed_shows_its_state_and_the_figures_of_the_run_before(
 
 
 @contextlib.contextmanager
-def changed_xcom(run: Any, task_id: str, value: Any) -> Iterator[None]:
+def changed_xcom(run: Any, task_id: str, value: Any, map_index: int = -1) -> Iterator[None]:
     """The result of a task is ``value`` in this block, or missing where that is None."""
     from airflow.models.xcom import XComModel  # noqa: PLC0415 - Airflow needs its home first
     from airflow.utils.session import create_session  # noqa: PLC0415 - as above
@@ -144,9 +144,10 @@ def changed_xcom(run: Any, task_id: str, value: Any) -> Iterator[None]:
         with create_session() as session:
             query = update(XComModel).where(XComModel.run_id == run.run_id)
             query = query.where(XComModel.task_id == task_id, XComModel.key == key)
+            query = query.where(XComModel.map_index == map_index)
             session.execute(query.values(key=into, value=written))
 
-    kept = run.result(task_id)
+    kept = run.result(task_id, map_index=map_index)
     write("return_value", value, "return_value" if value is not None else "away")
     try:
         yield
@@ -162,6 +163,18 @@ def test_instances_are_summed_up_while_the_last_task_has_not_run(
         notes = get(browse, run_id=run.run_id)["endpoints"][1]["run"]
     assert notes["is_partial"]
     assert (notes["run_id"], notes["figures"]["rows"]) == (run.run_id, 6)
+
+
+def test_a_full_page_of_an_instance_shows_nothing_while_others_may_go_on(
+    browse: Browse, history: History
+) -> None:
+    run = history.runs[1]
+    ends = {"ends_by": "pointer", "marker": "a cursor at 'next'", "full": 10}
+    doubtful = json.dumps({**run.result("notes", map_index=0), "ends": ends})
+    with changed_xcom(run, "notes__done", None), changed_xcom(run, "notes", doubtful, 0):
+        figures = get(browse, run_id=run.run_id)["endpoints"][1]["run"]["figures"]
+    assert figures["tasks"] == 2
+    assert "warnings" not in figures
 
 
 @pytest.mark.parametrize("value", ["s3://xcoms/elsewhere", "not json", 7, ["a"], {"rows_": 1}])
