@@ -1,13 +1,12 @@
 """Keeps checked specs on disk, so that a folder that has not changed is read without being parsed and checked again.
 
 Airflow's DAG processor parses a DAG file in a new process each time, so what one parse knows must be on disk for the next.
-For each folder of specs there are two files in a cache folder: the specs, each under a hash of its file's contents, and an
-index that says which file holds which ``dag_id``.
+For each folder of specs there is one file in a cache folder, which has the specs, each under a hash of its file's contents.
 
 Only specs without a problem are kept. An entry counts while the contents of its file, this package, its libraries and the
-day (UTC) are the same: some rules look at the calendar. Files of another user, or that others may read or write, are
-ignored; they hold MessagePack that is checked against the types of the spec format, never code. Writing replaces a file
-at once, so that several processes do not disturb each other: the last one wins, and an entry that is missing is made again.
+day (UTC) are the same: some rules look at the calendar. The file (``own_files``) holds MessagePack that is checked against
+the types of the spec format, never code. When several processes write it the last one wins, and an entry that is missing
+is made again.
 """
 
 from __future__ import annotations
@@ -15,9 +14,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import stat
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timezone
@@ -28,6 +25,7 @@ from pathlib import Path
 import msgspec
 
 from oauth_taskflow.specs.model import DagSpec, Spec
+from oauth_taskflow.specs.own_files import name_for, read_own, write_own
 
 _log = logging.getLogger(__name__)
 # Libraries that decide whether a template, a path or a schedule is right.
@@ -35,7 +33,6 @@ _LIBRARIES = ("msgspec", "PyYAML", "Jinja2", "jmespath", "croniter")
 # What msgspec raises for bytes that are not MessagePack, not UTF-8 or of another shape.
 _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 _DIGEST_BYTES = 16
-_MOST_BYTES = 1 << 30
 
 
 class _Entry(msgspec.Struct, frozen=True, array_like=True):
@@ -49,10 +46,6 @@ class _Specs(msgspec.Struct, frozen=True, array_like=True):
     made_by: str
     are_compared: bool
     entries: dict[str, _Entry]
-
-
-class _Index(msgspec.Struct, frozen=True, array_like=True):
-    files: dict[str, list[str]]
 
 
 _decode_spec = msgspec.msgpack.Decoder(DagSpec).decode
@@ -77,18 +70,15 @@ class SpecCache:
         self._folder = folder
         self._describe = describe
         self._root = f"{root}{os.sep}"
-        name = hashlib.sha256(os.path.realpath(root).encode("utf-8", "surrogateescape")).hexdigest()
-        self._specs_file = folder / f"{name[:32]}.specs"
-        self._index_file = folder / f"{name[:32]}.index"
+        self._file = folder / name_for(root, ".specs")
         self._known: dict[str, _Entry] = {}
         self._kept: dict[str, _Entry] = {}
         self._known_compared = False
         self._kept_compared = False
-        self._found_ids: dict[str, list[str]] = {}
 
     def load(self) -> None:
         """Reads what earlier processes kept."""
-        content = _read_own(self._specs_file)
+        content = read_own(self._file)
         with suppress(*_UNREADABLE):
             specs = msgspec.msgpack.decode(content, type=_Specs)
             if specs.made_by == _fingerprint():
@@ -104,7 +94,7 @@ class SpecCache:
             source = _decode_spec(entry.spec)
         except _UNREADABLE:
             return None
-        self._note(key, entry, source)
+        self._kept[key] = entry
         return source
 
     def find_texts(self, path: str) -> Mapping[str, str]:
@@ -122,11 +112,7 @@ class SpecCache:
             return
         if is_same:
             entry = _Entry(_digest(content), memoryview(encoded), self._describe(spec))
-            self._note(path.removeprefix(self._root), entry, source)
-
-    def _note(self, key: str, entry: _Entry, source: DagSpec) -> None:
-        self._kept[key] = entry
-        self._found_ids.setdefault(source.dag_id, []).append(key)
+            self._kept[path.removeprefix(self._root)] = entry
 
     def are_compared(self, count: int) -> bool:
         """Returns whether the ``count`` files that were found are those that had no problem with each other before."""
@@ -141,22 +127,10 @@ class SpecCache:
         is_compared = self._known_compared or not self._kept_compared
         if self._kept == self._known and is_compared:
             return
-        # The index first: it is a hint that a reader checks, and may name files whose specs are not there yet.
         try:
-            _write_own(self._index_file, _encode(_Index(self._found_ids)))
-            _write_own(
-                self._specs_file, _encode(_Specs(_fingerprint(), self._kept_compared, self._kept))
-            )
+            write_own(self._file, _encode(_Specs(_fingerprint(), self._kept_compared, self._kept)))
         except (OSError, *_UNREADABLE) as error:
             _log.warning("Checked specs are not kept in %s: %s", self._folder, error)
-
-    def find_paths(self, dag_id: str) -> list[str]:
-        """Returns the files that held ``dag_id`` when the whole folder was last read; the caller checks each."""
-        content = _read_own(self._index_file)
-        with suppress(*_UNREADABLE):
-            found = msgspec.msgpack.decode(content, type=_Index).files.get(dag_id, [])
-            return [f"{self._root}{path}" for path in found if ".." not in Path(path).parts]
-        return []
 
 
 def _digest(content: bytes) -> bytes:
@@ -191,44 +165,3 @@ def _version(name: str) -> str:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return ""
-
-
-def _read_own(path: Path) -> bytes:
-    """The bytes of ``path``; empty where it is missing, or where others than this user could have written or may read it."""
-    try:
-        if not _is_own(path.parent.lstat(), stat.S_ISDIR):
-            return b""
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            is_usable = _is_own(status, stat.S_ISREG) and status.st_size <= _MOST_BYTES
-            return file.read() if is_usable else b""
-    except OSError:
-        return b""
-
-
-def _is_own(status: os.stat_result, is_kind: Callable[[int], bool]) -> bool:
-    mode = status.st_mode
-    return is_kind(mode) and status.st_uid == os.geteuid() and not mode & 0o077
-
-
-def _write_own(path: Path, content: bytes) -> None:
-    """Puts ``content`` into ``path`` at once, readable for this user only.
-
-    Raises:
-        OSError: it cannot be written, or the folder belongs to another user or is open to others.
-    """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not _is_own(path.parent.lstat(), stat.S_ISDIR):
-        message = "the folder is another user's, or others may use it (chmod 700)"
-        raise PermissionError(message)
-    # Created with mode 0600, under a name that nobody can foresee.
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        os.replace(name, path)  # noqa: PTH105 - as texts
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(name)  # noqa: PTH108 - as texts
-        raise

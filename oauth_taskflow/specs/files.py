@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 SUFFIXES = (".yaml", ".yml")
@@ -25,34 +28,63 @@ def precedence(path: Path, dag_id: str) -> tuple[bool, int, int, tuple[str, ...]
     return not named, len(path.parts), ending, path.parts
 
 
-def files_by_precedence(folder: str, dag_id: str) -> Iterator[str]:
-    """Yields the spec files below ``folder`` by ``precedence`` for ``dag_id``.
+@dataclass
+class Folder:
+    """A folder as it was listed, without hidden names.
+
+    ``names`` are its spec files; ``unusual`` those of them that are links or no plain files. ``folders`` and ``links`` are
+    the paths of the folders in it, and of links to folders. ``changed`` is when a file in it was last made, removed or
+    renamed (nanoseconds), as it was before the listing. ``error`` is why it could not be listed.
+    """
+
+    path: str
+    names: list[str] = field(default_factory=list)
+    unusual: list[str] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
+    changed: int = 0
+    error: OSError | None = None
+
+
+def list_folders(root: str) -> list[Folder]:
+    """Lists ``root`` and each folder below it, links to folders followed; no folder is listed twice."""
+    return list(_walk(root, [os.path.realpath(root)]))
+
+
+def files_by_precedence(folders: Iterable[Folder], dag_id: str) -> Iterator[str]:
+    """Yields the spec files of ``folders`` by ``precedence`` for ``dag_id``.
 
     Names are sorted folder by folder, as texts: a key for each file would take longer than reading the file.
     """
     names_in: dict[str, list[str]] = {}
-    for top, names, error in _walk(folder, [os.path.realpath(folder)]):
-        names_in.setdefault(top, []).extend(names)
-        if error is not None:
-            above, _, name = error.filename.rpartition(os.sep)
+    for folder in folders:
+        names_in.setdefault(folder.path, []).extend(folder.names)
+        if folder.error is not None:
+            above, _, name = folder.path.rpartition(os.sep)
             names_in.setdefault(above, []).append(name)
-    alike = [
-        f"{top}{os.sep}{name}"
-        for top, names in names_in.items()
-        for name in names
-        if name.startswith(dag_id) and Path(name).stem == dag_id
-    ]
-    yield from sorted(alike, key=lambda path: precedence(Path(path), dag_id))
     groups: dict[tuple[int, int], list[tuple[list[str], str, list[str]]]] = {}
+    alike: list[str] = []
     for top, names in names_in.items():
         parts, left = top.split(os.sep), names  # noqa: PTH206 - texts
         for ending, suffix in enumerate((*SUFFIXES, "")):
             chosen = [name for name in left if name.endswith(suffix)]
-            groups.setdefault((len(parts), ending), []).append((parts, top, sorted(chosen)))
-            left = [name for name in left if not name.endswith(suffix)]
+            left = [n for n in left if not n.endswith(suffix)] if len(chosen) < len(left) else []
+            chosen.sort()
+            alike += [f"{top}{os.sep}{name}" for name in _names_of(chosen, dag_id)]
+            groups.setdefault((len(parts), ending), []).append((parts, top, chosen))
+    yield from sorted(alike, key=lambda path: precedence(Path(path), dag_id))
     for key in sorted(groups):
         for _, top, names in sorted(groups[key]):
             yield from (p for name in names if (p := f"{top}{os.sep}{name}") not in alike)
+
+
+def _names_of(names: list[str], dag_id: str) -> Iterator[str]:
+    """Those of the sorted ``names`` whose stem is ``dag_id``."""
+    for name in islice(names, bisect_left(names, dag_id), None):
+        if not name.startswith(dag_id):
+            break
+        if Path(name).stem == dag_id:
+            yield name
 
 
 def _files(path: Path) -> Iterator[str]:
@@ -65,27 +97,54 @@ def _files(path: Path) -> Iterator[str]:
 def list_below(folder: str) -> list[str]:
     """Returns the spec files below ``folder``, in no order. A folder that cannot be listed is in it: reading it gives the problem."""
     found: list[str] = []
-    for top, names, error in _walk(folder, [os.path.realpath(folder)]):
-        found += [f"{top}{os.sep}{name}" for name in names]
-        found += [error.filename] if error is not None else []
+    for each in list_folders(folder):
+        found += [f"{each.path}{os.sep}{name}" for name in each.names]
+        found += [each.path] if each.error is not None else []
     return found
 
 
-def _walk(top: str, seen: list[str]) -> Iterator[tuple[str, list[str], OSError | None]]:
-    """Each folder below ``top`` with its spec files, links to folders followed; no folder is entered twice."""
-    unlisted: list[OSError] = []
-    links: list[str] = []
-    for folder, below, names in os.walk(top, onerror=unlisted.append):
-        below[:] = sorted(name for name in below if not name.startswith("."))
-        links += [path for name in below if os.path.islink(path := f"{folder}{os.sep}{name}")]  # noqa: PTH114 - texts
-        specs = [n for n in names if n.lower().endswith(SUFFIXES) and not n.startswith(".")]
-        yield folder, specs, None
-    yield from ((top, [], error) for error in unlisted)
+def _walk(top: str, seen: list[str]) -> Iterator[Folder]:
+    waiting, links = [top], []
+    while waiting:
+        folder = Folder(waiting.pop())
+        try:
+            _list(folder)
+        except OSError as error:
+            folder = Folder(folder.path, error=error)
+        yield folder
+        links += folder.links
+        waiting += folder.folders
     for link in sorted(links):
         target = os.path.realpath(link)
         if not any(_overlap(target, other) for other in seen):
             seen.append(target)
             yield from _walk(link, seen)
+
+
+def _list(folder: Folder) -> None:
+    """Fills ``folder``. ``os.walk`` asks for each name twice and does not say which are plain files."""
+    folder.changed = os.stat(folder.path).st_mtime_ns  # noqa: PTH116 - texts
+    names = folder.names
+    with os.scandir(folder.path) as entries:
+        for entry in entries:
+            name = entry.name
+            if name[0] == ".":
+                continue
+            # This question and is_symlink need no system call.
+            is_plain = entry.is_file(follow_symlinks=False)
+            if not is_plain and _is_folder(entry):
+                (folder.links if entry.is_symlink() else folder.folders).append(entry.path)
+            elif name.endswith(SUFFIXES) or name.lower().endswith(SUFFIXES):
+                names.append(name)
+                if not is_plain:
+                    folder.unusual.append(name)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _overlap(one: str, other: str) -> bool:

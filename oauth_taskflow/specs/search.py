@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from oauth_taskflow.specs.cache import SpecCache
 from oauth_taskflow.specs.check import check_file
-from oauth_taskflow.specs.files import SUFFIXES, files_by_precedence, precedence
+from oauth_taskflow.specs.dag_index import DagIndex
+from oauth_taskflow.specs.files import (
+    SUFFIXES,
+    Folder,
+    files_by_precedence,
+    list_folders,
+    precedence,
+)
 from oauth_taskflow.specs.model import Spec
 from oauth_taskflow.specs.problem import Problem
-from oauth_taskflow.specs.spec_file import Unreadable, read_spec
+from oauth_taskflow.specs.spec_file import SKIMMED_BYTES, Unreadable, read_spec, skim_spec
 
 # How nearly every spec names its DAG: at the start of a line, as one word.
 _LITERAL = re.compile(
@@ -20,41 +27,75 @@ _LITERAL = re.compile(
 
 
 def find_spec(
-    root: Path, dag_id: str, cache: SpecCache | None = None
+    root: Path, dag_id: str, index: DagIndex | None = None
 ) -> tuple[list[Spec], list[Problem]]:
     """Find the spec of ``dag_id`` below ``root``, or else the errors of the files that may have been meant.
 
     When several files have one ``dag_id``, it takes the one that loading all of them keeps: ``duplicate-dag-id`` decides
-    by the same order. A ``cache`` names the files that held it when all of them were loaded last, which spares reading
-    the others.
+    by the same order. An ``index`` names the file where it was found before, which spares listing and reading the others;
+    where it does not, it is taught.
     """
-    problems: list[Problem] = []
-    for path in _candidates(root, dag_id, cache):
-        result = check_file(path)
-        if result.spec is None:
-            problems += [problem for problem in result.problems if problem.is_error]
-        elif result.spec.source.dag_id == dag_id:
-            return [result.spec], []
-    return [], problems
+    search = _Search(dag_id)
+    spec = search.check(_known_paths(root, dag_id, index))
+    if spec is None:
+        folders = list_folders(str(root))
+        spec = search.check(_listed_paths(folders, dag_id, search.tried))
+        if spec is not None and index is not None:
+            index.learn(dag_id, spec.path, folders)
+    return ([], search.problems) if spec is None else ([spec], [])
 
 
-def _candidates(root: Path, dag_id: str, cache: SpecCache | None) -> Iterator[Path]:
-    """The files that may hold ``dag_id``, by precedence: with one named like it, the folder need not even be listed.
+class _Search:
+    """The files that were ``tried`` for one DAG, and the errors of those that cannot be read."""
 
-    Files are read one by one, so that none is read after the one that is taken.
-    """
+    def __init__(self, dag_id: str) -> None:
+        self._dag_id = dag_id
+        self.tried: set[str] = set()
+        self.problems: list[Problem] = []
+
+    def check(self, paths: Iterable[str]) -> Spec | None:
+        """Checks one file after the other, so that none is read after the one that is taken."""
+        for path in paths:
+            self.tried.add(path)
+            result = check_file(path)
+            if result.spec is None:
+                self.problems += [problem for problem in result.problems if problem.is_error]
+            elif result.spec.source.dag_id == self._dag_id:
+                return result.spec
+        return None
+
+
+def _known_paths(root: Path, dag_id: str, index: DagIndex | None) -> Iterator[str]:
+    """The files that may be right without a look at the folder: one named like the DAG, and one that the index names."""
     wanted = dag_id.encode()
     named = [root / f"{dag_id}{suffix}" for suffix in SUFFIXES]
-    alike = [path for path in named if path.is_file() and _may_hold(str(path), wanted)]
+    alike = [str(path) for path in named if path.is_file() and _may_hold(str(path), wanted)]
     yield from alike
-    if cache is not None:
-        held = [Path(path) for path in cache.find_paths(dag_id)]
-        yield from sorted(
-            (path for path in held if path.is_file()), key=lambda path: precedence(path, dag_id)
-        )
-    for path in files_by_precedence(str(root), dag_id):
-        if _may_hold(path, wanted) and Path(path) not in alike:
-            yield Path(path)
+    held = [Path(path) for path in (index.find_paths(dag_id) if index is not None else [])]
+    for path in sorted(held, key=lambda path: precedence(path, dag_id)):
+        if str(path) not in alike and _may_hold(str(path), wanted):
+            yield str(path)
+
+
+def _listed_paths(folders: list[Folder], dag_id: str, tried: set[str]) -> Iterator[str]:
+    """The files of ``folders`` that may hold ``dag_id`` and were not ``tried``, by precedence; few are read whole."""
+    wanted = dag_id.encode()
+    unusual = {f"{each.path}{os.sep}{name}" for each in folders for name in each.unusual}
+    for path in files_by_precedence(folders, dag_id):
+        if path in tried:
+            continue
+        try:
+            text = b"\\" if path in unusual else skim_spec(path)
+        except OSError:
+            continue
+        if (wanted in text or b"\\" in text or len(text) == SKIMMED_BYTES) and _may_hold(
+            path, wanted
+        ):
+            yield path
+    # Only if none of them was right: what a file system did not hand over at once.
+    for path in files_by_precedence(folders, dag_id):
+        if path not in tried and _may_hold(path, wanted):
+            yield path
 
 
 def _may_hold(path: str, wanted: bytes) -> bool:

@@ -6,6 +6,8 @@ import os
 import stat
 
 MAX_BYTES = 1024 * 1024
+SKIMMED_BYTES = 32 * 1024
+_PLAIN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a named pipe"),
@@ -41,6 +43,21 @@ def read_spec(path: str) -> bytes:
     if len(content) > MAX_BYTES:
         raise Unreadable("it is bigger than 1 MiB, which no spec is")
     return content
+
+
+def skim_spec(path: str) -> bytes:
+    """The first ``SKIMMED_BYTES`` of a plain file, for half of the system calls of ``read_spec``; as many are not all.
+
+    A file system in user space may hand over less than there is: what must not be missed needs ``read_spec``.
+
+    Raises:
+        OSError: it is missing, closed to this user, or a link.
+    """
+    descriptor = os.open(path, _PLAIN)
+    try:
+        return os.read(descriptor, SKIMMED_BYTES)
+    finally:
+        os.close(descriptor)
 
 
 def _read(descriptor: int, size: int) -> bytes:

@@ -151,6 +151,11 @@ def spec_cache_folder() -> Path | None:
     return Path(configured).expanduser() if configured else None
 
 
+def spec_index_folder() -> Path:
+    """Returns where load_specs keeps which file has which DAG: ``spec_cache``, or else a folder in ``$AIRFLOW_HOME``."""
+    return spec_cache_folder() or _airflow_home() / "oauth_taskflow_index"
+
+
 def hash_key() -> str | None:
     """Returns ``[oauth_taskflow] hash_key``, the key of ``fields.hash``; None if it is not configured. It is kept out of logs.
 

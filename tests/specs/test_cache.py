@@ -23,7 +23,6 @@ from oauth_taskflow.specs.model import Spec
 from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules import files_findings
 from oauth_taskflow.specs.rules.registry import Rule, SpecView
-from oauth_taskflow.specs.search import find_spec
 
 VALID = sorted((Path(__file__).parent / "valid").glob("*.yaml"))
 TEXT = """\
@@ -215,7 +214,7 @@ def test_files_and_folder_are_for_this_user_only(root: Path) -> None:
     folder = root.parent / "cache"
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
-    assert sorted(path.suffix for path in folder.iterdir()) == [".index", ".specs"]
+    assert sorted(path.suffix for path in folder.iterdir()) == [".specs"]
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o620, 0o602])
@@ -228,7 +227,6 @@ def test_a_file_that_others_may_touch_is_ignored(mode: int, root: Path, parsed: 
     cache.load()
     check_paths([root], cache)
     assert len(parsed) == 2
-    assert cache.find_paths("crm") == []
 
 
 def test_files_of_another_user_are_ignored(
@@ -240,7 +238,6 @@ def test_files_of_another_user_are_ignored(
     monkeypatch.setattr(os, "geteuid", lambda: another)
     assert all(each.spec for each in check(root))
     assert len(parsed) == 2
-    assert SpecCache(root.parent / "cache", root).find_paths("crm") == []
     assert "the folder is another user's" in caplog.text
 
 
@@ -296,7 +293,6 @@ def test_whatever_the_files_hold_the_specs_are_right(
     check(root, folder)
     for path in folder.iterdir():
         path.write_bytes(content)
-    assert SpecCache(folder, root).find_paths("crm") == []
     assert [each.spec is not None for each in check(root, folder)] == [True]
 
 
@@ -363,38 +359,4 @@ def test_processes_at_once_leave_a_whole_cache(root: Path, parsed: list[str]) ->
     assert [process.wait() for process in running] == [0] * 4
     assert all(each.spec for each in check(root))
     assert parsed == []
-    assert len(list((root.parent / "cache").iterdir())) == 2
-
-
-def test_the_index_names_the_file_of_a_wanted_dag(
-    root: Path, parsed: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write(root, "other", dag_id="billing")
-    check(root)
-    parsed.clear()
-    monkeypatch.setattr(
-        "oauth_taskflow.specs.search.files_by_precedence", lambda *_: pytest.fail("listed")
-    )
-    specs, problems = find_spec(root, "billing", SpecCache(root.parent / "cache", root))
-    assert ([spec.source.dag_id for spec in specs], problems) == (["billing"], [])
-
-
-def test_an_index_of_another_time_leads_nowhere_wrong(root: Path) -> None:
-    write(root, "other", dag_id="billing")
-    check(root)
-    (root / "other.yaml").rename(root / "moved.yaml")
-    write(root, "other", dag_id="sales")
-    cache = SpecCache(root.parent / "cache", root)
-    assert [spec.path for spec in find_spec(root, "billing", cache)[0]] == [
-        str(root / "moved.yaml")
-    ]
-    assert [spec.path for spec in find_spec(root, "sales", cache)[0]] == [str(root / "other.yaml")]
-    assert find_spec(root, "none", cache) == ([], [])
-
-
-def test_an_index_cannot_name_a_file_outside_the_folder(root: Path) -> None:
-    check(root)
-    write(root.parent, "outside")
-    (path,) = (root.parent / "cache").glob("*.index")
-    path.write_bytes(msgspec.msgpack.encode([{"outside": ["../outside.yaml"]}]))
-    assert SpecCache(root.parent / "cache", root).find_paths("outside") == []
+    assert len(list((root.parent / "cache").iterdir())) == 1

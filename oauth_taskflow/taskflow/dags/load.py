@@ -15,12 +15,14 @@ from airflow.sdk import DAG, get_parsing_context
 
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.specs.cache import SpecCache
-from oauth_taskflow.specs.check import check_paths, failure, is_stop
+from oauth_taskflow.specs.check import CheckedSpec, check_paths, failure, is_stop
+from oauth_taskflow.specs.dag_index import DagIndex
+from oauth_taskflow.specs.files import list_folders
 from oauth_taskflow.specs.model import Spec
 from oauth_taskflow.specs.problem import Problem
 from oauth_taskflow.specs.search import find_spec
 from oauth_taskflow.specs.shards import choose_share, require_shard
-from oauth_taskflow.taskflow.config import spec_cache_folder
+from oauth_taskflow.taskflow.config import spec_cache_folder, spec_index_folder
 from oauth_taskflow.taskflow.dags.broken_spec import BrokenSpecDag
 from oauth_taskflow.taskflow.dags.dag_copies import DagCopies
 from oauth_taskflow.taskflow.dags.factory import fill_dag
@@ -56,9 +58,10 @@ def load_specs(
     with _pause_collector():
         cache_folder = spec_cache_folder()
         cache = None if cache_folder is None else SpecCache(cache_folder, root, describe_endpoints)
+        index = DagIndex(spec_index_folder(), root)
         # The one DAG that a task wants is built whatever the share: Airflow knows which file loads it.
         specs, problems = (
-            find_spec(root, wanted, cache) if wanted else _all_specs(root, shard, cache)
+            find_spec(root, wanted, index) if wanted else _all_specs(root, shard, cache, index)
         )
         copies = DagCopies()
         dags = [dag for spec in specs if (dag := _build(spec, problems, copies, cache)) is not None]
@@ -106,13 +109,15 @@ def _pause_collector() -> Iterator[None]:
 
 
 def _all_specs(
-    root: Path, shard: tuple[int, int] | None, cache: SpecCache | None
+    root: Path, shard: tuple[int, int] | None, cache: SpecCache | None, index: DagIndex
 ) -> tuple[list[Spec], list[Problem]]:
     specs: list[Spec] = []
     problems: list[Problem] = []
     if cache is not None:
         cache.load()
+    folders = list_folders(str(root))
     checked = check_paths([root], cache)
+    index.save(_paths_by_dag(checked), folders)
     if cache is not None:
         cache.save()
     for result in checked if shard is None else choose_share(checked, shard, root):
@@ -121,6 +126,13 @@ def _all_specs(
         if result.spec is not None and not errors:
             specs.append(result.spec)
     return specs, problems
+
+
+def _paths_by_dag(checked: list[CheckedSpec]) -> dict[str, list[str]]:
+    paths: dict[str, list[str]] = {}
+    for each in checked:
+        paths.setdefault(each.dag_id, []).append(each.path)
+    return paths
 
 
 def _folder(namespace: MutableMapping[str, Any], folder: Path) -> Path:

@@ -14,7 +14,9 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from oauth_taskflow import load_specs
 from oauth_taskflow.errors import SpecError
+from oauth_taskflow.specs import dag_index, search
 from oauth_taskflow.specs.yaml_reader import load_text
+from oauth_taskflow.taskflow import config
 from oauth_taskflow.taskflow.dags import factory
 from oauth_taskflow.taskflow.dags.broken_spec import BrokenSpecDag
 from oauth_taskflow.taskflow.dags.task_doc import describe_endpoint
@@ -339,13 +341,25 @@ def test_specs_are_kept_where_the_configuration_says(
 ) -> None:
     monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__SPEC_CACHE", str(tmp_path / "cache"))
     first = load_specs(namespace(folder), folder)
-    assert len(list((tmp_path / "cache").iterdir())) == 2
+    assert len(list((tmp_path / "cache").iterdir())) == 1
     monkeypatch.setattr(
         "oauth_taskflow.specs.check.check_text", lambda *_: pytest.fail("parsed again")
     )
     again = load_specs(namespace(folder), folder)
     one, two = ([DagSerialization.to_dict(dag) for dag in each] for each in (first, again))
     assert one == two
+
+
+def test_a_task_finds_its_dag_where_loading_all_has_seen_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dag_index, "FEW_FILES", 1)
+    monkeypatch.setattr(config, "_airflow_home", lambda: tmp_path)
+    (folder / "crm.yaml").rename(folder / "other.yaml")
+    load_specs(namespace(folder), folder)
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "crm")
+    monkeypatch.setattr(search, "list_folders", lambda _: pytest.fail("listed"))
+    assert [dag.dag_id for dag in load_specs(namespace(folder), folder)] == ["crm"]
 
 
 def test_a_kept_spec_brings_the_documentation_of_its_tasks(
