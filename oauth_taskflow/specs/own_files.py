@@ -10,11 +10,13 @@ import hashlib
 import os
 import stat
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 _MOST_BYTES = 1 << 30
+_LONGEST_WRITE = 3600.0  # seconds
 
 
 def name_for(root: Path, ending: str) -> str:
@@ -52,6 +54,7 @@ def write_own(path: Path, content: bytes) -> None:
     if not _is_own(path.parent.lstat(), stat.S_ISDIR):
         message = "the folder is another user's, or others may use it (chmod 700)"
         raise PermissionError(message)
+    _remove_abandoned(path)
     # Created with mode 0600, under a name that nobody can foresee.
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -62,3 +65,11 @@ def write_own(path: Path, content: bytes) -> None:
         with suppress(OSError):
             os.unlink(name)  # noqa: PTH108 - as texts
         raise
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Removes what processes that were killed while they wrote ``path`` left: no write takes so long."""
+    for left in path.parent.glob(f".{path.name}.*"):
+        with suppress(OSError):
+            if left.lstat().st_mtime < time.time() - _LONGEST_WRITE:
+                left.unlink()

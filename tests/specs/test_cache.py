@@ -360,3 +360,17 @@ def test_processes_at_once_leave_a_whole_cache(root: Path, parsed: list[str]) ->
     assert all(each.spec for each in check(root))
     assert parsed == []
     assert len(list((root.parent / "cache").iterdir())) == 1
+
+
+def test_what_a_killed_process_left_of_a_write_goes(root: Path) -> None:
+    check(root)
+    folder = root.parent / "cache"
+    (kept,) = folder.iterdir()
+    old, new, other = (folder / f".{name}.x" for name in (kept.name, f"{kept.name}.y", "other"))
+    for path in (old, new, other):
+        path.write_text("")
+    os.utime(old, (0, 0))
+    os.utime(other, (0, 0))
+    write(root, "new")
+    check(root)
+    assert set(folder.iterdir()) == {kept, new, other}

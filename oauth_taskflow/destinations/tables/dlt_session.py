@@ -24,6 +24,7 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from oauth_taskflow.destinations.arrow.types import to_arrow_type
 from oauth_taskflow.destinations.tables.dlt_credentials import Warehouse
 from oauth_taskflow.destinations.tables.dlt_errors import as_dlt_errors
+from oauth_taskflow.destinations.temporary_folder import open_temporary_folder
 from oauth_taskflow.errors import DestinationError
 from oauth_taskflow.record_schema.model import MOST_DIGITS, FieldType, name_kind, read_fixed
 
@@ -87,7 +88,7 @@ def open_session(
     settings = {**_SETTINGS, "schema": {"naming": naming}} if naming else _SETTINGS
     with (
         as_dlt_errors(what, warehouse),
-        tempfile.TemporaryDirectory(prefix="oauth-taskflow-dlt-") as folder,
+        open_temporary_folder("dlt") as folder,
         Container().injectable_context(PluggableRunContext(_OwnContext(folder, settings))),
     ):
         pipeline = dlt.pipeline(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from argparse import Namespace
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,6 +13,7 @@ from typing import Any
 import yaml
 
 from oauth_taskflow.contracts.last_run import name_difference
+from oauth_taskflow.destinations.temporary_folder import open_temporary_folder
 from oauth_taskflow.engine.contract_stage import find_declared
 from oauth_taskflow.engine.for_each import build_mapped_items, for_each_options
 from oauth_taskflow.engine.run import run_endpoint
@@ -99,7 +99,7 @@ def _sample(spec: Spec, args: Namespace) -> RecordSchema:
     given = find_declared(complete_endpoint(spec, args.endpoint)) if args.check else None
     sample = SampleStage(args.rows, given)
     now = utc_now()
-    with tempfile.TemporaryDirectory() as folder:
+    with open_temporary_folder("schema") as folder:
         run = LocalRun(
             spec=spec,
             endpoints=[args.endpoint],

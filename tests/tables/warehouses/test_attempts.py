@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Timer
@@ -30,8 +31,12 @@ BOUNDARIES = (2, 4, 6, 8, 10, 11, 13, 16)
     "boundaries", [BOUNDARIES, pytest.param(range(24), marks=pytest.mark.full)], ids=["gate", "all"]
 )
 def test_a_rerun_completes_what_a_killed_attempt_began(
-    kind: Kind, tmp_path: Path, boundaries: Sequence[int]
+    kind: Kind, tmp_path: Path, boundaries: Sequence[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     assert DltProcess(kind, tmp_path, 3, "3").run() == "killed", "before the table has a column"
     put(kind, tmp_path, [{"id": 1}], "r0")
     before = [("r0", 1)]
@@ -44,6 +49,7 @@ def test_a_rerun_completes_what_a_killed_attempt_began(
         put(kind, tmp_path, [{"id": number, **MORE} for number in range(3)], "r1")
         assert read_rows(kind, tmp_path, "_run_id", "id") == whole, boundary
         assert tables_of(kind, tmp_path) == TABLES, boundary
+        assert list(temporary.glob("oauth-taskflow-*")) == [], boundary
         put(kind, tmp_path, [], "r1")
 
 
