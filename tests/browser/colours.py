@@ -5,6 +5,7 @@ https://airflow.apache.org/docs/apache-airflow/stable/howto/customize-ui.html
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ def _make_scale(chroma: float, hue: float) -> dict[str, dict[str, str]]:
 
 
 BRAND, GRAY = _make_scale(0.2, 25.3), _make_scale(0.05, 150)
+# Airflow 3.3 gives its brand's colours to every button, 3.2 to its main ones.
+PLAIN_BUTTONS = GRAY if version("apache-airflow-core").startswith("3.2.") else BRAND
 THEME = {"tokens": {"colors": {"brand": BRAND, "gray": GRAY}}}
 _READ = """element => {
   const own = getComputedStyle(element);

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.api.scripted import Asked, Reply, scripted
-from tests.browser.colours import BRAND, head_of_airflow, read_colours
+from tests.browser.colours import PLAIN_BUTTONS, head_of_airflow, read_colours
 from tests.browser.conftest import OpenPage, TakePicture
 from tests.browser.server import ApiServer
 
@@ -132,7 +132,7 @@ def test_a_task_shows_its_endpoint_and_the_run_its_instance(
     page.goto(f"{airflow.url}/dags/tab/runs/{first}/tasks/contacts/plugin/oauth-endpoint-run")
     page.get_by_text("1 s HTTP 429").wait_for()
     page.goto(f"{airflow.url}/dags/tab/tasks/notes/plugin/oauth-endpoint")
-    page.get_by_text("6", exact=True).wait_for()
+    page.locator("dd").get_by_text("6", exact=True).wait_for()
     page.get_by_text("Nothing changed in this endpoint from version 1 to 2.").wait_for()
     page.goto(f"{airflow.url}/dags/tab/tasks/contacts/plugin/oauth-endpoint")
     page.get_by_label("Changes from version 1 to 2").scroll_into_view_if_needed()
@@ -181,7 +181,7 @@ def test_api_theme_colours_the_tab_as_it_does_airflows_own_elements(
     page.goto(f"{airflow_below.url}/connections")
     assert read_colours(head_of_airflow(page)) == head
     assert read_colours(head_of_airflow(page).locator("button")) == opener
-    assert opener["text"] == BRAND["200" if dark else "800"]["value"]
+    assert opener["text"] == PLAIN_BUTTONS["200" if dark else "800"]["value"]
 
 
 def encode(text: str) -> str:

@@ -1,5 +1,5 @@
 // Connect and Reconnect: what to register first, then a consent in this tab or with a code on another device.
-import {BusyButton, chakra, el, ErrorBox, FocusedHeading, InnerLink, PAGE, react, router, TONES} from "./parts.js";
+import {BusyButton, chakra, el, ErrorBox, FocusedHeading, InnerLink, MAIN, PAGE, react, router, TONES} from "./parts.js";
 import {Copied} from "./copy.js";
 import {describeConnected} from "./connected.js";
 import {beginDevice, cancelDevice, connectHere, entryAddress, followDevice, forgetPrompt, readOffer, readPrompt, timeLeft} from "./consent_steps.js";
@@ -63,7 +63,7 @@ function Ways({conn, offer, begin, busy}) {
       : null,
     el(
       C.Flex, {gap: 3, wrap: "wrap"},
-      el(BusyButton, {colorPalette: "brand", busy, disabled: Boolean(offer.no_browser), onClick: () => start("browser")}, "Connect in this tab"),
+      el(BusyButton, {...MAIN, busy, disabled: Boolean(offer.no_browser), onClick: () => start("browser")}, "Connect in this tab"),
       el(BusyButton, {variant: "outline", disabled: busy || Boolean(offer.no_device), onClick: () => start("device")}, "Use a code on another device"),
     ),
     offer.no_browser ? el(C.Text, {color: "fg.muted"}, `Not in this tab: ${offer.no_browser}`) : null,

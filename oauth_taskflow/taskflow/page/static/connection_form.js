@@ -1,5 +1,5 @@
 // The form of one provider's connection, new or stored, and what comes after it is saved.
-import {announce, BusyButton, chakra, el, ErrorBox, fetchJson, FocusedHeading, lookUp, PAGE, react, router, sendJson, TONES} from "./parts.js";
+import {announce, BusyButton, chakra, el, ErrorBox, fetchJson, FocusedHeading, lookUp, MAIN, PAGE, react, router, sendJson, TONES} from "./parts.js";
 import {Copied} from "./copy.js";
 import {FormField} from "./form_fields.js";
 
@@ -54,17 +54,19 @@ function TestButton({conn, look}) {
   return el(
     react().Fragment,
     null,
-    el(BusyButton, {variant: look, onClick: test, busy: state.busy}, "Test"),
+    el(BusyButton, {...look, onClick: test, busy: state.busy}, "Test"),
     state.outcome ? el(C.Text, {flexBasis: "100%", order: 1, color: state.outcome.ok ? TONES.success : TONES.error}, state.outcome.message) : null,
     state.error ? el(C.Box, {flexBasis: "100%", order: 1}, el(ErrorBox, {error: state.error})) : null,
   );
 }
 
+const OUTLINE = {variant: "outline"}, GHOST = {variant: "ghost"};
+
 function Saved({saved}) {
   const C = chakra();
   const R = router();
   const conn = encodeURIComponent(saved.conn_id);
-  const link = (to, text, look) => el(C.Button, {asChild: true, variant: look}, el(R.Link, {to}, text));
+  const link = (to, text, look) => el(C.Button, {asChild: true, ...look}, el(R.Link, {to}, text));
   return el(
     C.Stack,
     {gap: 4},
@@ -73,11 +75,11 @@ function Saved({saved}) {
     el(
       C.Flex,
       {gap: 2, wrap: "wrap"},
-      saved.by_person ? link(`${PAGE}/connect/${conn}`, "Connect", "solid") : null,
-      el(TestButton, {conn, look: saved.by_person ? "outline" : "solid"}),
-      link(`${PAGE}/edit/${conn}`, "Edit", "outline"),
-      link(`${PAGE}?q=${conn}`, "All connections", "ghost"),
-      link(`${PAGE}/new`, "Another connection", "ghost"),
+      saved.by_person ? link(`${PAGE}/connect/${conn}`, "Connect", MAIN) : null,
+      el(TestButton, {conn, look: saved.by_person ? OUTLINE : MAIN}),
+      link(`${PAGE}/edit/${conn}`, "Edit", OUTLINE),
+      link(`${PAGE}?q=${conn}`, "All connections", GHOST),
+      link(`${PAGE}/new`, "Another connection", GHOST),
     ),
     el(C.Heading, {as: "h3", size: "sm"}, "In a DAG file"),
     el(Copied, {text: saved.decorator, what: "DAG file"}),
@@ -226,7 +228,7 @@ function Fields({described, opened, teams}) {
       state.error ? el(ErrorBox, {error: state.error}) : null,
       elsewhere.map((one) => el(ErrorBox, {key: one.field + one.what, error: {what: one.field ? `${one.field}: ${one.what}` : one.what, where: "", hint: one.hint}})),
       ask ? el(Confirm, {problem: ask, busy: state.busy, onYes: () => save(true), onNo: () => { setState({}); focusLater("button[type=submit]"); }}) : null,
-      ask ? null : el(C.Box, null, el(BusyButton, {type: "submit", busy: state.busy}, "Save connection")),
+      ask ? null : el(C.Box, null, el(BusyButton, {...MAIN, type: "submit", busy: state.busy}, "Save connection")),
       el(About, {form}),
     ),
   );

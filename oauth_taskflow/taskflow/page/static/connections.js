@@ -1,6 +1,6 @@
 // The list of connections and their grants: search, filter, sort, details, actions. The query keeps the choice (?q=…&state=…).
 import {ConnectionDetails} from "./details.js";
-import {announce, chakra, el, ErrorBox, InnerLink, lookUp, Outcome, PAGE, quiet, react, StateBadge, useAnnounced, useLive, useNow, When} from "./parts.js";
+import {announce, chakra, el, ErrorBox, InnerLink, lookUp, MAIN, Outcome, PAGE, quiet, react, StateBadge, useAnnounced, useLive, useNow, When} from "./parts.js";
 
 const SHOWN_AT_ONCE = 50;
 // What a column sorts by; without a value a row comes last.
@@ -190,7 +190,7 @@ export function Page() {
     {onFocus: (event) => { focused.current = event.target; }},
     el(C.Flex, {justify: "space-between", wrap: "wrap", gap: 2},
       el(C.Heading, {as: "h1", size: "xl", ref: heading, tabIndex: -1}, "OAuth connections"),
-      data?.may_add ? el(C.Button, {size: "sm", asChild: true}, el(InnerLink, {to: `${PAGE}/new`, color: undefined}, "New connection")) : null),
+      data?.may_add ? el(C.Button, {...MAIN, size: "sm", asChild: true}, el(InnerLink, {to: `${PAGE}/new`, color: undefined}, "New connection")) : null),
     el(Outcome, said),
     error ? el(ErrorBox, {error}) : null,
     data ? el(List, {listing: data, act}) : error ? null : el(C.Spinner, {mt: 4, "aria-label": "Loading"}),

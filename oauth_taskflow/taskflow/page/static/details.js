@@ -1,5 +1,5 @@
 // What one connection's row opens to: its grants, its last error, who uses it, and the actions that the user may take.
-import {BusyButton, chakra, ConfirmDialog, el, ErrorBox, InnerLink, PAGE, react, sendJson, StateBadge, When} from "./parts.js";
+import {BusyButton, chakra, ConfirmDialog, el, ErrorBox, InnerLink, MAIN, PAGE, react, sendJson, StateBadge, When} from "./parts.js";
 
 // Label, and what is asked before it is done; without a question it is done at once.
 const ACTIONS = {
@@ -49,7 +49,7 @@ function Actions({row, action}) {
     C.Flex,
     {gap: 2, wrap: "wrap", my: 2, role: "group", "aria-label": `Actions on ${row.conn_id}`},
     row.actions.includes("connect")
-      ? el(C.Button, {size: "xs", asChild: true}, el(InnerLink, {to: `${PAGE}/connect/${encodeURIComponent(row.conn_id)}`, color: undefined}, row.grants.length ? "Reconnect" : "Connect"))
+      ? el(C.Button, {...MAIN, size: "xs", asChild: true}, el(InnerLink, {to: `${PAGE}/connect/${encodeURIComponent(row.conn_id)}`, color: undefined}, row.grants.length ? "Reconnect" : "Connect"))
       : null,
     buttons.map((name) =>
       el(BusyButton, {

@@ -164,6 +164,9 @@ export function Outcome({message, failed}) {
   return el(chakra().Box, {borderWidth: "1px", borderRadius: "md", p: 3, my: 2, borderColor: `border.${color}`, bg: `bg.${color}`}, message);
 }
 
+// The look of a page's main button: Airflow 3.2 gives its brand's colours to its own one by one, 3.3 to every button.
+export const MAIN = {variant: "solid", colorPalette: "brand"};
+
 // A button that works for a while, and can keep the focus meanwhile: a disabled one would lose it.
 export function BusyButton({busy, disabled, onClick, children, ...rest}) {
   const C = chakra();
