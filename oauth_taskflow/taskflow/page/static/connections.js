@@ -130,6 +130,16 @@ function Row({row, states, now, isOpen, toggle, act}) {
   );
 }
 
+// The errors of actions whose row is closed, or not in the list.
+function StrayErrors({act, isShown}) {
+  const C = chakra();
+  const strays = act.failed().filter(([id]) => !isShown(id));
+  return strays.map(([id, {error, label}]) =>
+    el(C.Flex, {key: id, gap: 2, align: "start"},
+      el(C.Box, {flex: 1}, el(ErrorBox, {error, about: `${label}, ${id}: `})),
+      el(C.Button, {size: "xs", mt: 3, variant: "outline", "aria-label": `Dismiss the error of ${id}`, onClick: () => act.dismiss(id)}, "Dismiss")));
+}
+
 function List({listing, act}) {
   const C = chakra(), T = C.Table;
   const {useState} = react();
@@ -144,7 +154,11 @@ function List({listing, act}) {
   const rows = sortRows(chosen, choice.sort);
   useAnnounced(healths);
   useAnnounced({Found: `${rows.length} of ${listing.connections.length} connections`});
-  const toggle = (id) => setOpen((known) => ({...known, [id]: !lookUp(known, id)}));
+  const toggle = (id) => {
+    if (lookUp(open, id) && act.find(id)?.error) act.note(id, {}); // closed by the reader
+    setOpen((known) => ({...known, [id]: !lookUp(known, id)}));
+  };
+  const shown = new Set(rows.slice(0, most).map((row) => row.conn_id));
   // Whoever walks by keyboard goes on at the first of the new rows.
   const showMore = () => {
     const next = CSS.escape(rows[most].conn_id);
@@ -154,6 +168,7 @@ function List({listing, act}) {
   return el(
     C.Box,
     null,
+    el(StrayErrors, {act, isShown: (id) => shown.has(id) && lookUp(open, id)}),
     el(Filters, {listing, choice, set, count: rows.length}),
     el(T.ScrollArea, null,
       el(T.Root, {size: "sm", "aria-label": "OAuth connections"},
@@ -173,13 +188,22 @@ export function Page() {
   const {useEffect, useRef, useState} = react();
   const {data, error, reload} = useLive("api/connections");
   const [said, setSaid] = useState({});
+  const [actions, setActions] = useState({});
   const heading = useRef(null), focused = useRef(null);
   // What had the focus may be gone, with the row of a grant that was forgotten, here or elsewhere.
   useEffect(() => {
     if (focused.current?.isConnected === false && document.activeElement === document.body) heading.current?.focus();
   }, [data]);
+  const note = (id, action) => setActions((known) => ({...known, [id]: action}));
   const act = {
     reload,
+    note, // what runs on a connection ({running}), or how it failed ({error, label})
+    find: (id) => lookUp(actions, id),
+    failed: () => Object.entries(actions).filter(([, action]) => action.error),
+    dismiss: (id) => {
+      note(id, {});
+      heading.current?.focus(); // the button is gone
+    },
     say: (message, failed = false) => {
       setSaid({message, failed});
       announce(message);

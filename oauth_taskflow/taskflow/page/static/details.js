@@ -19,22 +19,21 @@ const ACTIONS = {
   },
 };
 
+// How the action ends belongs to the page: the row may be gone by then, deleted or left out by the filter.
 function useAction(row, act) {
   const {useState} = react();
-  const [running, setRunning] = useState("");
   const [asked, setAsked] = useState(null);
-  const [error, setError] = useState(null);
+  const {running = "", error = null} = act.find(row.conn_id) ?? {};
   const run = async (name, body = {}) => {
     setAsked(null);
-    setError(null);
-    setRunning(name);
+    act.note(row.conn_id, {running: name});
     try {
       const outcome = await sendJson(`api/connections/${encodeURIComponent(row.conn_id)}/${name}`, body);
+      act.note(row.conn_id, {});
       act.say(outcome.message, !outcome.ok);
     } catch (failure) {
-      setError(failure);
+      act.note(row.conn_id, {error: failure, label: ACTIONS[name].label});
     }
-    setRunning("");
     act.reload();
   };
   const start = (name, body) => (ACTIONS[name].title ? setAsked({name, body}) : run(name, body));

@@ -116,14 +116,15 @@ export const TONES = {
   success: {base: "green.800", _dark: "green.300"},
 };
 
-// An error of fetchJson as a box that a screen reader announces at once; `isOld` for one that was there before the page was.
-export function ErrorBox({error, isOld}) {
+// An error of fetchJson as a box that a screen reader announces at once; `isOld` for one that was there before the page was,
+// `about` for one that is shown away from what it is about.
+export function ErrorBox({error, isOld, about = ""}) {
   const C = chakra();
   const place = error.where ? ` ${error.where}` : "";
   return el(
     C.Box,
     {role: isOld ? "note" : "alert", tabIndex: -1, borderWidth: "1px", borderColor: "border.error", bg: "bg.error", color: TONES.error, borderRadius: "md", p: 3, my: 2},
-    el(C.Text, {fontWeight: "semibold"}, `${error.what}${place}.`),
+    el(C.Text, {fontWeight: "semibold"}, el("bdi", null, about), `${error.what}${place}.`),
     error.hint ? el(C.Text, null, error.hint) : null,
   );
 }
