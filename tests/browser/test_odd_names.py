@@ -48,7 +48,23 @@ def test_names_that_every_object_of_javascript_has_are_names(
     assert failures == []
 
 
-@pytest.mark.parametrize("conn_id", ["a/b//c", "#a?b&c", "שלום", "a'b\\c", "x" * 250])
+@pytest.mark.parametrize("conn_id", [".", ".."])
+def test_an_id_that_no_address_can_hold_says_what_to_do(
+    airflow: ApiServer, deployment: Deployment, open_page: OpenPage, conn_id: str
+) -> None:
+    store = grants.open_store(deployment)
+    key = grants.put(store, conn_id)
+    page = open_page()
+    page.goto(f"{airflow.url}/plugin/oauth?state=orphaned")
+    row = page.get_by_role("row").filter(has=page.get_by_text(conn_id, exact=True))
+    row.get_by_role("button").first.click()
+    page.get_by_role("note").get_by_text("Give the connection another name").wait_for()
+    assert page.get_by_role("group", name="Actions on").count() == 0
+    store.forget(key)
+    store.close()
+
+
+@pytest.mark.parametrize("conn_id", ["a/b//c", "a/../b", "#a?b&c", "שלום", "a'b\\c", "x" * 250])
 def test_an_id_of_any_signs_can_be_opened_and_forgotten(
     airflow: ApiServer, deployment: Deployment, open_page: OpenPage, conn_id: str
 ) -> None:

@@ -24,7 +24,8 @@ from oauth_taskflow.suggestions import did_you_mean
 # Fields of an Airflow connection; every other value goes into extra.
 FIELDS = ("host", "login", "password")
 # What Airflow's REST API accepts, and its table has room for (airflow.models.Connection). The password is stored encrypted.
-_CONN_ID = re.compile(r"[\w.-]+")
+# "." and ".." would be folders in the addresses of Airflow and of the page.
+_CONN_ID = re.compile(r"(?!\.{1,2}$)[\w.-]+")
 _LONGEST: Mapping[str, int] = {
     "conn_id": 200,
     "host": 500,
@@ -209,7 +210,7 @@ def _put_together(draft: Draft, way: Way, values: Mapping[str, Any]) -> DraftedC
 def _find_flaws(draft: Draft, values: Mapping[str, Any], *, is_new: bool) -> Iterator[FieldProblem]:
     """Finds what Airflow could not store, and what only the form decides."""
     if is_new and not _CONN_ID.fullmatch(draft.conn_id):
-        hint = "Write letters, digits, _, . and -, without blanks."
+        hint = "Write letters, digits, _, . and -, without blanks, and more than . or .. alone."
         yield FieldProblem("conn_id", "This cannot be the name of a connection", hint)
     for name in sorted(_DECIDED & values.keys()):
         yield FieldProblem(name, "The provider and the way decide this", "Choose them instead.")

@@ -19,6 +19,12 @@ from oauth_taskflow.taskflow.page.visibility import find_visible, find_visible_d
 # Links to that many DAGs, and tasks of each, are enough for one connection; counts say how many there are.
 _MOST_DAGS = 20
 _MOST_TASKS = 20
+# Browsers resolve these in the path of an address, even escaped: https://url.spec.whatwg.org/#double-dot-path-segment
+_NO_ADDRESS = frozenset({".", ".."})
+_OBSTACLE = (
+    "Browsers take this name for a folder in addresses, so nothing can be done to it here. "
+    "Give the connection another name, and use airflow oauth for its stored grants."
+)
 
 
 class GrantRow(Struct, frozen=True, kw_only=True):
@@ -48,7 +54,10 @@ class DagRow(Struct, frozen=True):
 
 
 class ConnectionRow(Struct, frozen=True, kw_only=True):
-    """One connection with its grants, the latest first; ``actions`` are those that the user may take here."""
+    """One connection with its grants, the latest first; ``actions`` are those that the user may take here.
+
+    ``obstacle`` says why nobody may take any.
+    """
 
     conn_id: str
     health: str
@@ -62,6 +71,7 @@ class ConnectionRow(Struct, frozen=True, kw_only=True):
     grants: tuple[GrantRow, ...]
     used_by: tuple[DagRow, ...]
     more_dags: int
+    obstacle: str
 
 
 class HealthRow(Struct, frozen=True):
@@ -134,7 +144,7 @@ def make_listing(reading: Reading, view: View) -> Listing:
 def _make_row(one: ConnectionOverview, view: View) -> ConnectionRow:
     summary = one.summary
     uses = tuple(use for use in one.used_by if use.dag_id in view.dags)
-    may_change = one.conn_id in view.changeable
+    may_change = one.conn_id in view.changeable - _NO_ADDRESS
     return ConnectionRow(
         conn_id=one.conn_id,
         health=one.health,
@@ -148,6 +158,7 @@ def _make_row(one: ConnectionOverview, view: View) -> ConnectionRow:
         grants=tuple(make_grant_row(status, one) for status in one.grants),
         used_by=tuple(_shorten(use) for use in uses[:_MOST_DAGS]),
         more_dags=max(len(uses) - _MOST_DAGS, 0),
+        obstacle=_OBSTACLE if one.conn_id in _NO_ADDRESS & view.changeable else "",
     )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from fastapi.responses import HTMLResponse, Response
@@ -19,6 +20,8 @@ def _environment() -> Environment:
     folder = FileSystemLoader(Path(__file__).parent / "pages")
     environment = Environment(loader=folder, autoescape=True, undefined=StrictUndefined)
     environment.globals.update(page_url=page_url, static_url=static_url, ui_url=ui_url)
+    # Jinja's own filter leaves slashes: browsers would resolve "a/../b".
+    environment.filters["segment"] = partial(quote, safe="")
     return environment
 
 

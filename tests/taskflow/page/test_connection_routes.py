@@ -89,6 +89,24 @@ def test_a_refresh_fetches_a_new_token_although_the_old_one_is_fresh(
     assert oauth_server.counters.token_requests == 2
 
 
+@pytest.mark.parametrize("conn_id", [".", ".."])
+def test_an_id_that_no_address_can_hold_has_no_actions_and_says_so(
+    browse: Browse, store: SqlTokenStore, conn_id: str
+) -> None:
+    grants.put(store, conn_id)
+    row = read(browse("admin"), conn_id)
+    assert (row["health"], row["actions"]) == ("orphaned", [])
+    assert "use airflow oauth" in row["obstacle"]
+    assert "use airflow oauth" in browse("admin").get("/oauth/").text
+
+
+def test_the_plain_list_leads_to_ids_with_slashes_and_dots(
+    browse: Browse, set_connection: SetConnection, oauth_server: OAuthTestServer
+) -> None:
+    set_connection("a/../b", oauth_server.connection_to_authorize())
+    assert 'href="/oauth/connect/a%2F..%2Fb"' in browse("admin").get("/oauth/").text
+
+
 def test_looking_asks_no_token_endpoint_and_changes_nothing(
     connect: Connect, oauth_server: OAuthTestServer, browse: Browse, store: SqlTokenStore
 ) -> None:

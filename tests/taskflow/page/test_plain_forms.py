@@ -73,6 +73,14 @@ def test_a_new_connection_is_stored_as_by_json_and_leads_to_what_comes_next(
     assert SECRET not in saved
 
 
+@pytest.mark.parametrize("conn_id", [".", ".."])
+def test_an_id_that_no_address_can_hold_is_refused(admin: TestClient, conn_id: str) -> None:
+    form = open_form(admin, NEW)
+    answer = post(admin, NEW, {**form, **TYPED, "value.password": SECRET, "conn_id": conn_id})
+    assert answer.status_code == 422
+    assert "more than . or .. alone" in answer.text
+
+
 def test_problems_are_shown_at_their_fields_and_secrets_do_not_come_back(
     admin: TestClient,
 ) -> None:
