@@ -75,6 +75,33 @@ def test_a_role_that_reads_plugins_too_has_the_page(open_as: OpenAs) -> None:
     page.locator("[data-connection=crm]").wait_for()
 
 
+@pytest.mark.parametrize(
+    ("role", "text"),
+    [("Author", "contacts"), ("Watcher", "No task names it in a DAG that you may see.")],
+)
+def test_an_opened_row_links_to_dags_that_the_user_may_read(
+    open_as: OpenAs, role: str, text: str
+) -> None:
+    page = open_as(role)
+    page.goto("/plugin/oauth?q=crm")
+    page.get_by_role("button", name="crm", exact=True).click()
+    details = page.locator("#details-crm")
+    details.get_by_text(text, exact=True).wait_for()
+    assert details.get_by_role("link", name="pulls").count() == (role == "Author")
+
+
+def test_the_tab_of_a_dag_is_for_roles_that_read_dags_and_plugins(open_as: OpenAs) -> None:
+    page = open_as("Analyst")
+    page.goto("/dags/pulls")
+    page.get_by_role("link", name="Endpoints").click()
+    page.get_by_role("table", name="Endpoints").get_by_text("contacts").wait_for()
+    page = open_as("Viewer")
+    with page.expect_response("**/api/v2/plugins*"):
+        page.goto("/dags/pulls")
+    page.get_by_role("link", name="Runs").wait_for()
+    assert page.get_by_role("link", name="Endpoints").count() == 0
+
+
 def test_without_the_permission_to_read_plugins_airflow_does_not_know_the_page(
     open_as: OpenAs,
 ) -> None:

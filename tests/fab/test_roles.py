@@ -76,6 +76,37 @@ def test_a_role_that_creates_connections_adds_them_and_has_no_action(airflow: Ap
     assert ask(airflow, "Adder", "POST", "/connections/crm/form", {})[0] == 403
 
 
+@pytest.mark.parametrize(
+    ("role", "named"), [("Author", ["pulls"]), ("Op", ["pulls"]), ("Reader", []), ("Watcher", [])]
+)
+def test_dags_that_use_a_connection_are_named_to_roles_that_read_dags(
+    airflow: ApiServer, role: str, named: list[str]
+) -> None:
+    _, listing = ask(airflow, role, "GET", "/connections")
+    (row,) = [one for one in listing["connections"] if one["conn_id"] == "crm"]
+    assert [use["dag_id"] for use in row["used_by"]] == named
+    assert row["more_dags"] == 0
+
+
+@pytest.mark.parametrize(
+    ("role", "sees_runs"), [("Analyst", True), ("User", True), ("Viewer", True), ("Author", False)]
+)
+def test_the_tab_names_endpoints_to_roles_that_read_dags(
+    airflow: ApiServer, role: str, *, sees_runs: bool
+) -> None:
+    status, found = ask(airflow, role, "GET", "/dags/pulls/endpoints?task_id=contacts")
+    assert status == 200
+    (endpoint,) = found["endpoints"]
+    assert endpoint["name"] == "contacts"
+    assert (endpoint["run"] is not None, endpoint["spec"] is not None) == (sees_runs, sees_runs)
+
+
+@pytest.mark.parametrize("role", ["Watcher", "Editor", "Public"])
+def test_the_tab_is_refused_to_roles_that_do_not_read_dags(airflow: ApiServer, role: str) -> None:
+    assert ask(airflow, role, "GET", "/dags/pulls/endpoints")[0] == 403
+    assert ask(airflow, role, "GET", "/dags/pulls/endpoints/contacts/changes")[0] == 403
+
+
 def bring_answer(airflow: ApiServer, role: str) -> str:
     """The ticket of a consent that a user of ``role`` began and a person gave."""
     status, begun = ask(airflow, role, "POST", "/connections/crm/consent", {"way": "browser"})
