@@ -77,22 +77,29 @@ def read_past_cap(
 
 def _read_narrowed(
     endpoint: Endpoint, context: Mapping[str, Any], pending: list[Window], read: Read
-) -> Iterator[Page]:
+) -> Generator[Page, None, None]:
     while pending:
         part = pending.pop()
-        capped, has_pages = None, False
         request = build_first_request(endpoint, {**context, "window": write_bounds(part)})
-        with closing(read(request)) as pages:
-            try:
-                for page in pages:
-                    has_pages = True
-                    mark = _mark_end(page.mark, pending)
-                    yield replace(page, mark=mark, part=part)
-            except CapReached as error:
-                capped = error
+        has_pages, capped = yield from _read_part(read(request), part, pending)
         if capped is not None:
             halves = _halve(endpoint, part, capped, has_pages=has_pages)
             pending += reversed(halves)
+
+
+def _read_part(
+    pages: Generator[Page, None, None], part: Window, pending: Sequence[Window]
+) -> Generator[Page, None, tuple[bool, CapReached | None]]:
+    """Yields the pages of ``part``; returns whether there were any, and the cap that ended them."""
+    has_pages = False
+    with closing(pages):
+        try:
+            for page in pages:
+                has_pages = True
+                yield replace(page, mark=_mark_end(page.mark, pending), part=part)
+        except CapReached as error:
+            return has_pages, error
+    return has_pages, None
 
 
 def _mark_end(mark: object, pending: Sequence[Window]) -> PartsMark | None:
