@@ -73,12 +73,11 @@ def _count_steps(parsed: Any, *, within: bool) -> int | None:
 def _count_branches(value: Any, *, within: bool) -> int | None:
     """The steps of the patterns in ``value``, the part of a group or of alternatives."""
     steps = 1
-    for part in value if isinstance(value, tuple | list) else ():
-        subs = part if isinstance(part, list) else [part]
-        for sub in subs:
-            if isinstance(sub, _parser.SubPattern):
-                inner = _count_steps(sub, within=within)
-                if inner is None:
-                    return None
-                steps *= inner
+    parts = value if isinstance(value, tuple | list) else ()
+    subs = [sub for part in parts for sub in (part if isinstance(part, list) else [part])]
+    for sub in subs:
+        inner = _count_steps(sub, within=within) if isinstance(sub, _parser.SubPattern) else 1
+        if inner is None:
+            return None
+        steps *= inner
     return steps

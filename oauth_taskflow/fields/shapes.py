@@ -97,10 +97,16 @@ class MoveStep:
             return
         for around, moves in self._groups:
             for mapping in find_mappings(record, around):
-                taken = [(new, take_member(mapping, old)) for old, new in moves]
-                for new, value in taken:
-                    if value is not ABSENT:
-                        put_member(mapping, new, value, "move")
+                _move_members(mapping, moves)
+
+
+def _move_members(
+    mapping: Members, moves: Sequence[tuple[tuple[str, ...], tuple[str, ...]]]
+) -> None:
+    taken = [(new, take_member(mapping, old)) for old, new in moves]
+    for new, value in taken:
+        if value is not ABSENT:
+            put_member(mapping, new, value, "move")
 
 
 class CollectStep:

@@ -136,8 +136,7 @@ def _list(folder: Folder) -> None:
                 (folder.links if entry.is_symlink() else folder.folders).append(entry.path)
             elif name.endswith(SUFFIXES) or name.lower().endswith(SUFFIXES):
                 names.append(name)
-                if not is_plain:
-                    folder.unusual.append(name)
+                folder.unusual += [] if is_plain else [name]
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -183,13 +183,17 @@ def _explain_union(error: _Error, path: YamlPath) -> Iterator[tuple[str, Finding
     branches: dict[Any, list[_Error]] = {}
     for child in error.context or ():
         branches.setdefault(child.relative_schema_path[0], []).append(child)
-    for children in branches.values():
-        if not any(child.validator == "type" and not child.relative_path for child in children):
-            for child in children:
-                for rule, finding in _explain(child, (*path, *child.relative_path)):
-                    yield rule, _with_other_types(finding, child, _type_words(branches))
-            return
-    yield "wrong-type", Finding(path, _type_message(_type_words(branches), error.instance))
+    words = _type_words(branches)
+    fitting = next(filter(_has_right_type, branches.values()), None)
+    if fitting is None:
+        yield "wrong-type", Finding(path, _type_message(words, error.instance))
+    for child in fitting or ():
+        for rule, finding in _explain(child, (*path, *child.relative_path)):
+            yield rule, _with_other_types(finding, child, words)
+
+
+def _has_right_type(branch: list[_Error]) -> bool:
+    return not any(child.validator == "type" and not child.relative_path for child in branch)
 
 
 def _type_words(branches: Mapping[Any, list[_Error]]) -> list[str]:

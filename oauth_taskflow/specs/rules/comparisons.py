@@ -34,11 +34,10 @@ def name_in_comparison(view: EndpointView) -> Findings:
             continue
         tokens = _read_tokens(expression)
         for compares, right, after in zip(tokens, tokens[1:], tokens[2:], strict=False):
-            if compares["type"] in _EQUALS and after["type"] not in _LEADS_ON:
-                hint = _find_hint(right)
-                if hint:
-                    message = f"{right['value']!r} is the name of a field in this comparison"
-                    yield Finding(path, message, hint)
+            is_last = compares["type"] in _EQUALS and after["type"] not in _LEADS_ON
+            if is_last and (hint := _find_hint(right)):
+                message = f"{right['value']!r} is the name of a field in this comparison"
+                yield Finding(path, message, hint)
 
 
 def _read_tokens(expression: str) -> Sequence[Any]:
