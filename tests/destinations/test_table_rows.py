@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from oauth_taskflow.destinations.tables.column_names import plain_column
-from oauth_taskflow.destinations.tables.narrow_columns import refuse_rounding
+from oauth_taskflow.destinations.tables.narrow_columns import ExactBatches
 from oauth_taskflow.destinations.tables.place import RowsPlace, read_place
 from oauth_taskflow.destinations.tables.replacement import Replacement
 from oauth_taskflow.destinations.tables.row_order import RowOrder
@@ -21,6 +21,7 @@ NARROW = {
     "float": (FLOAT, [0.5, None], [0.1]),
     "list": (pa.list_(FLOAT), [[0.5, None], None], [[0.5, 0.1]]),
     "long list": (pa.large_list(FLOAT), [[0.5]], [[0.1]]),
+    "int": (pa.int32(), [2**31 - 1, None], [2**31]),
     "struct": (pa.struct([("v", FLOAT)]), [{"v": 0.5, "more": 0.1}, None], [{"v": 0.1}]),
     "list of structs": (pa.list_(pa.struct([("v", FLOAT)])), [[{"v": 0.5}]], [[{"v": 0.1}]]),
 }
@@ -37,17 +38,21 @@ def test_numbers_that_a_narrow_column_holds_pass_and_others_do_not(
 ) -> None:
     table = pa.schema([("v", kind), ("id", pa.int64())])
     batch = batch_of(kept)
-    found = refuse_rounding(iter([batch, batch_of(rounded)]), batch.schema, table, "lake")
+    exact = ExactBatches(iter([batch, batch_of(rounded)]), batch.schema, table, "lake")
+    found = iter(exact)
     assert next(found) is batch
-    with pytest.raises(DestinationError, match="Column 'v' of the table has numbers of 32 bits"):
+    with pytest.raises(
+        DestinationError, match="Column 'v' of the table has small numbers"
+    ) as error:
         next(found)
+    assert exact.refused is error.value
 
 
 @pytest.mark.parametrize("kind", [pa.float64(), pa.list_(pa.float64()), pa.string(), pa.int64()])
 def test_a_column_of_another_type_takes_any_number(kind: pa.DataType) -> None:
     batch = batch_of([0.1])
     table = pa.schema([("v", kind)])
-    assert list(refuse_rounding(iter([batch]), batch.schema, table, "lake")) == [batch]
+    assert list(ExactBatches(iter([batch]), batch.schema, table, "lake")) == [batch]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ from oauth_taskflow.destinations.tables.lake_schema import (
     to_lake_schema,
 )
 from oauth_taskflow.destinations.tables.merging import MergeFields, pick_rows, plan_merge
-from oauth_taskflow.destinations.tables.narrow_columns import refuse_rounding
+from oauth_taskflow.destinations.tables.narrow_columns import ExactBatches
 from oauth_taskflow.destinations.tables.overtaking import is_own, repeat_when_overtaken
 from oauth_taskflow.destinations.tables.place import RowsPlace
 from oauth_taskflow.destinations.tables.store_options import read_store_options
@@ -229,16 +229,17 @@ class DeltaLakeTable:
             return
         batches = self._columns.extend(commit.rows.read_batches(records), commit.place, schema)
         # Also where no row matches: it makes two attempts of one run conflict, which plain appends do not.
-        write_deltalake(
-            table,
-            self._read_exact(table, schema, batches),
-            mode="overwrite",
-            predicate=self._predicate(commit.place),
-            schema_mode="merge",
-            target_file_size=FILE_BYTES,
-            writer_properties=WRITER,
-            commit_properties=describe_run(commit.place, commit.manifest),
-        )
+        with self._read_exact(table, schema, batches) as exact:
+            write_deltalake(
+                table,
+                exact,
+                mode="overwrite",
+                predicate=self._predicate(commit.place),
+                schema_mode="merge",
+                target_file_size=FILE_BYTES,
+                writer_properties=WRITER,
+                commit_properties=describe_run(commit.place, commit.manifest),
+            )
 
     def _merge(
         self, table: DeltaTable, commit: Commit, records: RecordSchema, schema: pa.Schema
@@ -256,13 +257,18 @@ class DeltaLakeTable:
             return
         newest = pick_rows(commit.rows.read_batches(records), index)
         rows = self._columns.extend(newest, commit.place, schema)
-        merge_rows(table, self._read_exact(table, schema, rows), plan.keys, newer, described)
+        with self._read_exact(table, schema, rows) as exact:
+            merge_rows(table, exact, plan.keys, newer, described)
 
+    @contextmanager
     def _read_exact(
         self, table: DeltaTable, schema: pa.Schema, batches: Iterator[pa.RecordBatch]
-    ) -> pa.RecordBatchReader:
-        exact = refuse_rounding(batches, schema, _schema_of(table), self.uri)
-        return pa.RecordBatchReader.from_batches(schema, exact)
+    ) -> Iterator[pa.RecordBatchReader]:
+        exact = ExactBatches(batches, schema, _schema_of(table), self.uri)
+        try:
+            yield pa.RecordBatchReader.from_batches(schema, iter(exact))
+        except DeltaError as error:
+            raise exact.refused or error from None
 
     def _predicate(self, place: RowsPlace) -> str:
         *texts, number = place.key

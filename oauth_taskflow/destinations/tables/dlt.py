@@ -44,6 +44,13 @@ _log = logging.getLogger(__name__)
 _PAGE = 50_000
 _TRIES = 5
 
+# What dlt does not know, it calls text; texts would be cast by the warehouse, which rounds them.
+_TEXT_HINT = (
+    "Look at the column in the warehouse: if it is one of texts, cast the field (fields: cast) or write to a new table; dlt also "
+    "calls columns text whose type it does not know, such as FLOAT of DuckDB: make it one that dlt writes (docs/dlt.md), "
+    "such as DOUBLE."
+)
+
 
 class DltTableSettings(msgspec.Struct, frozen=True):
     """The table as the spec describes it. ``keys`` are the fields of the primary key, ``order`` that of the order of rows.
@@ -227,7 +234,8 @@ class DltTable:
         technical = {listed_name(name) for name in self._columns.all_names}
         own = {name: kind for name, kind in listed.items() if name not in technical}
         notes = register.read_notes() if listed else []
-        fitted = fit_schema(read_present(own, notes, records, listed_name), records, self.uri)
+        present = read_present(own, notes, records, listed_name)
+        fitted = fit_schema(present, records, self.uri, text_hint=_TEXT_HINT)
         columns = name_columns(
             [*self._columns.all_names, *fitted.fields], session.normalize, self.uri
         )

@@ -12,6 +12,7 @@ from oauth_taskflow.redaction import redact_text
 _LONGEST = 300
 _MOST_CAUSES = 20
 _DRIVER = "Install the driver on every worker: pip install 'dlt[{}]'."
+_MISFIT = "Give the column a type that holds the value, in the warehouse, or cast the field (fields: cast)."
 # What a driver says, in lower case -> what to do.
 _HINTS = {
     "conflicting lock": "A DuckDB file is for one process at a time: let fewer tasks run at once (max_active_tasks: 1, a pool with one "
@@ -22,6 +23,9 @@ _HINTS = {
     "permission denied": "Grant the login the right to create tables in the dataset (docs/dlt.md).",
     "0x00": "Remove the NUL characters: fields, or a contract.",
     "unsupported unicode escape": "Remove the NUL characters: fields, or a contract.",
+    "out of range": _MISFIT,
+    "outofrange": _MISFIT,
+    "can't be cast": _MISFIT,
     "additional dependencies": _DRIVER,
     "modulenotfounderror": _DRIVER,
     "unknowndestinationmodule": "Write one of dlt's names, such as snowflake, or the dotted path of a destination.",

@@ -6,17 +6,25 @@ without a word. So the types are compared here, before anything is written.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from oauth_taskflow.destinations.arrow.types import to_arrow_type, to_form
 from oauth_taskflow.errors import DestinationError
 from oauth_taskflow.record_schema.model import FieldType, RecordSchema, name_kind, unite_fields
 
 
-def fit_schema(table: RecordSchema, records: RecordSchema, uri: str) -> RecordSchema:
+def fit_schema(
+    table: RecordSchema,
+    records: RecordSchema,
+    uri: str,
+    *,
+    widens_decimals: bool = False,
+    text_hint: str = "",
+) -> RecordSchema:
     """Returns the columns of ``table`` and after them the new ones of ``records``.
 
-    Columns without a value are left out: their type is not known yet.
+    Columns without a value are left out: their type is not known yet. With ``widens_decimals`` a column of decimals may get
+    more digits before the point, as in Iceberg. ``text_hint`` is what to do about a column of texts that gets other values.
 
     Raises:
         DestinationError: a column of the table cannot hold the values of the records.
@@ -24,9 +32,12 @@ def fit_schema(table: RecordSchema, records: RecordSchema, uri: str) -> RecordSc
     known = drop_empty(records)
     united = unite_fields(table.fields, known.fields)
     for name, before in table.fields.items():
-        if (clash := _find_clash(name, before, united[name])) is not None:
-            path, have, need = clash
-            raise _clash_error(path, have, need, uri)
+        for path, have, need in _find_clashes(name, before, united[name]):
+            if not (
+                widens_decimals and have.kind == need.kind == "fixed" and have.scale == need.scale
+            ):
+                hint = text_hint if have.kind == "text" and text_hint else _choose_hint(have, need)
+                raise _clash_error(path, have, need, uri, hint)
     return RecordSchema(united)
 
 
@@ -49,28 +60,42 @@ def _drop_empty(field_type: FieldType) -> FieldType | None:
     return field_type
 
 
-def _find_clash(
+def _find_clashes(
     path: str, before: FieldType, after: FieldType
-) -> tuple[str, FieldType, FieldType] | None:
-    """Returns the first place where a column would change its type: path, type of the table, type that is needed."""
+) -> Iterator[tuple[str, FieldType, FieldType]]:
+    """Yields each place where a column would change its type: path, type of the table, type that is needed."""
     if before.kind != after.kind:
-        return path, before, after
-    if before.kind == "list" and before.item is not None and after.item is not None:
-        return _find_clash(f"{path}[]", before.item, after.item)
-    if before.kind == "object":
-        clashes = (
-            _find_clash(f"{path}.{name}", kind, after.fields[name])
-            for name, kind in before.fields.items()
-        )
-        return next((clash for clash in clashes if clash is not None), None)
-    same = to_arrow_type(to_form(before)) == to_arrow_type(to_form(after))
-    return None if same else (path, before, after)
+        yield path, before, after
+    elif before.kind == "list" and before.item is not None and after.item is not None:
+        yield from _find_clashes(f"{path}[]", before.item, after.item)
+    elif before.kind == "object":
+        for name, kind in before.fields.items():
+            yield from _find_clashes(f"{path}.{name}", kind, after.fields[name])
+    elif to_arrow_type(to_form(before)) != to_arrow_type(to_form(after)):
+        yield path, before, after
 
 
-def _clash_error(path: str, have: FieldType, need: FieldType, uri: str) -> DestinationError:
+def _clash_error(
+    path: str, have: FieldType, need: FieldType, uri: str, hint: str
+) -> DestinationError:
     return DestinationError(
         f"Column {path[:200]!r} of the table holds {name_kind(have)}, and the records of this run need {name_kind(need)}; nothing was "
         "written",
         where=f"at {uri}",
-        hint="Cast the field (fields: cast), let a contract discard such values, or write to a new table.",
+        hint=hint,
     )
+
+
+def _choose_hint(have: FieldType, need: FieldType) -> str:
+    name = name_kind(have)
+    if have.kind == "fixed":
+        return (
+            f"Declare the field as {name} in the schema of the contract, and let it discard other values; for more digits "
+            "write to a new table."
+        )
+    if have.kind in {"date", "timestamp"} and need.kind in {"text", "json"}:
+        return (
+            f"Declare the field as {name} in the schema of the contract, or cast it (fields: cast); texts are never taken for "
+            "dates by themselves, and an instant needs an offset."
+        )
+    return "Cast the field (fields: cast), let a contract discard such values, or write to a new table."

@@ -15,7 +15,12 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyiceberg.catalog import Catalog
-from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableAlreadyExistsError
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    NoSuchTableError,
+    TableAlreadyExistsError,
+    ValidationError,
+)
 from pyiceberg.expressions import (
     AlwaysTrue,
     And,
@@ -32,7 +37,7 @@ from pyiceberg.table import Transaction
 from oauth_taskflow.destinations.arrow.reading import take_rows
 from oauth_taskflow.destinations.tables.base import Commit, Committed
 from oauth_taskflow.destinations.tables.column_names import FORBIDDEN_IN_ICEBERG, check_names
-from oauth_taskflow.destinations.tables.fitting import fit_schema
+from oauth_taskflow.destinations.tables.fitting import drop_empty, fit_schema
 from oauth_taskflow.destinations.tables.iceberg_catalog import create_namespace
 from oauth_taskflow.destinations.tables.iceberg_files import (
     DataFiles,
@@ -253,19 +258,25 @@ class IcebergTable:
     ) -> Transaction:
         present = from_lake_schema(schema_to_pyarrow(table.schema()), read_kinds(table))
         present = self._columns.remove_from(present)
-        records = fit_schema(present, commit.rows.schema, self.uri)
+        records = fit_schema(present, commit.rows.schema, self.uri, widens_decimals=True)
         check_names(records.fields, self.uri, FORBIDDEN_IN_ICEBERG)
-        schema = self._columns.extend_schema(to_lake_schema(records))
-        rows, replaced = self._choose(table, commit, records, files)
+        # Other columns of the table stay as they are, also those of types that records do not have.
+        given = drop_empty(commit.rows.schema).fields
+        own_records = RecordSchema({name: records.fields[name] for name in given})
+        schema = self._columns.extend_schema(to_lake_schema(own_records))
+        transaction = table.transaction()
+        try:
+            with transaction.update_schema() as update:
+                update.union_by_name(schema)
+        except ValidationError as error:
+            raise _misfit_error(error, self.uri) from error
+        rows, replaced = self._choose(table, commit, records, own_records, files)
         batches = self._columns.extend(rows, commit.place, schema)
         if self._settings.mode == "merge":  # which rows are written depends on the table
             files.write(batches, schema)
         else:
             own.write(table, batches, schema)
         names = [*files.names, *own.names]
-        transaction = table.transaction()
-        with transaction.update_schema() as update:
-            update.union_by_name(schema)
         transaction.set_properties(write_kinds(records))
         described = describe_run(commit.place, commit.manifest)
         stage_files(transaction, names, replaced, described)
@@ -274,10 +285,15 @@ class IcebergTable:
         return transaction
 
     def _choose(
-        self, table: PyIcebergTable, commit: Commit, records: RecordSchema, files: DataFiles
+        self,
+        table: PyIcebergTable,
+        commit: Commit,
+        records: RecordSchema,
+        own_records: RecordSchema,
+        files: DataFiles,
     ) -> tuple[Iterator[pa.RecordBatch], list[DataFile]]:
         """Returns the rows to write, and the files that go away; rows of those that stay are written to ``files``."""
-        rows = commit.rows.read_batches(records)
+        rows = commit.rows.read_batches(own_records)
         if self._settings.mode != "merge":
             return rows, self._remove_rows(table, commit.place, files)
         settings = self._settings
@@ -296,7 +312,7 @@ class IcebergTable:
             asked = (_may_match(newer), newer.columns, newer.choose)
             replaced = rewrite_without(table, *asked, files)
             index = newer.newer()
-        return pick_rows(commit.rows.read_batches(records), index), replaced
+        return pick_rows(rows, index), replaced
 
     def _remove_rows(
         self, table: PyIcebergTable, place: RowsPlace, files: DataFiles
@@ -331,4 +347,12 @@ def _gone_error(uri: str, version: str) -> ApiError:
         f"Snapshot {version or '(newest)'} of the table is gone",
         where=f"at {uri}",
         hint="Run the task that wrote it again; let snapshots expire later.",
+    )
+
+
+def _misfit_error(error: ValidationError, uri: str) -> DestinationError:
+    return DestinationError(
+        f"A column of the table, which was made elsewhere, cannot hold the field of its name ({error}); nothing was written",
+        where=f"at {uri}",
+        hint="Make it a column of the type behind the arrow, rename the field (fields: move), or write to a new table.",
     )

@@ -1,4 +1,4 @@
-"""Columns of 32-bit numbers in a Delta table that somebody else made: its library rounds doubles for them and raises nothing."""
+"""Columns of small numbers in a Delta table that somebody else made: its library rounds doubles for them and raises nothing."""
 
 from __future__ import annotations
 
@@ -9,32 +9,57 @@ import pyarrow as pa
 from oauth_taskflow.errors import DestinationError
 
 
-def refuse_rounding(
-    batches: Iterator[pa.RecordBatch], schema: pa.Schema, table: pa.Schema, uri: str
-) -> Iterator[pa.RecordBatch]:
-    """Yields ``batches`` of ``schema`` for a table with the schema ``table``.
+class ExactBatches:
+    """Yields ``batches`` of ``schema`` for a table with the schema ``table``, up to one that the table would change.
 
-    Raises:
-        DestinationError: a column of the table would round a number.
+    ``refused`` is then the error: a library that reads the batches hides it behind one of its own.
     """
-    there = {field.name: field.type for field in table}
-    narrow = {one.name: _narrow(one.type, there.get(one.name, one.type)) for one in schema}
-    rounding = {one.name: narrow[one.name] for one in schema if narrow[one.name] != one.type}
-    for batch in batches:
-        for name, kind in rounding.items():
-            values = batch.column(name)
-            if not values.cast(kind).cast(values.type).equals(values):
-                raise DestinationError(
-                    f"Column {name!r} of the table has numbers of 32 bits and would round a value; nothing was written",
-                    where=f"at {uri}",
-                    hint="Make it a column of double, or round the field yourself (fields: cast).",
-                )
-        yield batch
+
+    def __init__(
+        self, batches: Iterator[pa.RecordBatch], schema: pa.Schema, table: pa.Schema, uri: str
+    ) -> None:
+        self._batches, self._uri = batches, uri
+        there = {field.name: field.type for field in table}
+        narrow = {one.name: _narrow(one.type, there.get(one.name, one.type)) for one in schema}
+        self._narrow = {
+            one.name: narrow[one.name] for one in schema if narrow[one.name] != one.type
+        }
+        self.refused: DestinationError | None = None
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        """Yields the batches.
+
+        Raises:
+            DestinationError: a column of the table would round a number, or cannot hold it.
+        """
+        for batch in self._batches:
+            for name, kind in self._narrow.items():
+                if not _is_kept(batch.column(name), kind):
+                    self.refused = _narrow_error(name, self._uri)
+                    raise self.refused
+            yield batch
+
+
+def _is_kept(values: pa.Array, kind: pa.DataType) -> bool:
+    try:
+        return bool(values.cast(kind).cast(values.type).equals(values))
+    except pa.ArrowInvalid:
+        return False
+
+
+def _narrow_error(name: str, uri: str) -> DestinationError:
+    return DestinationError(
+        f"Column {name!r} of the table has small numbers and would round or cut a value; nothing was written",
+        where=f"at {uri}",
+        hint="Make it a column of double or long, or cast the field (fields: cast).",
+    )
 
 
 def _narrow(kind: pa.DataType, there: pa.DataType) -> pa.DataType:
-    """``kind`` with 32-bit numbers where the type of the table, ``there``, has them."""
+    """``kind`` with the smaller numbers of the type of the table, ``there``, where it has them."""
     if pa.types.is_float64(kind) and pa.types.is_float32(there):
+        return there
+    if pa.types.is_int64(kind) and pa.types.is_integer(there):
         return there
     if pa.types.is_list(kind) and (pa.types.is_list(there) or pa.types.is_large_list(there)):
         item = kind.value_field

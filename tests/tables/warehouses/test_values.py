@@ -184,3 +184,20 @@ def test_nul_is_kept_or_one_clear_error(kind: Kind, tmp_path: Path) -> None:
                 put(kind, tmp_path, [{"id": 1, f"v{number}": value}], run)
             assert read_rows(kind, tmp_path, "id") == []
             assert tables_of(kind, tmp_path) == TABLES
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "error"),
+    [
+        ("FLOAT", 0.1, r"Column 'v' of the table holds text.*such as FLOAT of DuckDB"),
+        ("INTEGER", 2**40, "out of range.*Give the column a type that holds the value"),
+    ],
+)
+def test_a_column_of_somebody_else_that_cannot_hold_a_value_says_what_to_do(
+    duckdb: Kind, tmp_path: Path, column: str, value: float, error: str
+) -> None:
+    put(duckdb, tmp_path, [{"id": 1}], "r0")
+    ask(duckdb, tmp_path, f"ALTER TABLE {{}}.contacts ADD COLUMN v {column}")
+    with pytest.raises(DestinationError, match=error):
+        put(duckdb, tmp_path, [{"id": 2, "v": value}])
+    assert read_rows(duckdb, tmp_path, "id") == [(1,)]
