@@ -22,6 +22,11 @@ _EXACT = [
         (r'(name|"char")(\[\])?', r"varchar\2"),
     )
 ]
+# A range is read as a text, because its type drops offsets, times of a day and digits without a word: type -> what a bound may be.
+_DAY = r"\d{4,}-\d\d-\d\d"
+_MOMENT = _DAY + r"([T ]\d\d(:\d\d(:\d\d(\.\d{1,6})?)?)?)?"
+_BOUNDS = {"date": _DAY, "ts": _MOMENT, "tstz": _MOMENT + r"(Z|[+-]\d\d(:?\d\d)?)?"}
+_EXACT.append((re.compile(f"({'|'.join(_BOUNDS)})(multi)?range"), "text"))
 # The search comes first: a regular expression for each value would be a third of the work.
 _CUT = (
     r"(CASE WHEN length(split_part({0}, '.', 2)) > 6 THEN regexp_replace({0}, '(\.\d{{6}})\d+', '\1') "
@@ -45,7 +50,8 @@ def fit_value(value: str, column_type: str) -> str:
     if exact == column_type:
         return value
     if exact == "text":
-        return _fit_instant(value, column_type)
+        is_range = column_type.endswith("range")
+        return (_fit_range if is_range else _fit_instant)(value, column_type)
     kept = f"({value})::{column_type}"
     # A number in binary has its digits in its text: as a number it has six or fifteen of them.
     is_binary = column_type.startswith(("real", "double"))
@@ -68,11 +74,26 @@ def _fit_instant(value: str, column_type: str) -> str:
     return f"CASE WHEN length({value}) <= 10 THEN ({value})::date ELSE {checked} END"
 
 
-def _choose(exact: str, kept: str, back: str, column_type: str) -> str:
+def _fit_range(value: str, column_type: str) -> str:
+    kind = column_type.removesuffix("range").removesuffix("multi")
+    bound = f'("?({_BOUNDS[kind]}|-?infinity)"?)?'
+    one = rf"(empty|[[(]\s*{bound}\s*,\s*{bound}\s*[])])"
+    pattern = one if column_type == f"{kind}range" else rf"\{{\s*({one}(\s*,\s*{one})*)?\s*\}}"
+    return (
+        f"CASE WHEN {value} ~ '^\\s*{pattern}\\s*$' THEN ({value})::{column_type} "
+        f"WHEN {value} IS NOT NULL THEN {_fail(value, column_type)} END"
+    )
+
+
+def _fail(exact: str, column_type: str) -> str:
     # Not a constant, which would be an error before any value is looked at; and no text would fail as a name.
-    failing = (
+    return (
         f"(left(({exact})::text, 0) || 'it would be cut or rounded')::numeric::text::{column_type}"
     )
+
+
+def _choose(exact: str, kept: str, back: str, column_type: str) -> str:
+    failing = _fail(exact, column_type)
     return (
         f"CASE WHEN ({exact}) = ({back}) THEN {kept} WHEN ({exact}) IS NOT NULL THEN {failing} END"
     )

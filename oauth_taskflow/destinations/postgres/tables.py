@@ -23,15 +23,19 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _LOCK = "oauth-taskflow: tables and columns"
-# A domain is followed by the type that it is based on.
+# A domain is followed by the type that it is based on, and so are the items of an array.
 _FIND_COLUMNS = """\
-WITH RECURSIVE found(name, type, modifier, depth) AS (
-    SELECT attname, atttypid, atttypmod, 0 FROM pg_attribute
+WITH RECURSIVE found(name, type, modifier, depth, suffix) AS (
+    SELECT attname, atttypid, atttypmod, 0, '' FROM pg_attribute
     WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
     UNION ALL
-    SELECT name, typbasetype, typtypmod, depth + 1 FROM found JOIN pg_type t ON t.oid = type WHERE typtype = 'd'
+    SELECT name, coalesce(item.oid, t.typbasetype), CASE WHEN item.oid IS NULL THEN t.typtypmod ELSE -1 END, depth + 1,
+        suffix || CASE WHEN item.oid IS NULL THEN '' ELSE '[]' END
+    FROM found JOIN pg_type t ON t.oid = type
+    LEFT JOIN pg_type item ON item.oid = t.typelem AND item.typarray = t.oid AND item.typtype = 'd'
+    WHERE t.typtype = 'd' OR item.oid IS NOT NULL
 )
-SELECT name, format_type(type, modifier) FROM found ORDER BY name, depth"""
+SELECT name, format_type(type, modifier) || suffix FROM found ORDER BY name, depth"""
 _FIND_KIND = "SELECT relkind::text FROM pg_class WHERE oid = to_regclass(%s)"
 _FIND_INDEX = """\
 SELECT 1 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
@@ -53,7 +57,7 @@ def lock_structure(connection: Connection) -> None:
 def find_columns(connection: Connection, table: TableName) -> dict[str, str]:
     """Returns the columns of ``table`` with their types; empty without the table.
 
-    A domain has its own name, or that of the type below it which would change values.
+    A domain, or an array of one, has its own name, or that of the type below it which would change values.
     """
     types: dict[str, str] = {}
     for name, column_type in execute(connection, _FIND_COLUMNS, (_regclass(table),)):

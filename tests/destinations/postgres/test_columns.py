@@ -257,6 +257,22 @@ CHANGING = {
         '{"2026-01-31 08:00:00+00",NULL}',
         ["2026-01-31T10:00:00.5Z"],
     ),
+    "tsrange": (
+        "[2026-01-31T10:00:00.25,infinity]",
+        '["2026-01-31 10:00:00.25",infinity]',
+        "[2026-01-31T10:00:00+02:00,)",
+    ),
+    "tstzrange": (
+        "[2026-01-31T10:00:00+02:00, 2026-02-01)",
+        '["2026-01-31 08:00:00+00","2026-02-01 00:00:00+00")',
+        "[2026-01-31T10:00:00.1234567Z,)",
+    ),
+    "daterange": ("[2026-01-31,]", "[2026-01-31,)", "[2026-01-31T10:00:00,)"),
+    "tsmultirange": (
+        '{[2026-01-31,"2026-02-01 10:00:00"),(2026-03-01,)}',
+        '{["2026-01-31 00:00:00","2026-02-01 10:00:00"),("2026-03-01 00:00:00",)}',
+        "{[2026-01-31,),[2026-01-31 10:00 PST,)}",
+    ),
 }
 
 
@@ -290,6 +306,18 @@ def test_a_domain_over_a_type_that_would_change_a_value_refuses_it(
         with pytest.raises(DestinationError, match=r"refuses a value|violates check"):
             warehouse.pull([[{"id": 1, "total": refused}]], layout="columns", run="r2")
     assert warehouse.column("total::text") == ["1.50", None]
+
+
+def test_an_array_of_a_domain_that_would_change_a_value_refuses_it(warehouse: Warehouse) -> None:
+    warehouse.pull([[{"id": 1}]], layout="columns")
+    warehouse.ask(f"CREATE DOMAIN {warehouse.schema}.amount AS numeric(12,2) CHECK (VALUE > 0)")
+    warehouse.ask(f"CREATE DOMAIN {warehouse.schema}.total AS {warehouse.schema}.amount")
+    warehouse.ask(f"ALTER TABLE {warehouse.schema}.contacts ADD v {warehouse.schema}.total[]")
+    warehouse.pull([[{"id": 1, "v": [1.5, None]}, {"id": 2, "v": None}]], layout="columns")
+    for refused in (1.505, -1):
+        with pytest.raises(DestinationError, match=r"refuses a value|violates check"):
+            warehouse.pull([[{"id": 1, "v": [1, refused]}]], layout="columns", run="r2")
+    assert warehouse.column("v::text") == ["{1.50,NULL}", None]
 
 
 @pytest.mark.parametrize("field", ["name", LONG], ids=["short", "long"])
