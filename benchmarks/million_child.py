@@ -70,7 +70,7 @@ def connect(options: dict[str, Any], port: str) -> Any:
         host="127.0.0.1",
         port=int(port or 0),
         login="postgres",
-        password="",
+        password="unused",  # dlt wants one
         schema="postgres",
         extra_dejson={},
     )
