@@ -13,5 +13,5 @@ _ASKING = frozenset({"needs_consent", "consent_due"})
 def link_to_connection(conn_id: str, kind: str) -> str:
     """Returns the address of the page for a notice of that ``kind``, below ``[api] base_url`` or Airflow's own default."""
     base = (base_url() or "http://localhost:8080").rstrip("/")
-    page = "connect" if kind in _ASKING else "connections"
-    return f"{base}{UI_ROUTE}/{page}/{quote(conn_id, safe='')}"
+    name = quote(conn_id, safe="")
+    return f"{base}{UI_ROUTE}/connect/{name}" if kind in _ASKING else f"{base}{UI_ROUTE}?q={name}"

@@ -138,9 +138,7 @@ def test_the_text_of_a_hostile_server_does_no_harm_in_slack(
         assert "NOT-TO-BE-SEEN" not in json.dumps(message)
         assert "&lt;!channel&gt; &lt;https://evil.example/a" in message["text"]
         assert "<" not in message["text"]
-        assert message["text"].endswith(
-            "\nhttps://flow.example.com/air/plugin/oauth/connections/crm"
-        )
+        assert message["text"].endswith("\nhttps://flow.example.com/air/plugin/oauth?q=crm")
     assert len(slack.messages) == 2
 
 
