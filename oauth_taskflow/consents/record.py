@@ -12,9 +12,10 @@ from msgspec.structs import asdict
 from oauth_taskflow.secret_values import Hidden, SecretValue
 
 _TICKET_BYTES = 32
-# Seconds. A person needs minutes at the authorization server; the browser brings the answer on within a second.
+# Seconds. A person needs minutes at the authorization server; the browser brings the answer on within a second, unless the
+# person has to log in to Airflow again.
 CONSENT_LIFETIME = 600.0
-ANSWER_LIFETIME = 60.0
+ANSWER_LIFETIME = 300.0
 # A device code lives as long as its server says, within this limit.
 LONGEST_DEVICE_LIFETIME = 1800.0
 

@@ -112,7 +112,7 @@ class SqlConsentStore:
         return ticket
 
     def park(self, state: str, answer: Sequence[tuple[str, str]]) -> Parked | Parking:
-        """Keep ``answer`` for the consent with ``state``, for a minute; the first answer counts.
+        """Keep ``answer`` for the consent with ``state``, for five minutes; the first answer counts.
 
         The ticket is new: a person who knows the state, but did not bring the answer, cannot ask for it.
 
@@ -166,7 +166,7 @@ class SqlConsentStore:
         return TakenConsent(self._open(row), self._open_answer(row), max(0.0, float(row.age)))
 
     def put_back(self, ticket: str, taken: TakenConsent, *, pause: float) -> None:
-        """Keep what ``take`` gave, unused, under the same ``ticket``, until a minute after ``pause`` seconds.
+        """Keep what ``take`` gave, unused, under the same ``ticket``, until five minutes after ``pause`` seconds.
 
         Raises:
             TokenStoreError: too many consents are in flight, or the store failed.

@@ -115,6 +115,29 @@ def test_going_back_and_reloading_finish_nothing_twice(
     assert sum(call.path == "/oauth/token" for call in provider.requests) == 1
 
 
+def test_a_login_that_ended_at_the_provider_is_renewed_and_the_consent_goes_on(
+    airflow: ApiServer, open_page: OpenPage, add: Add, provider: OAuthTestServer
+) -> None:
+    conn_id, page = add(), open_page()
+
+    def end_login(route: Route) -> None:
+        page.context.clear_cookies()
+        route.continue_()
+
+    page.route("**/oauth/authorize?*", end_login)
+    press_connect(page, airflow, conn_id)
+    page.get_by_role("heading", name=f"{conn_id} is not connected yet").wait_for()
+    page.get_by_text("Your login at Airflow has ended.").wait_for()
+    page.reload()  # keeps the answer too
+    page.get_by_role("link", name="Log in and finish").click()
+    page.get_by_label("Username").fill("admin")
+    page.get_by_label("Password").fill(airflow.deployment.passwords["admin"])
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("heading", name=f"{conn_id} is connected").wait_for()
+    assert page.url == f"{airflow.url}/oauth/consent"
+    assert sum(call.path == "/oauth/token" for call in provider.requests) == 1
+
+
 def test_a_busy_token_endpoint_is_named_and_asked_again_by_the_page(
     airflow: ApiServer, open_page: OpenPage, add: Add, provider: OAuthTestServer
 ) -> None:

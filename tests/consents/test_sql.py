@@ -134,7 +134,7 @@ def test_a_consent_is_over_after_ten_minutes(servers: Servers, url: str) -> None
     servers[0].begin(make_pending(state=STATE))
     age_rows(url, 599)
     ticket = park(servers[0])
-    age_rows(url, 59)
+    age_rows(url, 299)
     assert len(read_table(url)) == 1
     age_rows(url, 2)
     assert servers[0].take(ticket) is None

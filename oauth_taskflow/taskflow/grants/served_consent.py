@@ -237,7 +237,7 @@ def finish_in_browser(
 
 
 def _postpone(ticket: str, taken: TakenConsent, error: OAuthTaskflowError) -> Postponed:
-    """Park the answer again, until a minute after the moment that the token endpoint asks for.
+    """Park the answer again, until five minutes after the moment that the token endpoint asks for.
 
     Raises:
         OAuthTaskflowError: the consent would be too old by then.
@@ -368,7 +368,7 @@ def _check_owner(pending: PendingConsent, conn_id: str, user_id: str) -> None:
 def _over(conn_id: str) -> AuthorizationFailed:
     return _failure(
         conn_id,
-        "This consent is over: its answer was used already, or came from another page, or is older than a minute",
+        "This consent is over: its answer was used already, or came from another page, or is older than five minutes",
     )
 
 

@@ -34,7 +34,7 @@ from oauth_taskflow.taskflow.grants.served_consent import (
 )
 from oauth_taskflow.taskflow.page.access import GetUserDep, is_logged_in, may_change_connection
 from oauth_taskflow.taskflow.page.audit import audited, begin_followed, end_followed
-from oauth_taskflow.taskflow.page.places import page_url, ui_url
+from oauth_taskflow.taskflow.page.places import CONSENT_PAGE, page_url, ui_url
 from oauth_taskflow.taskflow.page.rendering import answer_json, render_page
 from oauth_taskflow.taskflow.page.return_address import (
     CALLBACK,
@@ -177,7 +177,7 @@ def show_connect(connection_id: str) -> HTMLResponse:
     return render_page("connect.html", conn_id=connection_id)
 
 
-@pages.get("/consent")
+@pages.get(CONSENT_PAGE)
 def show_finish() -> HTMLResponse:
     """The page that finishes a consent. Its ticket is in the fragment of its address, which no server sees."""
     return render_page("consent.html", problem="", again=ui_url())
@@ -214,7 +214,7 @@ def _park(text: str) -> Response:
     if not isinstance(parked, Parked):
         return _show_problem(parked.value)
     place = f"{quote(parked.conn_id, safe='')}/{parked.ticket}"
-    return RedirectResponse(f"{page_url('/consent')}#{place}", 303)
+    return RedirectResponse(f"{page_url(CONSENT_PAGE)}#{place}", 303)
 
 
 def _show_problem(problem: Problem) -> Response:

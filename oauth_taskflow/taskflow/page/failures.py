@@ -22,7 +22,7 @@ from oauth_taskflow.errors import (
     printable,
 )
 from oauth_taskflow.taskflow.grants.page_hints import name_button
-from oauth_taskflow.taskflow.page.places import base_path
+from oauth_taskflow.taskflow.page.places import CONSENT_PAGE, PREFIX, base_path, ui_url
 from oauth_taskflow.taskflow.page.rendering import render_page
 
 
@@ -71,6 +71,9 @@ def answer_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, StarletteHTTPException)
     wants_html = "text/html" in request.headers.get("accept", "")
     if error.status_code == 401 and request.method == "GET" and wants_html:
+        if request.url.path.endswith(f"{PREFIX}{CONSENT_PAGE}"):
+            # Its fragment holds a ticket, which a redirect to the login would lose. The page holds nothing else.
+            return render_page("consent.html", problem="", again=ui_url(), status=401)
         back = f"{base_path()}{request.scope.get('root_path', '').removeprefix(base_path())}"
         target = quote(f"{back}/", safe="/")
         return RedirectResponse(f"{base_path()}/api/v2/auth/login?next={target}", 303)

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 # Airflow mounts the app here; the menu entry is /plugin/oauth of Airflow's own UI.
 PREFIX = "/oauth"
 UI_ROUTE = "/plugin/oauth"
+# The page of the app that finishes a consent.
+CONSENT_PAGE = "/consent"
 # The tabs on a DAG, a task and a task instance: what Airflow calls an endpoint's own page differs by its place.
 DAG_TAB, TASK_TAB, INSTANCE_TAB = "oauth-endpoints", "oauth-endpoint", "oauth-endpoint-run"
 

@@ -78,6 +78,17 @@ def test_a_person_who_is_not_logged_in_is_sent_to_airflows_login(browse: Browse)
     assert answer.headers["location"] == "/api/v2/auth/login?next=/oauth/"
 
 
+def test_the_page_that_finishes_a_consent_is_shown_without_a_login_and_holds_nothing(
+    browse: Browse,
+) -> None:
+    answer = browse().get("/oauth/consent", headers={"Accept": "text/html"}, follow_redirects=False)
+    assert answer.status_code == 401
+    assert "consent.js" in answer.text  # keeps the ticket of its fragment, and offers the login
+    assert answer.headers["referrer-policy"] == "same-origin"
+    answer = browse().get("/oauth/connect/crm", headers={"Accept": "text/html"})
+    assert "crm" not in answer.text
+
+
 def test_every_answer_has_the_policies_and_is_kept_nowhere(browse: Browse) -> None:
     client = browse("admin")
     for path in ("/oauth/", "/oauth/api/connections", "/oauth/nothing"):

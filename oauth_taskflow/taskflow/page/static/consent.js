@@ -1,5 +1,5 @@
 // The page that finishes a consent: it takes the ticket out of its own address and asks for the code to be traded.
-import {sendJson} from "./parts.js";
+import {APP, sendJson} from "./parts.js";
 import {describeConnected} from "./connected.js";
 
 const title = document.getElementById("title");
@@ -48,9 +48,12 @@ const WAITING = "oauth-consent-waiting";
 const MOST_SILENCES = 8;
 let silences = 0;
 
+const LOGIN = `${APP.replace(/oauth\/$/, "")}api/v2/auth/login?next=${encodeURIComponent(location.pathname)}`;
+const keep = (place, due, reason) => sessionStorage.setItem(WAITING, JSON.stringify({place, due, reason}));
+
 function finishLater(place, name, seconds, reason) {
   const due = Date.now() + 1000 * seconds;
-  sessionStorage.setItem(WAITING, JSON.stringify({place, due, reason}));
+  keep(place, due, reason);
   const at = new Date(due).toLocaleTimeString();
   show(`${name} is not connected yet`, [`${reason}.`, `The answer of the authorization server is kept. This page tries again by itself at ${at}: leave it open.`]);
   setTimeout(() => finish(place), Math.max(0, due - Date.now()));
@@ -72,6 +75,13 @@ async function finish(place) {
     // The API server or its database is away: a ticket works once, so that asking again does no harm.
     if ((error.status === 0 || error.status >= 502) && ++silences < MOST_SILENCES) {
       finishLater(place, name, Math.max(5, (error.wait ?? 0) / 1000), error.what);
+      return;
+    }
+    if (error.status === 401) {
+      const reason = "Your login at Airflow has ended";
+      keep(place, Date.now(), reason);
+      finishWith(`${name} is not connected yet`, [`${reason}.`, "The answer of the authorization server is kept for five minutes. Log in again in this tab: this page then goes on."]);
+      offer("Log in and finish", LOGIN);
       return;
     }
     sessionStorage.removeItem(WAITING);
