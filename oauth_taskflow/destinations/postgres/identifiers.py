@@ -29,6 +29,11 @@ class TableName(Struct, frozen=True):
         """The name as statements write it."""
         return f"{quote_name(self.schema)}.{quote_name(self.name)}"
 
+    @property
+    def regclass(self) -> str:
+        """The name as the parameter of a statement, for ``to_regclass``."""
+        return self.sql.replace("%%", "%")
+
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}"
 

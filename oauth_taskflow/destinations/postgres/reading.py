@@ -32,7 +32,10 @@ def write_record(manifest: Mapping[str, Any], settings: TableSettings) -> str:
     for field, (name, kind) in manifest["columns"].items():
         value = quote_name(name)
         if kind.startswith("timestamp with"):
-            value = f"regexp_replace({_TIME.format(value)}, '\\.?0+Z$', 'Z')"
+            exact = f"regexp_replace({_TIME.format(value)}, '\\.?0+Z$', 'Z')"
+            # Years before the first, and infinity, have no such form.
+            is_usual = f"isfinite({value}) AND {value} >= '0001-01-01T00:00:00Z'"
+            value = f"CASE WHEN {is_usual} THEN {exact} ELSE ({value})::text END"
         pairs.append(f"jsonb_build_object({quote_text(field)}, {value})")
     return " || ".join(pairs) or "'{}'::jsonb"
 

@@ -183,6 +183,16 @@ class Merge:
             f"WHERE t.{order} IS NULL OR EXCLUDED.{order} >= t.{order}"
         )
 
+    def count_due(self, own_keys: Sequence[str]) -> str:
+        """Counts the rows that ``upsert`` is to add or change; ``own_keys`` are the key's terms of ``t``."""
+        order = self._settings.sql("order_value")
+        same = " AND ".join(f"{own} = l.k{number}" for number, own in enumerate(own_keys))
+        where = f"WHERE NOT l.{DELETED} AND" if self._settings.hard_delete else "WHERE"
+        return (
+            f"SELECT count(*) FROM ({self._latest()}) l {where} NOT EXISTS (SELECT 1 FROM {self._table.sql} AS t "
+            f"WHERE {same} AND NOT coalesce(t.{order} IS NULL OR l.{ORDER} >= t.{order}, false))"
+        )
+
     def delete(self, own_keys: Sequence[str]) -> str:
         """Removes the rows of tombstones, unless they have a higher order value; ``own_keys`` are the key's terms of ``t``."""
         order = self._settings.sql("order_value")

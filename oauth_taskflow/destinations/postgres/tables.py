@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from oauth_taskflow.destinations.postgres.columns import Column
 from oauth_taskflow.destinations.postgres.database import execute
 from oauth_taskflow.destinations.postgres.exact_values import read_type
-from oauth_taskflow.destinations.postgres.identifiers import TableName, quote_name
+from oauth_taskflow.destinations.postgres.identifiers import TableName, quote_name, quote_text
 from oauth_taskflow.destinations.postgres.register import REGISTER_COLUMNS, STAGE_COLUMNS, Register
-from oauth_taskflow.destinations.postgres.settings import TableSettings
+from oauth_taskflow.destinations.postgres.row_filters import require_visible_rows
+from oauth_taskflow.destinations.postgres.settings import IDENTITY, TableSettings
 from oauth_taskflow.errors import DestinationError
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def find_columns(connection: Connection, table: TableName) -> dict[str, str]:
     A domain, or an array of one, has its own name, or that of the type below it which would change values.
     """
     types: dict[str, str] = {}
-    for name, column_type in execute(connection, _FIND_COLUMNS, (_regclass(table),)):
+    for name, column_type in execute(connection, _FIND_COLUMNS, (table.regclass,)):
         if name not in types or read_type(column_type) != column_type:
             types[name] = column_type
     return types
@@ -74,7 +75,10 @@ def prepare_tables(
     Raises:
         DestinationError: something else has the table's name, or no column for records.
     """
-    if not _lacks(connection, table, settings, register):
+    is_complete = not _lacks(connection, table, settings, register)
+    if settings.mode == "replace_run":
+        require_visible_rows(connection, table)
+    if is_complete:
         return
     with connection.transaction():
         lock_structure(connection)
@@ -97,8 +101,8 @@ def _lacks(
     connection: Connection, table: TableName, settings: TableSettings, register: Register
 ) -> bool:
     present = find_columns(connection, table)
-    kind = execute(connection, _FIND_KIND, (_regclass(table),)).fetchone()
-    if kind is not None and kind[0] not in _TABLE_KINDS:
+    kind = _find_kind(connection, table)
+    if kind is not None and kind not in _TABLE_KINDS:
         raise DestinationError(
             "There is a view, or something else that is no table",
             where=f"at {table}",
@@ -153,7 +157,17 @@ def _create_run_index(connection: Connection, table: TableName, settings: TableS
 
 
 def _add_column(connection: Connection, table: TableName, name: str, kind: str) -> None:
+    if kind.endswith(IDENTITY) and _find_kind(connection, table) == "p":
+        # PostgreSQL adds no identity column to a table that has partitions.
+        numbers = TableName(table.schema, _index_name("rows", table, (name,)))
+        execute(connection, f"CREATE SEQUENCE {numbers.sql}")
+        kind = f"bigint DEFAULT nextval({quote_text(numbers.sql)})"
     execute(connection, f"ALTER TABLE {table.sql} ADD COLUMN {quote_name(name)} {kind}")
+
+
+def _find_kind(connection: Connection, table: TableName) -> str | None:
+    found = execute(connection, _FIND_KIND, (table.regclass,)).fetchone()
+    return None if found is None else str(found[0])
 
 
 def change_columns(connection: Connection, table: TableName, columns: Sequence[Column]) -> None:
@@ -179,10 +193,10 @@ def create_key_index(
 ) -> None:
     """Creates the unique index on the key ``terms``, unless there is one on the plain ``columns`` that they are."""
     name = _index_name("key", table, terms)
-    if execute(connection, _FIND_INDEX, (_regclass(table), name)).fetchone() is not None:
+    if execute(connection, _FIND_INDEX, (table.regclass, name)).fetchone() is not None:
         return
     if columns is not None:
-        found = execute(connection, _FIND_UNIQUE, (_regclass(table), list(columns), list(columns)))
+        found = execute(connection, _FIND_UNIQUE, (table.regclass, list(columns), list(columns)))
         if found.fetchone() is not None:
             return
     index = f"CREATE UNIQUE INDEX {quote_name(name)} ON {table.sql} ({', '.join(terms)})"
@@ -194,16 +208,12 @@ def has_key_index(
 ) -> bool:
     """Returns whether the index of ``create_key_index`` is there."""
     name = _index_name("key", table, terms)
-    if execute(connection, _FIND_INDEX, (_regclass(table), name)).fetchone() is not None:
+    if execute(connection, _FIND_INDEX, (table.regclass, name)).fetchone() is not None:
         return True
-    parameters = (_regclass(table), list(columns or ()), list(columns or ()))
+    parameters = (table.regclass, list(columns or ()), list(columns or ()))
     return bool(columns) and execute(connection, _FIND_UNIQUE, parameters).fetchone() is not None
 
 
 def _index_name(purpose: str, table: TableName, terms: Sequence[str]) -> str:
     digest = hashlib.sha256("\0".join([table.name, *terms]).encode()).hexdigest()[:12]
     return f"_oauth_taskflow_{purpose}_{digest}"
-
-
-def _regclass(table: TableName) -> str:
-    return table.sql.replace("%%", "%")  # a parameter is taken as it is

@@ -18,6 +18,7 @@ from oauth_taskflow.destinations.postgres.identifiers import quote_name
 from oauth_taskflow.destinations.postgres.observation import Observation
 from oauth_taskflow.destinations.postgres.place import OutputPlace
 from oauth_taskflow.destinations.postgres.register import Register
+from oauth_taskflow.destinations.postgres.row_filters import filtered_error, has_row_filters
 from oauth_taskflow.destinations.postgres.settings import TableSettings
 from oauth_taskflow.destinations.postgres.statements import (
     RUN_COLUMNS,
@@ -170,17 +171,31 @@ class Target:
         if self.settings.mode == "replace_run":
             own = match_run(self.settings)
             execute(connection, f"DELETE FROM {self.place.table.sql} WHERE {own}", self.run_values)
+            if has_row_filters(connection, self.place.table) and self.count_own(connection):
+                raise filtered_error("keeps rows of an earlier try of this run", str(self.place))
 
     def insert(self, connection: Connection, stage: str, expected: int) -> int:
         """Adds all rows of a staging table; returns their number.
 
         Raises:
-            DestinationError: it has another number of rows, as after a crash of the database.
+            DestinationError: it has another number of rows, as after a crash of the database, or the table takes other ones.
         """
         statement = insert_statement(self.place.table, self.settings, self._choose(stage))
         added = execute(connection, statement, self.run_values).rowcount
-        _require_all(added, expected, self.place)
+        if added != expected:
+            self._require_staged(connection, stage, expected)
+            self.require_added(added, expected)
         return added
+
+    def require_added(self, added: int, expected: int) -> None:
+        """Checks the number of rows that the table has taken.
+
+        Raises:
+            DestinationError: it is not the ``expected`` one.
+        """
+        if added != expected:
+            what = f"has left out {expected - added} of {expected} records"
+            raise filtered_error(what, str(self.place))
 
     def fill(self, connection: Connection, stage: str, expected: int) -> int:
         """Replaces the rows of the run by those of a staging table, or merges these; returns the rows of the run."""
@@ -194,8 +209,7 @@ class Target:
             raise self._explain(connection, stage) or error from None
 
     def _merge(self, connection: Connection, stage: str, expected: int) -> int:
-        found = execute(connection, f"SELECT count(*) FROM {stage}").fetchone()
-        _require_all((found or (0,))[0], expected, self.place)
+        self._require_staged(connection, stage, expected)
         if expected:
             self._require_key()
             self.register.lock_table(connection, self.place.table)
@@ -206,8 +220,18 @@ class Target:
             if settings.hard_delete:
                 own = build_key_terms(self._keys, self._names, settings.record_column, "t")
                 execute(connection, merge.delete(own))
-            execute(connection, merge.upsert(), self.run_values)
+            due = -1
+            if has_row_filters(connection, table):
+                own = build_key_terms(self._keys, self._names, settings.record_column, "t")
+                due = (execute(connection, merge.count_due(own)).fetchone() or (0,))[0]
+            merged = execute(connection, merge.upsert(), self.run_values).rowcount
+            if due >= 0:
+                self.require_added(merged, due)
         return self.count_own(connection)
+
+    def _require_staged(self, connection: Connection, stage: str, expected: int) -> None:
+        found = execute(connection, f"SELECT count(*) FROM {stage}").fetchone()
+        _require_all((found or (0,))[0], expected, self.place)
 
     def _require_key(self) -> None:
         if not self._has_key:

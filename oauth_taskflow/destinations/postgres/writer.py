@@ -185,7 +185,9 @@ class PostgresWriter:
             target.remove_own(connection)
             added = target.insert(connection, staged.sql, staged.staged) if staged.has_table else 0
             behind = SEPARATOR + SEPARATOR.join(escape_field(str(v)) for v in target.run_values)
-            return added + staged.copy(connection, target.copy_columns, behind)
+            added += staged.copy(connection, target.copy_columns, behind)
+            target.require_added(added, staged.rows)
+            return added
         had_table = staged.has_table
         try:
             staged.move(connection)

@@ -84,6 +84,14 @@ def test_declared_types_come_first_and_instants_are_read_in_utc(warehouse: Wareh
     assert second == {**records[1], "at": "2026-01-31T10:00:00.25Z", "later": None}
 
 
+def test_instants_before_the_first_year_are_not_read_as_others(warehouse: Warehouse) -> None:
+    facts = EndpointFacts(declared=RecordSchema({"at": FieldType("timestamp")}))
+    texts = ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00"]
+    output = warehouse.pull([[{"at": text} for text in texts]], facts, layout="columns")
+    found = [record["at"] for record in read_back(warehouse, output, facts=facts)]
+    assert found == [texts[0], "0001-12-31 10:00:00+00 BC"]
+
+
 @pytest.mark.parametrize(
     ("first", "second", "kind", "kept"),
     [
