@@ -109,7 +109,8 @@ class TableBuilder:
         )
         try:
             return convert(lines)
-        except (pa.ArrowInvalid, Misfit, msgspec.MsgspecError):
+        # Values nested hundreds of levels deep are kept as JSON, and their types in Arrow are too deep to walk through.
+        except (pa.ArrowInvalid, Misfit, msgspec.MsgspecError, RecursionError):
             table = self._convert_exactly(lines)
         self._is_plain = self.schema != before
         return table

@@ -267,3 +267,13 @@ def test_a_block_larger_than_the_sample_that_is_read_first(line: str, late: str)
     lines = f"{line}\n".join([""] * 9_000).splitlines() + [late] * 3
     assert sum(map(len, lines)) > json_reader._SAMPLE
     assert [normalise(one) for one in rows_of(lines, 100_000)] == read_plainly(lines)
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_values_that_are_nested_hundreds_of_levels_deep_arrive(opening: str, closing: str) -> None:
+    deep = opening * 450 + "[]" + closing * 450
+    found = rows_of([f'{{"id": 1, "v": {deep}}}', '{"id": 2, "v": 1}'])
+    assert [msgspec.json.encode(row) for row in found] == [
+        f'{{"id":1,"v":{deep}}}'.encode(),
+        b'{"id":2,"v":1}',
+    ]
