@@ -32,6 +32,7 @@ from oauth_taskflow.oauth.endpoint.response_body import (
     ErrorBody,
     describe_refusal,
     describe_shape,
+    is_cut_off,
     is_html,
     may_hold_token,
     parse_body,
@@ -169,11 +170,16 @@ def _token(
 
 
 def _no_mapping(answer: TokenHttpResponse, info: TokenRequestInfo) -> Outcome:
-    """A page may be a proxy's or a maintenance page, and a second one is a wrong address; what else came is kept."""
+    """A page may be a proxy's or a maintenance page, and a second one is a wrong address; what else came is kept.
+
+    JSON without its end is a lost answer, as if the connection had broken: no other setting could read it.
+    """
     error = _no_token(answer, info, None)
     refresh_token = response_fields.refresh_token_in_text(answer.body)
     if refresh_token is not None:
         return Unusable(error, 0, refresh_token)
+    if is_cut_off(answer.body):
+        return OutcomeUnknown(_cut_off(answer, info))
     if may_hold_token(answer.body, None):
         return Unusable(error, 0, opaque=True)
     return OutcomeUnknown(error, again=int(is_html(answer.body)))
@@ -237,6 +243,14 @@ def _no_token(
         f"No access token in the answer (HTTP {answer.status}, {kind}: {found})",
         where=info.where,
         hint=_OTHER_NAME if body else _WRONG_PLACE,
+    )
+
+
+def _cut_off(answer: TokenHttpResponse, info: TokenRequestInfo) -> TokenEndpointUnavailable:
+    return TokenEndpointUnavailable(
+        f"The answer breaks off (HTTP {answer.status}, {len(answer.body)} bytes of JSON without its end)",
+        where=info.where,
+        hint=f"{info.repeated}; if this lasts, look at the authorization server and the proxies before it.",
     )
 
 

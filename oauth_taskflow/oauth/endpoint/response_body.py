@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
+import msgspec
 from msgspec import Struct
 
 from oauth_taskflow.oauth.endpoint.error_codes import UNNAMED
 
 _MAX_FIELDS = 200
+_NO_END = "Input data was truncated"
 _CODE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}")  # RFC 6749 §5.2, without the space
 _OPAQUE = re.compile(r"[A-Za-z0-9._~+/=-]{24,}")
 _TOKEN_LIKE = re.compile(r"[A-Za-z0-9._~+/=-]{16,}")
@@ -130,6 +132,17 @@ def may_hold_token(raw: bytes, body: object) -> bool:
         inner = body.values() if isinstance(body, dict) else body
         return any(may_hold_token(raw, item) for item in inner if item is not None)
     return isinstance(body, str) and _TOKEN_LIKE.fullmatch(body) is not None
+
+
+def is_cut_off(raw: bytes) -> bool:
+    """Whether ``raw`` begins a JSON object that does not end, as a server or proxy that fails while writing leaves it."""
+    try:
+        msgspec.json.decode(raw.strip())
+    except msgspec.DecodeError as problem:
+        return raw.lstrip().startswith(b"{") and str(problem) == _NO_END
+    except RecursionError:
+        return False
+    return False
 
 
 def is_html(raw: bytes) -> bool:

@@ -83,11 +83,33 @@ def test_an_answer_that_is_whole_is_used_although_more_was_announced(store: Cloc
     assert server.sent == ["seed-token"]
 
 
-def test_a_truncated_refresh_token_is_not_used(store: ClockedStore) -> None:
-    half: Form = lambda at, rt: http_answer(200, body(at, rt))[:-90]  # noqa: E731  # as the others
-    with rotating(half) as server, pytest.raises(RefreshResponseLost):
+# The same half of an answer: the connection ends there, or what sent it announced no more.
+HALF: dict[str, Form] = {
+    "the connection ends": lambda at, rt: http_answer(200, body(at, rt))[:-90],
+    "the length is that of the half": lambda at, rt: http_answer(200, body(at, rt)[:-90]),
+    "the access token came whole": lambda at, rt: http_answer(
+        200, json.dumps({"access_token": at * 2, "refresh_token": rt}).encode()[:-5]
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HALF)
+def test_a_truncated_refresh_token_is_not_used(store: ClockedStore, case: str) -> None:
+    with rotating(HALF[case]) as server, pytest.raises(RefreshResponseLost):
         manager(store, server).token()
     assert server.sent == ["seed-token"] * 2  # lost answers are asked for once more
+
+
+@pytest.mark.parametrize("case", HALF)
+def test_a_truncated_answer_of_a_server_that_did_not_rotate_costs_nothing(
+    store: ClockedStore, case: str
+) -> None:
+    def answer(access_token: str, refresh_token: str) -> bytes:
+        server.current, server.form = "seed-token", plain
+        return HALF[case](access_token, refresh_token)
+
+    with rotating(answer) as server:
+        assert manager(store, server).token().access_token == "access-token-number-2"
 
 
 @pytest.mark.parametrize(
