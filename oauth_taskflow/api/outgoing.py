@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 import requests
 
@@ -34,11 +34,30 @@ def build_request(request: ApiRequest, whole: str) -> requests.Request:
     return requests.Request(
         request.method,
         whole,
-        params={name: _text(value) for name, value in request.params.items()},
+        params=_encode_query(request.params),
         headers=headers,
         json=json,
         data=data,
     )
+
+
+def _encode_query(params: Mapping[str, Any]) -> str:
+    """``params`` percent-encoded (RFC 3986 §2.1); None omits a name, a list repeats it.
+
+    A space is ``%20``, which every server reads. ``requests`` would send ``+``, which means a space in forms only: OData
+    servers refuse it in ``$filter``.
+    """
+    pairs = [
+        (name, _text(item))
+        for name, value in params.items()
+        for item in ((value,) if _is_single(value) else value)
+        if item is not None
+    ]
+    return urlencode(pairs, quote_via=quote, safe="")
+
+
+def _is_single(value: Any) -> bool:
+    return isinstance(value, str | bytes) or not hasattr(value, "__iter__")
 
 
 def choose_url(request: ApiRequest, prepared: str, whole: str) -> str:

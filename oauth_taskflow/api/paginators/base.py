@@ -28,6 +28,9 @@ if TYPE_CHECKING:  # specs load this package where DAGs are parsed, and these lo
     from oauth_taskflow.api.request import ApiRequest
 
 EndsBy = Literal["count", "pointer", "first page", "class"]
+# Statuses with which APIs refuse a page that does not exist.
+_PAST_THE_END = frozenset({400, 404, 410, 416, 422})
+
 SEND_IN = doc(
     "Where the parameters travel, the size with them: in the query, in the body (a dotted path) or in headers.",
     "header",
@@ -299,6 +302,12 @@ class PagingOptions(Options, frozen=True, kw_only=True, tag_field="type"):
     def loop_hint(self, page: PageView) -> str:  # noqa: ARG002 - for the styles
         """Returns the hint for a request that comes again after ``page``."""
         return "The API repeats a page cursor or next URL; check paginate, and that the API ends its pages."
+
+    def refusal_hint(self, status: int) -> str:
+        """Returns the hint for a request after page one that the API answers with ``status``; empty without one."""
+        if self.ends_by != "count" or status not in _PAST_THE_END:
+            return ""
+        return f"If the API answers like this behind its last page, write end_on_status: [{status}] in paginate."
 
     def find_cap_flaws(self) -> Iterator[tuple[bool, str, str, str]]:
         """Yields the mistakes of ``cap``: whether something is missing, the option, the message, the hint."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # these load the HTTP library
     from oauth_taskflow.api.pull.page import PageView
     from oauth_taskflow.api.request import ApiRequest
 
+_NOT_FOUND = 404
+
 
 class NextUrlPaginator(PagingOptions, frozen=True, kw_only=True, tag="next_url"):
     """The whole next URL, absolute or relative, from the body or a response header."""
@@ -61,6 +63,12 @@ class NextUrlPaginator(PagingOptions, frozen=True, kw_only=True, tag="next_url")
             )
         url = found if self.base == "api_root" else urljoin(page.url, found)
         return request.follow_url(add_sticky(url, self.sticky, page.first))
+
+    def refusal_hint(self, status: int) -> str:
+        """Returns the hint for a relative URL that was meant below the API's base, as those of OData are."""
+        if status != _NOT_FOUND or self.base == "api_root":
+            return ""
+        return "If the API's next URLs are relative to its base URL, not to that of the page, write base: api_root in paginate."
 
     def has_own_landmark(self, body: Body, headers: Mapping[str, str]) -> bool:
         """Whether a response has a next URL."""

@@ -32,8 +32,6 @@ from oauth_taskflow.errors import PaginationLimit
 
 _log = logging.getLogger(__name__)
 _NULL = msgspec.Raw(b"null")
-# Statuses with which APIs refuse a page that does not exist.
-_PAST_THE_END = frozenset({400, 404, 410, 416, 422})
 
 
 def log_warning(text: str) -> None:
@@ -150,10 +148,8 @@ class PageSequence:
         return self.index > 0 and status in self.options.end_on_status
 
     def end_hint(self, status: int) -> str:
-        """Returns the hint for an API that answers with ``status`` behind its last page; empty for other statuses."""
-        if not (self.options.ends_by == "count" and self.index > 0 and status in _PAST_THE_END):
-            return ""
-        return f"If the API answers like this behind its last page, write end_on_status: [{status}] in paginate."
+        """Returns the hint for a request after page one that is answered with ``status``; empty without one."""
+        return self.options.refusal_hint(status) if self.index > 0 else ""
 
     def end_by_status(self, response: requests.Response) -> None:
         """Ends the sequence with a response whose status means the end.

@@ -229,6 +229,13 @@ def test_a_link_gets_the_sticky_parameters_that_it_lacks(paginate: Paginate) -> 
     assert asked[1].target == "/rows?from=3&v=9&key=a%20b&tag=x&tag=y&on=true"
 
 
+def test_a_space_in_the_query_is_percent_encoded_and_a_plus_stays_one() -> None:
+    params = {"$filter": "id le 7", "c": ["x y", None, "z"], "sum": "1+1/é", "none": None}
+    _, asked = read_by_both(lambda _: [], path="/rows?own=a+b", params=params)
+    target = "/rows?own=a+b&%24filter=id%20le%207&c=x%20y&c=z&sum=1%2B1%2F%C3%A9"
+    assert [each.target for each in asked] == [target]
+
+
 def test_a_sticky_parameter_of_the_path_and_before_a_fragment_is_found() -> None:
     paginate = NextUrlPaginator(next="next", sticky=("v", "missing"))
     page = view({"next": "/x#top"})

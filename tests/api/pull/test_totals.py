@@ -275,3 +275,17 @@ def test_an_error_status_after_page_one_suggests_end_on_status(
     with pytest.raises(ApiError) as caught:
         read(local(Api(style, {0: Reply({}, status)})), style)
     assert "end_on_status" not in str(caught.value)
+
+
+@pytest.mark.parametrize("style", ["next url", "next url header"])
+def test_a_relative_next_url_that_is_not_found_suggests_its_other_base(
+    local: Connect, style: str
+) -> None:
+    api = Api(style, {1: Reply({}, 404)})
+    with pytest.raises(ApiError, match="write base: api_root in paginate"):
+        read(local(api), style)
+    with pytest.raises(ApiError) as told:
+        read(local(api), style, base="api_root")
+    with pytest.raises(ApiError) as gone:
+        read(local(Api(style, {1: Reply({}, 410)})), style)
+    assert "api_root" not in f"{told.value} {gone.value}"
