@@ -24,6 +24,15 @@ from oauth_taskflow.waits import Waits
 
 Decode = bool | Literal["exact"]
 
+_ERRORS_FROM = 400
+# The reason of a failure that the status of the answer does not show.
+_BY_RULE: Mapping[str, str] = {
+    "fail": "A rule in responses with action: fail matches this answer.",
+    "retry": "A rule in responses with action: retry matched this answer in each attempt.",
+    "rate_limit": "A rule in responses with action: rate_limit matched this answer in each attempt.",
+    "refresh": "A rule in responses with action: refresh matches this answer, and another token was not to be had or did not help.",
+}
+
 
 @dataclass(frozen=True)
 class ReadResponse:
@@ -95,7 +104,10 @@ def with_waits(read: ReadResponse, waits: Waits) -> ReadResponse:
 def _refusal_error(
     response: requests.Response, decision: Decision | None, end_hint: str
 ) -> ApiStatusError:
-    return status_error(response, hint=decision.message if decision else end_hint)
+    if decision is None:
+        return status_error(response, hint=end_hint)
+    told = _BY_RULE.get(decision.action, "") if response.status_code < _ERRORS_FROM else ""
+    return status_error(response, hint=decision.message or told)
 
 
 def build_page_reader(
