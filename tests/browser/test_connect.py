@@ -63,6 +63,13 @@ def agree(url: str) -> str:
     return str(answer.headers["Location"])
 
 
+def log_in(page: Page, airflow: ApiServer) -> None:
+    """Fills in the login of Airflow that ``page`` shows."""
+    page.get_by_label("Username").fill("admin")
+    page.get_by_label("Password").fill(airflow.deployment.passwords["admin"])
+    page.get_by_role("button", name="Sign in").click()
+
+
 def read_callbacks(page: Page) -> list[str]:
     """A list that collects the addresses of callbacks that ``page`` asks for from now on."""
     found: list[str] = []
@@ -130,9 +137,7 @@ def test_a_login_that_ended_at_the_provider_is_renewed_and_the_consent_goes_on(
     page.get_by_text("Your login at Airflow has ended.").wait_for()
     page.reload()  # keeps the answer too
     page.get_by_role("link", name="Log in and finish").click()
-    page.get_by_label("Username").fill("admin")
-    page.get_by_label("Password").fill(airflow.deployment.passwords["admin"])
-    page.get_by_role("button", name="Sign in").click()
+    log_in(page, airflow)
     page.get_by_role("heading", name=f"{conn_id} is connected").wait_for()
     assert page.url == f"{airflow.url}/oauth/consent"
     assert sum(call.path == "/oauth/token" for call in provider.requests) == 1
@@ -273,6 +278,23 @@ def test_connect_with_a_code_on_another_device(
     page.get_by_text(f"{conn_id} is connected").wait_for()
     secret = next(iter(provider.desk.devices))
     assert secret not in page.content()
+
+
+@pytest.mark.parametrize("place", ["/plugin/oauth/connect/", "/oauth/connect/"])
+def test_a_login_that_ends_while_a_code_waits_leaves_the_code_to_the_next_login(
+    airflow: ApiServer, open_page: OpenPage, add: Add, provider: OAuthTestServer, place: str
+) -> None:
+    conn_id, page = add(), open_page()
+    page.goto(f"{place}{conn_id}")
+    page.get_by_role("button", name="Use a code on another device").click()
+    page.get_by_text("Waiting for the consent.").wait_for()
+    code = json.loads(page.evaluate(f"sessionStorage['oauth-device-{conn_id}']"))["user_code"]
+    page.context.clear_cookies()
+    page.get_by_text("Reload this page to log in again.").wait_for()
+    requests.get(f"{provider.base_url}/device?user_code={code}", timeout=5).raise_for_status()
+    page.reload()
+    log_in(page, airflow)
+    page.get_by_text(f"{conn_id} is connected").wait_for()
 
 
 @pytest.mark.parametrize("place", ["/plugin/oauth/connect/", "/oauth/connect/"])

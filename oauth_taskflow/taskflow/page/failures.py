@@ -74,8 +74,9 @@ def answer_http_error(request: Request, error: Exception) -> Response:
         if request.url.path.endswith(f"{PREFIX}{CONSENT_PAGE}"):
             # Its fragment holds a ticket, which a redirect to the login would lose. The page holds nothing else.
             return render_page("consent.html", problem="", again=ui_url(), status=401)
-        back = f"{base_path()}{request.scope.get('root_path', '').removeprefix(base_path())}"
-        target = quote(f"{back}/", safe="/")
+        # As it was sent: an id may hold a slash.
+        back = request.scope.get("raw_path", b"").decode("latin-1") or quote(request.url.path)
+        target = quote(back, safe="/")
         return RedirectResponse(f"{base_path()}/api/v2/auth/login?next={target}", 303)
     return _answer(request, error.status_code, str(error.detail), headers=error.headers)
 

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -72,10 +73,14 @@ def test_only_users_with_the_permission_read_connections(
         assert client.get(path).status_code == status
 
 
-def test_a_person_who_is_not_logged_in_is_sent_to_airflows_login(browse: Browse) -> None:
-    answer = browse().get("/oauth/", headers={"Accept": "text/html"}, follow_redirects=False)
+@pytest.mark.parametrize("path", ["/oauth/", "/oauth/connect/a%2Fb%20c"])
+def test_a_person_who_is_not_logged_in_is_sent_to_airflows_login_and_back(
+    browse: Browse, path: str
+) -> None:
+    answer = browse().get(path, headers={"Accept": "text/html"}, follow_redirects=False)
     assert answer.status_code == 303
-    assert answer.headers["location"] == "/api/v2/auth/login?next=/oauth/"
+    back = parse_qs(urlsplit(answer.headers["location"]).query)["next"]
+    assert back == [path]
 
 
 def test_the_page_that_finishes_a_consent_is_shown_without_a_login_and_holds_nothing(

@@ -2,7 +2,7 @@
 import {BusyButton, chakra, el, ErrorBox, FocusedHeading, InnerLink, MAIN, PAGE, react, router, TONES} from "./parts.js";
 import {Copied} from "./copy.js";
 import {describeConnected} from "./connected.js";
-import {beginDevice, cancelDevice, connectHere, entryAddress, followDevice, forgetPrompt, readOffer, readPrompt, timeLeft} from "./consent_steps.js";
+import {beginDevice, cancelDevice, connectHere, entryAddress, followDevice, forgetPrompt, isOver, readOffer, readPrompt, timeLeft} from "./consent_steps.js";
 
 function Facts({offer}) {
   const C = chakra();
@@ -88,7 +88,7 @@ export function Page({rest}) {
     return () => removeEventListener("pageshow", restore);
   }, [conn]);
   const end = (next) => {
-    forgetPrompt(conn);
+    if (isOver(next)) forgetPrompt(conn);
     setState(next);
   };
   const begin = async (way, revoke_old) => {

@@ -44,6 +44,8 @@ export function readPrompt(conn) {
   }
 }
 
+// A code outlives the login of the person: after another one the page goes on with it.
+export const isOver = ({error}) => error?.status !== 401;
 export const forgetPrompt = (conn) => sessionStorage.removeItem(stored(conn));
 export const cancelDevice = (conn, prompt) => sendJson(path(conn, "/cancel"), {ticket: prompt.ticket});
 

@@ -1,6 +1,6 @@
 // Connect without the globals of Airflow's UI.
 import {describeConnected} from "./connected.js";
-import {beginDevice, cancelDevice, connectHere, copyText, entryAddress, followDevice, forgetPrompt, readOffer, readPrompt, timeLeft} from "./consent_steps.js";
+import {beginDevice, cancelDevice, connectHere, copyText, entryAddress, followDevice, forgetPrompt, isOver, readOffer, readPrompt, timeLeft} from "./consent_steps.js";
 
 const part = (id) => document.getElementById(id);
 const conn = part("offer").dataset.connection;
@@ -42,7 +42,7 @@ function follow(prompt) {
   const end = ({result, error}) => {
     stop();
     clearInterval(clock);
-    forgetPrompt(conn);
+    if (isOver({error})) forgetPrompt(conn);
     part("prompt").hidden = true;
     fill(part("result"), result ? [`${conn} is connected.`, ...describeConnected(result)] : []);
     if (error) showError(error);
