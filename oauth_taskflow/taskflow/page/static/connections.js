@@ -102,6 +102,9 @@ function StateCell({row, state, now}) {
   return el(C.Box, null, el(StateBadge, state), note ? el(C.Text, {fontSize: "xs", color: "fg.muted"}, note) : null);
 }
 
+// A name of 200 characters must not push the other columns out of the window.
+const LONG_NAME = {maxW: "24rem", h: "auto", minH: 8, whiteSpace: "normal", overflowWrap: "anywhere", textAlign: "start"};
+
 function Row({row, states, now, isOpen, toggle, act}) {
   const C = chakra(), T = C.Table, grant = latest(row), state = states[row.health];
   const dags = row.used_by.length + row.more_dags;
@@ -110,7 +113,7 @@ function Row({row, states, now, isOpen, toggle, act}) {
   const panel = `details-${row.conn_id}`;
   const cells = [
     el(T.Cell, {key: "conn", as: "th", scope: "row", fontWeight: "medium", textAlign: "start"},
-      el(C.Button, {variant: "ghost", size: "xs", px: 1, "aria-expanded": isOpen, "aria-controls": isOpen ? panel : undefined, onClick: toggle},
+      el(C.Button, {variant: "ghost", size: "xs", px: 1, ...LONG_NAME, "aria-expanded": isOpen, "aria-controls": isOpen ? panel : undefined, onClick: toggle},
         quiet(isOpen ? "▾ " : "▸ "), el("bdi", null, row.conn_id))),
     el(T.Cell, {key: "provider"}, titleOf(row)),
     el(T.Cell, {key: "state"}, el(StateCell, {row, state, now})),

@@ -1,5 +1,5 @@
 // What one connection's row opens to: its grants, its last error, who uses it, and the actions that the user may take.
-import {BusyButton, chakra, ConfirmDialog, el, ErrorBox, InnerLink, MAIN, PAGE, react, sendJson, StateBadge, TONES, When} from "./parts.js";
+import {BREAKING, BusyButton, chakra, ConfirmDialog, el, ErrorBox, InnerLink, MAIN, PAGE, react, sendJson, StateBadge, TONES, When} from "./parts.js";
 
 // Label, and what is asked before it is done; without a question it is done at once.
 const ACTIONS = {
@@ -114,7 +114,7 @@ export function ConnectionDetails({row, state, states, now, act}) {
   const forgetOne = (key) => (row.actions.includes("forget") && row.grants.length > 1 ? () => action.start("forget", {grant: key}) : null);
   return el(
     C.Box,
-    {p: 2, whiteSpace: "normal"},
+    {p: 2, whiteSpace: "normal", ...BREAKING},
     el(C.Text, {color: "fg.muted"}, `${source}${state.meaning}`),
     row.obstacle ? el(C.Text, {role: "note", color: TONES.warning}, row.obstacle) : null,
     el(Actions, {row, action}),

@@ -223,6 +223,9 @@ export function useNow(period = 15000) {
   return now;
 }
 
+// Breaks names of 200 characters that would widen what they are in.
+export const BREAKING = {css: {"& *": {overflowWrap: "anywhere"}}};
+
 // Asks before `confirm` is called: {title, text, action}. Escape, Cancel and a click beside it call `cancel`.
 export function ConfirmDialog({title, text, action, confirm, cancel}) {
   const C = chakra(), D = C.Dialog;
@@ -232,7 +235,7 @@ export function ConfirmDialog({title, text, action, confirm, cancel}) {
     el(C.Portal, null,
       el(D.Backdrop),
       el(D.Positioner, null,
-        el(D.Content, null,
+        el(D.Content, BREAKING,
           el(D.Header, null, el(D.Title, null, title)),
           el(D.Body, null, text),
           el(D.Footer, null,

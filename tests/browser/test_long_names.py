@@ -1,0 +1,50 @@
+"""Names of 200 characters, as many as Airflow takes, from the left and from the right: nothing leaves the window."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from oauth_taskflow.errors import TokenEndpointUnavailable
+from oauth_taskflow.testing import OAuthTestServer
+from tests.browser import grants
+from tests.browser.conftest import OpenPage
+from tests.browser.server import ApiServer, Deployment
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+# What lies to the right of the window, by its text.
+OUTSIDE = """() => [...document.querySelectorAll("main *, [role=alertdialog] *")]
+  .filter((each) => each.checkVisibility() && each.getBoundingClientRect().right > innerWidth + 1)
+  .map((each) => each.tagName + " " + each.textContent.slice(0, 30))"""
+LONG = {"latin": "x" * 200, "hebrew": "שלום" * 50, "dashes": "ab-" * 66}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_long_name_leaves_nothing_outside_the_window(
+    airflow: ApiServer,
+    deployment: Deployment,
+    open_page: OpenPage,
+    authorization_server: OAuthTestServer,
+    name: str,
+) -> None:
+    conn_id = LONG[name]
+    airflow.add_connection(conn_id, authorization_server.connection_to_authorize())
+    error = TokenEndpointUnavailable(conn_id, where=f"at {conn_id}", hint=conn_id)
+    store = grants.open_store(deployment)
+    grants.put(store, conn_id, last_failure=grants.failure(error, time.time()))
+    store.close()
+    page: Page = open_page()
+    page.goto(f"{airflow.url}/plugin/oauth?q={conn_id}")
+    page.get_by_role("row").get_by_role("button", name=conn_id, exact=True).click()
+    page.get_by_role("note").get_by_text(conn_id).first.wait_for()
+    assert page.evaluate(OUTSIDE) == []
+    page.get_by_role("button", name="Forget", exact=True).click()
+    page.get_by_role("alertdialog").get_by_role("button", name="Cancel").wait_for()
+    assert page.evaluate(OUTSIDE) == []
+    page.get_by_role("alertdialog").get_by_role("button", name="Forget").click()
+    page.locator("main").get_by_text("1 stored grant of connection").first.wait_for()
+    assert page.evaluate(OUTSIDE) == []
