@@ -92,8 +92,9 @@ def airflow(deployment: Deployment) -> Iterator[ApiServer]:
 def airflow_below(airflow: ApiServer, deployment: Deployment) -> Iterator[ApiServer]:
     """A second API server of the same deployment, below a path, with colours of its own."""
     assert airflow.deployment is deployment
-    colours = {"AIRFLOW__API__THEME": json.dumps(THEME)}
-    with ApiServer(deployment, path="/tools/airflow", **colours) as server:
+    with ApiServer(
+        deployment, path="/tools/airflow", slash="/", AIRFLOW__API__THEME=json.dumps(THEME)
+    ) as server:
         yield server
 
 

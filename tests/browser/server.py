@@ -89,9 +89,11 @@ class Deployment:
 
 
 class ApiServer:
-    """One ``airflow api-server`` of ``deployment``, below ``path`` of its host; other ``settings`` are variables."""
+    """One ``airflow api-server`` of ``deployment``, below ``path`` of its host; ``slash`` ends its ``[api] base_url``, other ``settings`` are variables."""
 
-    def __init__(self, deployment: Deployment, path: str = "", **settings: str) -> None:
+    def __init__(
+        self, deployment: Deployment, path: str = "", slash: str = "", **settings: str
+    ) -> None:
         self.deployment, self.path = deployment, path
         self.port = free_port()
         self.origin = f"http://127.0.0.1:{self.port}"
@@ -99,7 +101,7 @@ class ApiServer:
         self.log = deployment.home / f"api-server-{self.port}.log"
         self._settings = {
             "AIRFLOW__API__PORT": str(self.port),
-            "AIRFLOW__API__BASE_URL": self.url,
+            "AIRFLOW__API__BASE_URL": f"{self.url}{slash}",
             **settings,
         }
         self._process: subprocess.Popen[bytes] | None = None
