@@ -20,7 +20,8 @@ def open_temporary_folder(kind: str) -> Iterator[str]:
 
     ``kind`` is in its name; folders of the same kind whose process was killed are removed first.
     """
-    prefix = f"oauth-taskflow-{kind}-"
+    # Releases before the lock wrote "-": theirs look abandoned while a task uses them, and workers are not upgraded all at once.
+    prefix = f"oauth-taskflow.{kind}."
     _remove_abandoned(tempfile.gettempdir(), prefix)
     folder, lock = _make_locked(prefix)
     try:

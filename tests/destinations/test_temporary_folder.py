@@ -66,9 +66,10 @@ def test_the_folder_of_a_killed_process_goes_and_that_of_a_living_one_stays(top:
 def test_other_kinds_files_and_links_stay(top: Path) -> None:
     elsewhere = top / "elsewhere"
     elsewhere.mkdir()
-    (top / "oauth-taskflow-test-link").symlink_to(elsewhere)
-    (top / "oauth-taskflow-test-file").write_text("")
-    (top / "oauth-taskflow-other-1").mkdir()
+    (top / "oauth-taskflow.test.link").symlink_to(elsewhere)
+    (top / "oauth-taskflow.test.file").write_text("")
+    (top / "oauth-taskflow.other.1").mkdir()
+    (top / "oauth-taskflow-test-1").mkdir()  # of a release without locks
     before = set(top.iterdir())
     with open_temporary_folder("test"):
         pass
@@ -76,7 +77,7 @@ def test_other_kinds_files_and_links_stay(top: Path) -> None:
 
 
 def test_folders_of_another_user_stay(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    left = top / "oauth-taskflow-test-1"
+    left = top / "oauth-taskflow.test.1"
     left.mkdir()
     another = os.geteuid() + 1
     monkeypatch.setattr(os, "geteuid", lambda: another)
