@@ -17,6 +17,7 @@ from jmespath.exceptions import JMESPathError, JMESPathTypeError
 
 from oauth_taskflow.api.decoders.json_outline import (
     check_depth,
+    holds_lines,
     is_cut_off,
     reads_loosely,
     replace_half_characters,
@@ -44,6 +45,12 @@ _MARKS = {
     b"\xff\xfe": "utf-16-le",
     b"\xfe\xff": "utf-16-be",
 }
+# Media types of whole answers that no retry makes JSON.
+_TABLES = frozenset({"text/csv", "text/tab-separated-values"})
+_NO_SPEC = (
+    "Ask the API for JSON (header Accept, or a parameter); where it has none, read it in a function with @oauth_task "
+    "and session.get(..., stream=True)."
+)
 _HTML = re.compile(rb"\s*<(?:!doctype|html|head|body|!--)", re.IGNORECASE)
 
 
@@ -128,7 +135,8 @@ class Body:
     """The JSON of one response: UTF-8, on one line, and checked to be valid.
 
     ``has_exact_numbers`` says that values read from it contain numbers with more digits than a float has. ``is_mended``
-    says that half characters in it were replaced by U+FFFD. ``url`` is that of the response, redacted.
+    says that half characters in it were replaced by U+FFFD. ``url`` is that of the response, redacted; ``kind`` is its
+    media type, for errors.
 
     Raises:
         InvalidRecord: it is not JSON (which excludes NaN and truncated text), or not in the charset it claims.
@@ -139,13 +147,14 @@ class Body:
         content: bytes,
         *,
         charset: str = "utf-8",
+        kind: str = "",
         where: str = "",
         url: str = "",
         limits: AnswerLimits = DEFAULT_LIMITS,
     ) -> None:
         self.where = where
         self.url = url
-        self._limits = limits
+        self._kind, self._limits = kind, limits
         self.has_exact_numbers = self.is_mended = False
         self._decoded: Any = msgspec.UNSET
         self._members: dict[str, msgspec.Raw] = {}
@@ -154,12 +163,14 @@ class Body:
     @classmethod
     def from_response(cls, response: requests.Response) -> Body:
         """The body of ``response`` within its limits; an empty body, as with 204, is null."""
-        match = _CHARSET.search(response.headers.get("Content-Type", ""))
+        written = response.headers.get("Content-Type", "")
+        match, kind = _CHARSET.search(written), written.partition(";")[0].strip().lower()
         url = redact_request_url(response.request, response.url)
         where = f"at {response.request.method} {url}"
         limits = getattr(response, "limits", DEFAULT_LIMITS)
         charset = match[1] if match else "utf-8"
-        return cls(response.content, charset=charset, where=where, url=url, limits=limits)
+        options = {"charset": charset, "kind": kind, "where": where, "url": url}
+        return cls(response.content, **options, limits=limits)
 
     @property
     def empty(self) -> bool:
@@ -274,6 +285,10 @@ class Body:
         if _HTML.match(content):
             hint = "It is a login, error or maintenance page: check the path, and that the token is accepted there."
             return self._invalid("it is an HTML page", content, hint=hint, retryable=True)
+        if holds_lines(content):
+            return self._invalid("it is JSON Lines", content, hint=_NO_SPEC)
+        if self._kind in _TABLES:
+            return self._invalid(f"it is {self._kind}", content, hint=_NO_SPEC)
         if is_cut_off(content):
             hint = "The API or a proxy cut it off. Ask for smaller pages if it happens again."
             return self._invalid("its end is missing", content, hint=hint, retryable=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import islice
 
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _OTHERS = bytes(set(range(256)) - set(b"[]{}"))
@@ -54,6 +55,20 @@ def reads_loosely(content: bytes) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
+
+
+def holds_lines(content: bytes) -> bool:
+    """Whether ``content`` is JSON Lines: its first two lines are an object or list each."""
+    lines = filter(None, (line.strip() for line in content.split(b"\n", 64)))
+    first = list(islice(lines, 2))
+    return len(first) > 1 and all(map(_is_container, first))
+
+
+def _is_container(line: bytes) -> bool:
+    try:
+        return line.startswith((b"{", b"[")) and json.loads(line) is not None
+    except (ValueError, RecursionError):
+        return False
 
 
 def _outside_texts(content: bytes) -> tuple[bytes, bool]:

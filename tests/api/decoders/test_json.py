@@ -122,6 +122,27 @@ def test_invalid_json_is_one_clear_error(content: bytes, reason: str) -> None:
         Body(content, where="at GET https://api.example.com/x")
 
 
+@pytest.mark.parametrize(
+    ("content", "kind", "reason"),
+    [
+        (b'{"a": 1}\n\n{"b": "2}"}\r\n', "text/plain", "JSON Lines"),
+        (b'[1]\n[2]\n{"a', "application/x-ndjson", "JSON Lines"),
+        (b"id,name\n1,a\n", "text/csv; charset=utf-8", "text/csv"),
+    ],
+)
+def test_other_formats_are_named_and_not_retried(content: bytes, kind: str, reason: str) -> None:
+    with pytest.raises(InvalidRecord, match=rf"\(it is {reason}\).* @oauth_task") as caught:
+        Body.from_response(answer(content, headers={"Content-Type": kind}))
+    assert not caught.value.retryable
+
+
+@pytest.mark.parametrize("content", [b'{"a": 1}\n{"b"', b"1\n2", b"id,name\n1,a\n"])
+def test_what_may_be_json_next_time_is_retried(content: bytes) -> None:
+    with pytest.raises(InvalidRecord) as caught:
+        Body(content)
+    assert caught.value.retryable
+
+
 def test_an_unknown_charset_is_named() -> None:
     with pytest.raises(InvalidRecord, match="unknown charset 'klingon'"):
         Body(b"{}", charset="klingon")
