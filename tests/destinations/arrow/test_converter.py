@@ -277,3 +277,27 @@ def test_values_that_are_nested_hundreds_of_levels_deep_arrive(opening: str, clo
         f'{{"id":1,"v":{deep}}}'.encode(),
         b'{"id":2,"v":1}',
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "inside", "outside"),
+    [
+        ("date", ["0001-01-01", "9999-12-31"], ["0000-12-31", "10000-01-01"]),
+        (
+            "timestamp",
+            ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"],
+            ["0000-06-01T00:00:00Z", "0001-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01"],
+        ),
+    ],
+)
+def test_dates_that_python_does_not_have_stay_texts(
+    kind: Any, inside: list[str], outside: list[str]
+) -> None:
+    declared = RecordSchema({"v": FieldType(kind)})
+    within = [f'{{"v": "{text}"}}' for text in inside]
+    assert kinds_of(within, declared=declared) == {"v": kind}
+    assert [row["v"] for row in rows_of(within, declared=declared)] == inside
+    for text in outside:
+        lines = [f'{{"v": "{text}"}}', '{"v": "2026-01-01"}']
+        assert kinds_of(lines, declared=declared) == {"v": "text"}
+        assert [row["v"] for row in rows_of(lines, declared=declared)] == [text, "2026-01-01"]
