@@ -7,7 +7,7 @@ manifest: they see the previous output until that write, and the new one afterwa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import IO, Any
 
@@ -23,6 +23,7 @@ from oauth_taskflow.destinations.output_folders import (
     superseded_error,
 )
 from oauth_taskflow.errors import DestinationError
+from oauth_taskflow.redaction import redact_text
 
 # fsspec's names of the stores whose conditional overwrite is known.
 _S3 = frozenset({"s3", "s3a"})
@@ -241,8 +242,20 @@ class ObjectAttempt:
             if not self._is_committed(manifest, names):
                 raise
         self._require_parts(manifest, names)
-        for name in {*others, self._marker}:
-            folder.remove(name)
+        self._remove_replaced({*others, self._marker})
+
+    def _remove_replaced(self, names: Collection[str]) -> None:
+        try:
+            for name in names:
+                self._folder.remove(name)
+        # Of any store.
+        except Exception as error:
+            reason = redact_text(" ".join(str(error).split())[:200])
+            raise DestinationError(
+                f"The output was committed, but objects of earlier attempts cannot be removed ({type(error).__name__}: {reason})",
+                where=f"at {self._folder}",
+                hint="Give the login the right to delete objects, such as s3:DeleteObject, and run the task again.",
+            ) from error
 
     def _give_way(self, there: bytes | None, names: Sequence[str]) -> None:
         """Removes the parts of this attempt that were kept, except those that the winner took over."""

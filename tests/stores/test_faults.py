@@ -67,8 +67,28 @@ def is_manifest(_number: int, method: str, path: str) -> str | None:
     return "403" if method == "PUT" and "_manifest" in path else None
 
 
+def is_removal(_number: int, method: str, path: str) -> str | None:
+    return "403" if method == "DELETE" or (method == "POST" and "delete" in path) else None
+
+
 def is_any_write(_number: int, method: str, _path: str) -> str | None:
     return "403" if method in {"PUT", "POST"} else None
+
+
+def test_a_store_that_refuses_to_remove_says_that_the_output_is_there(
+    place: str, proxy: FaultyProxy
+) -> None:
+    folder = opener.open_folder(place)
+    write(folder, "old", 3)
+    proxy.fault = is_removal
+    with pytest.raises(
+        DestinationError, match=r"^The output was committed, but objects of earlier"
+    ):
+        write(folder, "new", 3)
+    proxy.fault = lambda *_: None
+    assert read_committed(folder) == records("new", 3)
+    names = write(folder, "next", 2)
+    assert list_ours(folder) == ["_manifest.json", *names]
 
 
 @pytest.mark.parametrize("refuses", [is_part, is_manifest, is_any_write])
