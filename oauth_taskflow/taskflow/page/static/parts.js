@@ -26,18 +26,23 @@ export async function fetchJson(path, options = {}) {
   return (await fetchAnswer(path, options)).body;
 }
 
-async function fetchAnswer(path, options = {}) {
-  let answer;
+// `advice` is for a server that does not answer: within a minute, or five where it waits for the servers of others.
+async function fetchAnswer(path, options = {}, advice = "Reload this page when it answers again.") {
+  const silence = new AbortController();
+  const timer = setTimeout(() => silence.abort(), options.method ? 300_000 : 60_000);
   try {
-    answer = await fetch(APP + path, {headers: {Accept: "application/json"}, ...options});
-  } catch {
-    throw {status: 0, what: "The API server did not answer", where: "", hint: "This page asks again by itself."};
+    const answer = await fetch(APP + path, {headers: {Accept: "application/json"}, signal: silence.signal, ...options});
+    setClock(answer.headers.get("Date"));
+    if (answer.status === 304) return {body: null, tag: null};
+    const body = await answer.json().catch(() => null);
+    if (silence.signal.aborted) throw new TypeError("Cut off");
+    if (!answer.ok || body === null) throw readError(answer, body ?? {});
+    return {body, tag: answer.headers.get("ETag")};
+  } catch (error) {
+    throw "what" in error ? error : {status: 0, what: "The API server did not answer", where: "", hint: advice};
+  } finally {
+    clearTimeout(timer);
   }
-  setClock(answer.headers.get("Date"));
-  if (answer.status === 304) return {body: null, tag: null};
-  const body = await answer.json().catch(() => null);
-  if (!answer.ok || body === null) throw readError(answer, body ?? {});
-  return {body, tag: answer.headers.get("ETag")};
 }
 
 // Instants are the server's. A browser whose clock is wrong by more than that many ms follows the server's.
@@ -62,12 +67,11 @@ function readError(answer, body) {
 }
 
 // Sends JSON; answers and errors as fetchJson has them.
-export const sendJson = (path, body = {}, method = "POST") =>
-  fetchJson(path, {
-    method,
-    headers: {Accept: "application/json", "Content-Type": "application/json"},
-    body: JSON.stringify(body),
-  });
+export async function sendJson(path, body = {}, method = "POST") {
+  const headers = {Accept: "application/json", "Content-Type": "application/json"};
+  const advice = "Look when it answers again, before you repeat it: what was asked for may have happened.";
+  return (await fetchAnswer(path, {method, headers, body: JSON.stringify(body)}, advice)).body;
+}
 
 // {data, error, reload}: what the path answers, asked again about every five seconds while the tab is seen (polling.js). Content
 // that is the same is not sent again (ETag); after an error the last content stays. The first question and reload() ask for the
@@ -88,7 +92,7 @@ export function useLive(path) {
     };
     try {
       const headers = {Accept: "application/json", ...(tag.current ? {"If-None-Match": tag.current} : {}), ...extra};
-      const answer = await fetchAnswer(path, {headers});
+      const answer = await fetchAnswer(path, {headers}, "This page asks again by itself.");
       show((known) => (answer.body || known.error ? {data: answer.body ?? known.data} : known), answer);
     } catch (error) {
       show((known) => ({data: known.data, error}));
