@@ -92,6 +92,36 @@ def test_every_control_of_the_page_has_a_name(
     assert focused(page) == f"Connect {CONN}"
 
 
+@pytest.mark.parametrize(
+    ("place", "part", "title"),
+    [
+        ("/plugin/oauth/constructor", "main", "OAuth connections"),
+        ("/plugin/oauth/new", "main", "New connection"),
+        (f"/plugin/oauth/edit/{CONN}", "form", f"Edit connection {CONN}"),
+        ("/oauth/", "main", "OAuth connections"),
+        ("/oauth/new", "main", "New connection"),
+        (f"/oauth/edit/{CONN}", "form", f"Edit connection {CONN}"),
+    ],
+)
+def test_every_page_has_a_title_and_names_what_can_be_chosen(
+    airflow: ApiServer,
+    server: OAuthTestServer,
+    open_page: OpenPage,
+    *,
+    place: str,
+    part: str,
+    title: str,
+) -> None:
+    page = open_page()
+    page.goto(f"{airflow.url}{place}")
+    page.get_by_role("heading", name=title, level=1).wait_for()
+    page.locator(f"{part} a:visible, {part} button:visible").first.wait_for()
+    assert page.title() == f"{title} - Airflow"
+    assert find_nameless(page, part) == []
+    parts = [one for one in read_tree(page, part) if one["role"] in {"image", "search"}]
+    assert [one for one in parts if not one["name"]] == []
+
+
 def test_outcomes_and_changes_are_announced_and_the_focus_stays(
     airflow: ApiServer, server: OAuthTestServer, open_page: OpenPage
 ) -> None:

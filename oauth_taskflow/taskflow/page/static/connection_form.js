@@ -218,12 +218,12 @@ function Fields({described, opened, teams}) {
             C.Field.Root,
             null,
             el(C.Field.Label, null, "Another key"),
-            el(C.NativeSelect.Root, null, el(C.NativeSelect.Field, {value: "", "data-more": true, onChange: (event) => add(event.target.value)}, el("option", {value: ""}, "Choose one to add"), more.map((field) => el("option", {key: field.name, value: field.name}, `${field.label} (${field.name})`))), el(C.NativeSelect.Indicator)),
+            el(C.NativeSelect.Root, null, el(C.NativeSelect.Field, {value: "", "data-more": true, onChange: (event) => add(event.target.value)}, el("option", {value: ""}, "Choose one to add"), more.map((field) => el("option", {key: field.name, value: field.name}, `${field.label} (${field.name})`))), el(C.NativeSelect.Indicator, {"aria-hidden": true})),
           )
         : null,
       el(FormField, {field: DESCRIPTION, value: named.description, problems: of("description"), onChange: (value) => setNamed({...named, description: value})}),
       !opened && (teams ?? []).length > 1
-        ? el(C.Field.Root, null, el(C.Field.Label, null, "Team"), el(C.NativeSelect.Root, null, el(C.NativeSelect.Field, {value: named.team_name ?? "", onChange: (event) => setNamed({...named, team_name: event.target.value || null})}, teams.map((team) => el("option", {key: team ?? "", value: team ?? ""}, team ?? "none"))), el(C.NativeSelect.Indicator)))
+        ? el(C.Field.Root, null, el(C.Field.Label, null, "Team"), el(C.NativeSelect.Root, null, el(C.NativeSelect.Field, {value: named.team_name ?? "", onChange: (event) => setNamed({...named, team_name: event.target.value || null})}, teams.map((team) => el("option", {key: team ?? "", value: team ?? ""}, team ?? "none"))), el(C.NativeSelect.Indicator, {"aria-hidden": true})))
         : null,
       state.error ? el(ErrorBox, {error: state.error}) : null,
       elsewhere.map((one) => el(ErrorBox, {key: one.field + one.what, error: {what: one.field ? `${one.field}: ${one.what}` : one.what, where: "", hint: one.hint}})),

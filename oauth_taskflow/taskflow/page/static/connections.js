@@ -76,7 +76,7 @@ function Filters({listing, choice, set, count}) {
       el(C.NativeSelect.Field, {"aria-label": "State", value: choice.state, onChange: (event) => set("state", event.target.value)},
         el("option", {value: ""}, `All states (${listing.connections.length})`),
         states.map((each) => el("option", {key: each.name, value: each.name}, `${each.label} (${counts[each.name] ?? 0})`))),
-      el(C.NativeSelect.Indicator)),
+      el(C.NativeSelect.Indicator, {"aria-hidden": true})),
     el(C.Text, {color: "fg.muted"}, `${count} of ${listing.connections.length} connections`),
   );
 }

@@ -11,13 +11,13 @@ function Control({field, value, onChange}) {
   if (field.input === "json") return el(C.Textarea, {...shared, rows: 2, fontFamily: "mono", placeholder: example || '{"name": "value"}'});
   if (field.input === "choice" && !field.is_open) {
     const {autoComplete, spellCheck, ...select} = shared;
-    const empty = field.default ? `${field.default} (default)` : "";
+    const empty = field.default ? `${field.default} (default)` : "not set";
     const choices = field.choices.filter((choice) => choice !== field.default);
     return el(
       C.NativeSelect.Root,
       null,
       el(C.NativeSelect.Field, select, el("option", {value: ""}, empty), choices.map((choice) => el("option", {key: choice, value: choice}, choice))),
-      el(C.NativeSelect.Indicator),
+      el(C.NativeSelect.Indicator, {"aria-hidden": true}),
     );
   }
   const list = field.choices.length ? `choices-${field.name}` : undefined;

@@ -8,6 +8,16 @@ const PAGES = {
   new: () => import("./new_connection.js"),
   edit: () => import("./edit_connection.js"),
 };
+const TITLES = {connect: (id) => `Connect ${id}`, new: () => "New connection", edit: (id) => `Edit connection ${id}`};
+
+// Airflow gives pages of plugins no title of their own.
+function useTitle(title) {
+  react().useEffect(() => {
+    const before = document.title;
+    document.title = `${title} - Airflow`;
+    return () => { document.title = before; };
+  }, [title]);
+}
 
 function Loaded({load, rest}) {
   const {useEffect, useState} = react();
@@ -30,6 +40,7 @@ function OAuth() {
   const path = router().useParams()["*"] ?? "";
   const [first, ...rest] = path.split("/");
   const load = lookUp(PAGES, first) ?? PAGES[""];
+  useTitle(lookUp(TITLES, first)?.(rest.join("/")) ?? "OAuth connections");
   return el(chakra().Box, {p: 4, as: "main"}, el(Announcer), el(Loaded, {load, rest: rest.join("/")}));
 }
 

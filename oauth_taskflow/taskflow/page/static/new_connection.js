@@ -40,7 +40,7 @@ function Choices({presets}) {
     {gap: 3, onKeyDown: (event) => moveFocus(event, list.current)},
     el(
       "form",
-      {role: "search", onSubmit: (event) => { event.preventDefault(); navigate(target(found[0])); }},
+      {role: "search", "aria-label": "Providers", onSubmit: (event) => { event.preventDefault(); navigate(target(found[0])); }},
       el(
         C.Field.Root,
         null,
