@@ -7,23 +7,27 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.connections.summary import ConnectionSummary, summarize
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.taskflow.config import presets_folder
 from oauth_taskflow.taskflow.connection_lookup import find_connection
+from oauth_taskflow.taskflow.grants.connection_list import is_backend_failing
 
-# Seconds for which an answer is believed, and how many connections are asked for during one look.
+# Seconds for which an answer is believed, and after which a backend that failed is asked again; how many connections are asked
+# for during one look.
 _BELIEVED = 300.0
+_ASKED_AGAIN = 15.0
 _MOST_ASKED = 5
 
 
 class BackendAnswer(Struct, frozen=True):
-    """Whether a connection exists, believed until that second of the monotonic clock."""
+    """Whether a connection exists, believed until that second of the monotonic clock; None: a backend failed."""
 
     until: float
-    exists: bool
+    exists: bool | None
     summary: ConnectionSummary | None = None
 
 
@@ -31,15 +35,19 @@ class BackendAnswers:
     """The latest answer about each connection; one that is too old counts until the next one comes."""
 
     def __init__(
-        self, ask: Callable[[str], Any] = find_connection, clock: Clock = SYSTEM_CLOCK
+        self,
+        ask: Callable[[str], Any] = find_connection,
+        clock: Clock = SYSTEM_CLOCK,
+        is_failing: Callable[[str], bool] = is_backend_failing,
     ) -> None:
         self._find = ask
+        self._is_failing = is_failing
         self._clock = clock
         self._known: dict[str, BackendAnswer] = {}
         self._lock = threading.Lock()
 
     def find(self, conn_ids: Iterable[str], wait: float) -> dict[str, BackendAnswer | None]:
-        """The answers about ``conn_ids``, None where there is none yet; asks for some of them, for ``wait`` seconds at most.
+        """The answers about ``conn_ids``, None where nobody knows; asks for some of them, for ``wait`` seconds at most.
 
         The question goes on in the background afterwards, and no other one is asked meanwhile.
         """
@@ -52,7 +60,11 @@ class BackendAnswers:
             )
             thread.start()
             thread.join(wait)
-        return {one: self._known.get(one) for one in wanted}
+        known = {one: self._known.get(one) for one in wanted}
+        return {
+            one: None if answer is None or answer.exists is None else answer
+            for one, answer in known.items()
+        }
 
     def _ask_all(self, conn_ids: Iterable[str]) -> None:
         """Called with the lock, which it releases."""
@@ -67,5 +79,12 @@ class BackendAnswers:
             found = self._find(conn_id)
             summary = summarize(found.conn_type, found.extra, presets_folder())
         except OAuthTaskflowError:
+            if self._is_failing(conn_id):
+                return self._forgive(self._known.get(conn_id))
             return BackendAnswer(self._clock.monotonic() + _BELIEVED, exists=False)
         return BackendAnswer(self._clock.monotonic() + _BELIEVED, exists=True, summary=summary)
+
+    def _forgive(self, before: BackendAnswer | None) -> BackendAnswer:
+        """The answer of a backend that failed: the one before, for a while."""
+        until = self._clock.monotonic() + _ASKED_AGAIN
+        return BackendAnswer(until, None) if before is None else replace(before, until=until)

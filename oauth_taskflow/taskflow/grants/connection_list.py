@@ -156,8 +156,27 @@ def _list_in_files(backend: Any, folder: Path | None) -> Iterator[ListedConnecti
 
 def is_backend_configured() -> bool:
     """Whether connections may be in a secrets backend that offers no list, besides variables and database."""
+    return any(_unlisted_backends())
+
+
+def is_backend_failing(conn_id: str) -> bool:
+    """Whether a secrets backend fails when it is asked for ``conn_id``, which Airflow takes for an answer that it is not there."""
+    return any(_fails(backend, conn_id) for backend in _unlisted_backends())
+
+
+def _fails(backend: Any, conn_id: str) -> bool:
+    try:
+        backend.get_connection(conn_id)
+    except Exception as failure:  # noqa: BLE001 - that of any backend
+        reason = type(failure).__name__, type(backend).__name__, conn_id
+        _log.warning("%s of %s: whether connection %r exists is not known", *reason)
+        return True
+    return False
+
+
+def _unlisted_backends() -> Iterator[Any]:
     from airflow.configuration import ensure_secrets_loaded  # noqa: PLC0415 - as above
 
     usual = {"EnvironmentVariablesBackend", "LocalFilesystemBackend", "MetastoreBackend"}
     wrapped = (getattr(one, "_wrapped", one) or one for one in ensure_secrets_loaded())
-    return any(type(one).__name__ not in {*usual, "OAuthBroker"} for one in wrapped)
+    return (one for one in wrapped if type(one).__name__ not in {*usual, "OAuthBroker"})

@@ -5,9 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.taskflow.config import fernet_keys, store_url
 from oauth_taskflow.taskflow.grants import overview
 from oauth_taskflow.taskflow.grants.backend_answers import BackendAnswers
@@ -17,6 +20,7 @@ from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.tokens.registry import open_store
 from oauth_taskflow.tokens.sql.store import SqlTokenStore
 from tests.browser import grants
+from tests.support.clock import FakeClock
 from tests.taskflow.conftest import SetConnection
 
 
@@ -116,7 +120,35 @@ def test_a_broken_backend_hides_nothing(
 ) -> None:
     monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", "tests.taskflow.grants.vault.Vault")
     grants.put(store, "broken")
-    assert read()["broken"].grants[0].state == "fresh"
+    found = read()["broken"]
+    assert found.grants[0].state == "fresh"
+    assert (found.health, found.source) == ("healthy", "")  # not orphaned: nobody knows
+
+
+def test_a_backend_that_fails_later_leaves_what_was_known_and_is_asked_again_soon() -> None:
+    clock, failing = FakeClock(), {"vaulted": False, "gone": False}
+
+    def ask(conn_id: str) -> Any:
+        if conn_id != "vaulted" or failing[conn_id]:
+            raise ConnectionConfigError("There is no connection", conn_id=conn_id)
+        return SimpleNamespace(conn_type="oauth2", extra="{}")
+
+    answers = BackendAnswers(ask, clock, failing.__getitem__)
+
+    def find() -> list[bool | None]:
+        found = answers.find(failing, 120.0)
+        return [None if one is None else one.exists for one in (found["vaulted"], found["gone"])]
+
+    assert find() == [True, False]
+    failing |= {"vaulted": True, "gone": True}
+    clock.advance(301.0)
+    assert find() == [True, False]  # as before the failure
+    failing["other"] = True
+    assert answers.find(["other"], 120.0) == {"other": None}
+    failing |= dict.fromkeys(failing, False)
+    clock.advance(16.0)
+    answers.find(["other"], 120.0)
+    assert answers.find(["other"], 120.0)["other"] is not None
 
 
 def test_a_connection_of_another_type_is_no_orphan(store: SqlTokenStore) -> None:
