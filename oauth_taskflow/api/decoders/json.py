@@ -35,6 +35,7 @@ _KEY = re.compile(r'[A-Za-z_]\w*|"[^"\\]+"')
 _CHARSET = re.compile(r"charset\s*=\s*\"?([\w.:-]+)", re.IGNORECASE)
 _ABSENT = msgspec.Raw(b"")
 _read_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_NOTHING = frozenset({b"null", b'""'})
 _SHOWN = 80
 _GZIP_MAGIC = b"\x1f\x8b"
 # Longer marks first, because the mark of UTF-16 begins that of UTF-32.
@@ -198,6 +199,12 @@ class Body:
             return search_value(self.decode(), path, self.where)
         found = self.dig(keys)
         return None if found is None else self._read(found)
+
+    def has_empty(self, path: str | None) -> bool:
+        """Whether the key at the plain ``path`` is there, with null or an empty text."""
+        keys = plain_keys(path or "")
+        found = None if keys is None else self.dig(keys)
+        return found is not None and bytes(found) in _NOTHING
 
     def has_any(self, keys: frozenset[str]) -> bool:
         """Whether the root is an object with one of ``keys``."""

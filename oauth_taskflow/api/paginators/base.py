@@ -303,6 +303,10 @@ class PagingOptions(Options, frozen=True, kw_only=True, tag_field="type"):
         """Returns the hint for a request that comes again after ``page``."""
         return "The API repeats a page cursor or next URL; check paginate, and that the API ends its pages."
 
+    def names_end(self, body: Body) -> bool:  # noqa: ARG002 - for the styles
+        """Whether ``body`` has the key of the next pointer, and nothing in it."""
+        return False
+
     def refusal_hint(self, status: int) -> str:
         """Returns the hint for a request after page one that the API answers with ``status``; empty without one."""
         if self.ends_by != "count" or status not in _PAST_THE_END:

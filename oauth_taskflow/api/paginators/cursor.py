@@ -141,6 +141,10 @@ class CursorPaginator(PagingOptions, frozen=True, kw_only=True, tag="cursor"):
             )
         return cursor
 
+    def names_end(self, body: Body) -> bool:
+        """Whether the key of ``next`` is there, and nothing in it."""
+        return body.has_empty(self.next)
+
     def has_own_landmark(self, body: Body, headers: Mapping[str, str]) -> bool:
         """Whether a response has a cursor that is not the end, in its body or headers."""
         found = [headers.get(self.header)] if self.header is not None else []

@@ -70,6 +70,10 @@ class NextUrlPaginator(PagingOptions, frozen=True, kw_only=True, tag="next_url")
             return ""
         return "If the API's next URLs are relative to its base URL, not to that of the page, write base: api_root in paginate."
 
+    def names_end(self, body: Body) -> bool:
+        """Whether the key of ``next`` is there, and nothing in it."""
+        return body.has_empty(self.next)
+
     def has_own_landmark(self, body: Body, headers: Mapping[str, str]) -> bool:
         """Whether a response has a next URL."""
         if self.header:

@@ -25,6 +25,7 @@ class PageFigures(Struct, frozen=True):
 
     ``full`` is the most rows of a full first page that none followed. ``has_followed``: some sequence had a second page.
     ``full_end`` is the most rows of a last page that was as full as the first, ``has_short_end``: some last page was not.
+    ``names_end``: the last page has its next pointer, and nothing in it.
     ``is_found`` and ``is_missed`` are explained at ``PageWarnings.add_sequence``.
     """
 
@@ -40,6 +41,7 @@ class PageFigures(Struct, frozen=True):
     last_rows: int = 0
     is_found: bool = False
     is_missed: bool = False
+    names_end: bool = False
 
 
 class PageEnds(Struct, frozen=True, omit_defaults=True):
@@ -80,6 +82,7 @@ class PageWarnings:
             last_rows=0,
             is_found=False,
             is_missed=False,
+            names_end=False,
         )
 
     def add_page(self, page: Page) -> None:
@@ -92,13 +95,15 @@ class PageWarnings:
             last_rows=page.count,
             is_found=figures.is_found or not page.is_doubtful,
             is_missed=figures.is_missed or page.is_doubtful,
+            names_end=page.names_end,
         )
 
     def end_sequence(self) -> None:
         """Notes that the current sequence has ended."""
         figures = self.figures
         rows = (figures.first_rows, figures.last_rows)
-        self.add_sequence(figures.pages, *rows, found=figures.is_found, missed=figures.is_missed)
+        shown = {"found": figures.is_found, "missed": figures.is_missed, "named": figures.names_end}
+        self.add_sequence(figures.pages, *rows, **shown)
 
     def add_sequence(
         self,
@@ -108,13 +113,15 @@ class PageWarnings:
         *,
         found: bool = True,
         missed: bool = False,
+        named: bool = False,
     ) -> None:
         """Notes a sequence that has ended after ``pages`` pages, with ``first_rows`` and ``last_rows`` rows in the outer ones.
 
         ``found`` means that the records path was in a page or may be absent, ``missed`` that a page lacked it.
+        ``named`` means that the last page names the end: its next pointer is there, and empty.
         """
         figures = self.figures
-        is_full = pages == 1 and self._is_full(first_rows)
+        is_full = pages == 1 and not named and self._is_full(first_rows)
         is_full_end = pages > 1 and last_rows == first_rows >= _FEWEST_ROWS
         self.figures = replace(
             figures,

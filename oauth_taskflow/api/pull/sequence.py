@@ -217,7 +217,8 @@ class PageSequence:
         is_doubtful = content.is_doubtful and page.announced != 0
         records = self._trail.drop_repeats(page.records)
         figures = (size, url, page.index, page.announced, is_doubtful)
-        return Page(records, *figures, self._mark(), is_capped=is_capped)
+        names_end = self.request is None and self.options.names_end(page.body)
+        return Page(records, *figures, self._mark(), is_capped=is_capped, names_end=names_end)
 
     def _warn_of_content(self, page: PageView, content: Content) -> None:
         """Warns of a page that came damaged, or that says itself that it is not whole."""

@@ -151,6 +151,21 @@ def test_a_sessions_pull_logs_what_no_single_page_shows(caplog: pytest.LogCaptur
     assert "No answer had records at 'items'" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("body", "warns"),
+    [({}, 1), ({"links": None}, 1), ({"links": {}}, 1)]
+    + [({"links": {"next": end}}, 0) for end in (None, "")],
+)
+@pytest.mark.parametrize(
+    "paginate", [CursorPaginator(next="links.next", param="c"), NextUrlPaginator(next="links.next")]
+)
+def test_an_empty_next_pointer_in_its_place_is_an_end_without_doubt(
+    caplog: pytest.LogCaptureFixture, paginate: Paginate, body: dict[str, Any], warns: int
+) -> None:
+    read_by_both(lambda _: {"items": [{}] * 50, **body}, records="items", paginate=paginate)
+    assert caplog.text.count("No second page was ever found") == warns * 2
+
+
 def judge_tasks(
     paginate: Paginate, *tasks: Sequence[tuple[int, int, int]], **params: Any
 ) -> list[str]:
