@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 from oauth_taskflow import secret_registry
 from oauth_taskflow.connections.settings import (
@@ -127,18 +127,22 @@ def _old_broker_error(conn_id: str) -> ConnectionConfigError:
 
 
 def is_missing(conn_id: str) -> bool:
-    """Whether this process finds no connection of that name; for a task."""
-    from airflow.sdk import BaseHook  # noqa: PLC0415 - run time only
-    from airflow.sdk.exceptions import AirflowNotFoundException  # noqa: PLC0415 - run time only
+    """Whether no secrets backend of this process has a connection of that name, and none fails or denies it; for a task.
 
+    Airflow's own look-up goes on after a backend that fails, and then says that the connection is not there.
+    """
+    from airflow.sdk.execution_time.supervisor import (  # noqa: PLC0415 - run time only
+        ensure_secrets_backend_loaded,
+    )
+
+    return all(_lacks(backend, conn_id) for backend in ensure_secrets_backend_loaded())
+
+
+def _lacks(backend: Any, conn_id: str) -> bool:
     try:
-        BaseHook.get_connection(conn_id)
-    except AirflowNotFoundException:
-        return True
-    # It is there, or a backend denies it and said why before.
-    except Exception:  # noqa: BLE001
+        return backend.get_connection(conn_id=conn_id) is None
+    except Exception:  # noqa: BLE001 - nobody knows
         return False
-    return False
 
 
 def list_granted_connections() -> list[str]:

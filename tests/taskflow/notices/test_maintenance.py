@@ -219,15 +219,18 @@ def test_all_stored_grants_are_looked_after_and_one_that_fails_hides_no_other(
     airflow_home: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("bad", "gone", "good"):
+    for name in ("bad", "broken", "gone", "good"):
         _consent(oauth_server, set_connection, name)
-    monkeypatch.delenv("AIRFLOW_CONN_GONE")
+    for name in ("AIRFLOW_CONN_BROKEN", "AIRFLOW_CONN_GONE"):
+        monkeypatch.delenv(name)
+    # Fails for "broken", which is therefore not called gone.
+    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", "tests.taskflow.grants.vault.Vault")
     set_connection("bad", {"conn_type": "oauth2", "host": "http://a", "extra": {"nonsense": 1}})
     dag = load_maintenance({}, default_args={"retries": 0})
     run = run_dag(dag)
-    assert run.result("list_grants") == ["bad", "gone", "good"]
-    states = [run.task_state("keep_alive", number) for number in range(3)]
-    assert states == ["failed", "skipped", "success"]
+    assert run.result("list_grants") == ["bad", "broken", "gone", "good"]
+    states = [run.task_state("keep_alive", number) for number in range(4)]
+    assert states == ["failed", "failed", "skipped", "success"]
 
 
 def test_a_grant_that_no_key_opens_fails_its_own_task_alone(
