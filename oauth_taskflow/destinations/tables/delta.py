@@ -48,7 +48,7 @@ from oauth_taskflow.destinations.tables.table_options import Mode
 from oauth_taskflow.destinations.tables.technical_columns import TechnicalColumns
 from oauth_taskflow.errors import ApiError, DestinationError
 from oauth_taskflow.record_schema.model import RecordSchema
-from oauth_taskflow.redaction import redact_url
+from oauth_taskflow.redaction import redact_text, redact_url
 
 
 class DeltaSettings(msgspec.Struct, frozen=True):
@@ -109,15 +109,22 @@ class DeltaLakeTable:
         self._columns.check(commit.rows.schema, self.uri)
         check_names(commit.rows.schema.fields, self.uri, FORBIDDEN_IN_DELTA)
         # Another transaction changed the table meanwhile: whose rows it wrote is seen after loading it anew.
-        return repeat_when_overtaken(lambda: self._commit_once(commit), CommitFailedError)
+        refused_at: set[int] = set()
+        return repeat_when_overtaken(
+            lambda: self._commit_once(commit, refused_at), CommitFailedError
+        )
 
-    def _commit_once(self, commit: Commit) -> Committed:
+    def _commit_once(self, commit: Commit, refused_at: set[int]) -> Committed:
         table = self._load() or self._create(commit)
         if (done := self._find_own(table, commit)) is not None:
             return done
+        version = table.version()
         try:
             self._write(table, commit)
-        except CommitFailedError:
+        except CommitFailedError as error:
+            if version in refused_at:  # no other transaction overtook it meanwhile
+                raise _refusal_error(error, self.uri) from error
+            refused_at.add(version)
             raise
         except Exception:
             # The answer may have been lost after the commit.
@@ -291,6 +298,15 @@ def _schema_of(table: DeltaTable) -> pa.Schema:
 def _without_connection(path: Any) -> str:
     """Returns the URL of a path in a store, without the Airflow connection that may be in it."""
     return f"{path.protocol}://{str(path.path).lstrip('/')}"
+
+
+def _refusal_error(error: CommitFailedError, uri: str) -> DestinationError:
+    reason = redact_text(" ".join(str(error).split())[:200])
+    return DestinationError(
+        f"The table refuses the commit ({reason}); nothing was written",
+        where=f"at {uri}",
+        hint="Look at the properties of the table: delta.appendOnly must be off, since a run that is repeated replaces its rows.",
+    )
 
 
 def _gone_error(uri: str, version: str) -> ApiError:

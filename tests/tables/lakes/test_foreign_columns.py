@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ pytest.importorskip(
     "pyiceberg", reason="lakes are tested in .venv-services (scripts/test-services)"
 )
 
+from deltalake import DeltaTable
 from pyiceberg.catalog import load_catalog
 
 from oauth_taskflow.destinations.base import EndpointFacts
@@ -121,3 +123,17 @@ def test_digits_that_a_column_cannot_get_fail_and_say_what_to_do(
     )
     assert "Declare the field as decimal(5, 2) in the schema of the contract" in str(error.value)
     assert read_rows(kind, tmp_path, "id") == [(1,)]
+
+
+def test_a_table_that_only_takes_more_rows_is_not_tried_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(DELTA, tmp_path, [{"id": 1}], "r1")
+    table = DeltaTable(str(tmp_path / "contacts"))
+    table.alter.set_table_properties({"delta.appendOnly": "true"})
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    with pytest.raises(DestinationError, match=r"^The table refuses the commit .*append-only"):
+        put(DELTA, tmp_path, [{"id": 2}], "r2")
+    assert len(waits) == 1
+    assert read_rows(DELTA, tmp_path, "id") == [(1,)]
