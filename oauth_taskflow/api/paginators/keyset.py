@@ -94,7 +94,7 @@ class KeysetPaginator(PagingOptions, frozen=True, kw_only=True, tag="keyset"):
         """Returns the request for what is behind the last key; None after a short or empty page, total or flag.
 
         Raises:
-            PaginationLimit: more records have one key than a page holds.
+            PaginationLimit: more records have one key than a page holds, or the API ignores the key.
         """
         if page.last_key is None or is_last_page(page, self.size, self.short_page):
             return None
@@ -105,13 +105,20 @@ class KeysetPaginator(PagingOptions, frozen=True, kw_only=True, tag="keyset"):
         return following
 
     def _check_end_at_key(self, page: PageView) -> None:
-        if page.rows >= (self.size or page.first_rows):
+        if page.rows < (self.size or page.first_rows):
+            return
+        key = f"the key {show_value(page.last_key, self.key or '')} at {self.key!r}"
+        if page.find_in_first_record(self.key or "id") != page.last_key:
             raise PaginationLimit(
-                f"A full page holds nothing but records with the key {show_value(page.last_key, self.key or '')} at {self.key!r}, so that the next ones "
-                "cannot be asked for",
+                f"The API was asked for records from {key} on, and answered with others before it",
                 where=page.where,
-                hint="Raise size, or take a finer key.",
+                hint="It seems to ignore the key: check param, or the template that places page.token.",
             )
+        raise PaginationLimit(
+            f"A full page holds nothing but records with {key}, so that the next ones cannot be asked for",
+            where=page.where,
+            hint="Raise size, or take a finer key.",
+        )
 
     def flaws(self, written: Collection[str]) -> Iterator[Flaw]:
         """Yields a key that is never found or never sent, and a total that repeats would falsify."""

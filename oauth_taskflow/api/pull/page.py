@@ -104,6 +104,10 @@ class PageView:
         """Returns the value at a JMESPath of the body; None when it is absent or null."""
         return self.body.find(path)
 
+    def find_in_first_record(self, path: str) -> Any:
+        """Returns the value at a JMESPath of the first record; None without records."""
+        return find_in(self.records[0], path) if self.records else None
+
     def find_in_last_record(self, path: str) -> Any:
         """Returns the value at a JMESPath of the last record; of the last row where the page has no records.
 

@@ -101,6 +101,13 @@ def test_more_records_of_one_key_than_a_page_holds_fail() -> None:
     )
 
 
+def test_an_api_that_ignores_a_text_key_is_named_as_that() -> None:
+    rows = [{"id": number, "at": at} for number, at in enumerate(["b", "C", "a"])]
+    api = Offline(lambda _: {"items": rows})
+    with pytest.raises(PaginationLimit, match=r"others before it at .* It seems to ignore the key"):
+        read(api, KeysetPaginator(key="at", param="since", overlap=True))
+
+
 def test_equal_records_without_an_id_stay_two() -> None:
     rows = [{"at": 1}, {"at": 2}, {"at": 2}, {"at": 2}, {"at": 3}]
 
