@@ -261,8 +261,12 @@ class IcebergTable:
         records = fit_schema(present, commit.rows.schema, self.uri, widens_decimals=True)
         check_names(records.fields, self.uri, FORBIDDEN_IN_ICEBERG)
         # Other columns of the table stay as they are, also those of types that records do not have.
-        given = drop_empty(commit.rows.schema).fields
-        own_records = RecordSchema({name: records.fields[name] for name in given})
+        # One that must have a value is widened, for the records that have none.
+        required = {field.name for field in table.schema().fields if field.required}
+        given = drop_empty(commit.rows.schema).fields.keys() | required
+        own_records = RecordSchema(
+            {name: kind for name, kind in records.fields.items() if name in given}
+        )
         schema = self._columns.extend_schema(to_lake_schema(own_records))
         transaction = table.transaction()
         try:

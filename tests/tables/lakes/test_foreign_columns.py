@@ -38,7 +38,7 @@ def decimals(precision: int, scale: int = 2) -> EndpointFacts:
     return declare(FieldType("fixed", precision=precision, scale=scale))
 
 
-def create_table(folder: Path, foreign: pa.DataType) -> None:
+def create_table(folder: Path, foreign: pa.DataType, *, nullable: bool = True) -> None:
     (folder / "lake").mkdir()
     place = quote(str(folder / "lake" / "catalog.db"))
     lake = (folder / "lake").as_uri()
@@ -46,7 +46,7 @@ def create_table(folder: Path, foreign: pa.DataType) -> None:
     catalog.create_namespace("crm")
     own = [pa.field(name, pa.string()) for name in TECHNICAL[:3]]
     columns = [*own, pa.field(TECHNICAL[3], pa.int64()), pa.field("id", pa.int64())]
-    catalog.create_table("crm.contacts", pa.schema([*columns, pa.field("v", foreign)]))
+    catalog.create_table("crm.contacts", pa.schema([*columns, pa.field("v", foreign, nullable)]))
 
 
 @pytest.mark.parametrize(
@@ -73,6 +73,18 @@ def test_a_type_that_records_do_not_have_is_named_and_nothing_is_written(
     assert "Make it a column of the type behind the arrow" in str(error.value)
     assert read_rows(ICEBERG, tmp_path, "id") == [(1,)]
     assert sorted((tmp_path / "lake").rglob("*.parquet")) == before
+
+
+def test_a_column_that_must_have_a_value_may_be_null_from_the_first_record_without_one(
+    tmp_path: Path,
+) -> None:
+    create_table(tmp_path, pa.int64(), nullable=False)
+    put(ICEBERG, tmp_path, [{"id": 1, "v": 2}], "r1")
+    put(ICEBERG, tmp_path, [{"id": 2}], "r2")
+    assert read_rows(ICEBERG, tmp_path, "id", "v") == [(1, 2), (2, None)]
+    place = quote(str(tmp_path / "lake" / "catalog.db"))
+    table = load_catalog("default", type="sql", uri=f"sqlite:///{place}").load_table("crm.contacts")
+    assert not table.schema().find_field("v").required
 
 
 @pytest.mark.parametrize("mode", ["append", "replace_run", "merge"])
