@@ -24,7 +24,6 @@ EVERYTHING = {
     "tags": ["a", None],
     "nothing": None,
 }
-
 # More bytes than the name of a column has.
 LONG = "of_a_name_that_is_much_longer_than_columns_of_postgresql_may_ever_have"
 
