@@ -18,6 +18,9 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.table import FileScanTask, Transaction
 from pyiceberg.table import Table as PyIcebergTable
 
+from oauth_taskflow.errors import DestinationError
+from oauth_taskflow.redaction import redact_url
+
 # Bytes of Arrow in one data file, which is what a reader has in memory; with zstd a quarter to a tenth of that.
 _FILE_BYTES = 64 << 20
 # (batch of some columns) -> which rows go away
@@ -151,4 +154,18 @@ def stage_files(
             for file in replaced:
                 overwrite.delete_data_file(file)
     if names:
+        _add_files(transaction, names, described)
+
+
+def _add_files(transaction: Transaction, names: list[str], described: dict[str, str]) -> None:
+    try:
         transaction.add_files(names, described, check_duplicate_files=False)
+    except ValueError as error:
+        metadata = transaction.table_metadata
+        if metadata.spec().is_unpartitioned():
+            raise
+        raise DestinationError(
+            f"The table is partitioned, and a file of this run belongs into several partitions ({str(error)[:200]})",
+            where=f"at {redact_url(metadata.location)}",
+            hint="Partition it by _run_id or not at all, or write to another table.",
+        ) from error

@@ -149,3 +149,15 @@ def test_a_table_that_only_takes_more_rows_is_not_tried_for_long(
         put(DELTA, tmp_path, [{"id": 2}], "r2")
     assert len(waits) == 1
     assert read_rows(DELTA, tmp_path, "id") == [(1,)]
+
+
+def test_a_partitioned_iceberg_table_takes_runs_that_are_in_one_partition(tmp_path: Path) -> None:
+    create_table(tmp_path, pa.int64())
+    place = quote(str(tmp_path / "lake" / "catalog.db"))
+    table = load_catalog("default", type="sql", uri=f"sqlite:///{place}").load_table("crm.contacts")
+    with table.update_spec() as update:
+        update.add_identity("v")
+    put(ICEBERG, tmp_path, [{"id": 1, "v": 1}, {"id": 2, "v": 1}], "r1")
+    with pytest.raises(DestinationError, match="belongs into several partitions"):
+        put(ICEBERG, tmp_path, [{"id": 3, "v": 1}, {"id": 4, "v": 2}], "r2")
+    assert read_rows(ICEBERG, tmp_path, "id", "v") == [(1, 1), (2, 1)]
