@@ -7,11 +7,11 @@ import pyarrow.compute as pc
 
 from oauth_taskflow.destinations.arrow.types import TIMESTAMP
 
-# RFC 3339 §5.6 allows small letters, and any number of digits; a timestamp has microseconds.
 _FIRST_INSTANT = pa.scalar("0001-01-01T00:00:00Z").cast(TIMESTAMP)
 _LAST_INSTANT = pa.scalar("9999-12-31T23:59:59.999999Z").cast(TIMESTAMP)
 _FIRST_DAY = pa.scalar("0001-01-01").cast(pa.date32())
 _LAST_DAY = pa.scalar("9999-12-31").cast(pa.date32())
+# RFC 3339 §5.6 allows small letters, and any number of digits; a timestamp has microseconds.
 _FINER = r"(\.\d{6})\d+"
 
 
