@@ -214,14 +214,16 @@ def test_a_task_asks_again_while_the_api_server_has_no_time(
 def test_a_connection_that_a_backend_denies_is_not_missing(
     task: Supervisor, monkeypatch: pytest.MonkeyPatch, failure: Exception | None, is_gone: bool
 ) -> None:
-    from airflow.sdk import BaseHook  # noqa: PLC0415 - Airflow needs its home first
+    from airflow.sdk.execution_time import supervisor  # noqa: PLC0415 - Airflow needs its home first
 
-    def refuse(_: str) -> Any:
-        assert failure is not None
-        raise failure
+    class Backend:
+        def get_connection(self, conn_id: str) -> None:
+            assert conn_id == "nowhere"
+            if failure is not None:
+                raise failure
 
-    if failure is not None:
-        monkeypatch.setattr(BaseHook, "get_connection", refuse)
+    backends = [*supervisor.ensure_secrets_backend_loaded(), Backend()]
+    monkeypatch.setattr(supervisor, "ensure_secrets_backend_loaded", lambda: backends)
     assert is_missing("nowhere") is is_gone
 
 
