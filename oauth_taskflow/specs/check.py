@@ -211,7 +211,12 @@ def check_paths(paths: Iterable[str | Path], cache: SpecCache | None = None) -> 
     once. A ``cache`` spares the check of files that had no errors before; their warnings are left out. The files are not
     compared again where all of them are known, and had no problem with each other.
     """
-    checked = [_check_alone(path, cache) for path in spec_files(paths)]
+    return check_files(spec_files(paths), cache)
+
+
+def check_files(files: Iterable[str], cache: SpecCache | None = None) -> list[CheckedSpec]:
+    """Check ``files`` as ``check_paths`` does; no folders are among them."""
+    checked = [_check_alone(path, cache) for path in files]
     if cache is not None and cache.are_compared(len(checked)):
         return checked
     checked = [_complete(each) for each in checked]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -60,11 +60,16 @@ class DagIndex:
         known = index.files if index.folders == times else {}
         self._save(_Index(times, {**known, dag_id: [self._name(path)]}))
 
-    def save(self, files: Mapping[str, list[str]], folders: Iterable[Folder]) -> None:
-        """Keeps ``files``: for each ``dag_id`` the paths that have it. ``folders`` were listed before they were read."""
+    def save(self, files: Iterable[tuple[str, str]], folders: Iterable[Folder]) -> None:
+        """Keeps ``files``, each a ``dag_id`` and a path that has it. ``folders`` were listed before they were read."""
         times, count = self._times(folders)
-        index = _Index(times, {key: [*map(self._name, paths)] for key, paths in files.items()})
-        if count >= FEW_FILES and index != self._load():
+        if count < FEW_FILES:
+            return
+        paths: dict[str, list[str]] = {}
+        for dag_id, path in files:
+            paths.setdefault(dag_id, []).append(self._name(path))
+        index = _Index(times, paths)
+        if index != self._load():
             self._save(index)
 
     def _load(self) -> _Index:

@@ -91,16 +91,16 @@ def _files(path: Path) -> Iterator[str]:
     if not os.path.isdir(path):  # noqa: PTH112  # unlike Path.is_dir, never raises
         yield str(path)
         return
-    yield from sorted(list_below(str(path)), key=lambda name: name.split(os.sep))  # noqa: PTH206 - texts
+    yield from sort_files(list_folders(str(path)))
 
 
-def list_below(folder: str) -> list[str]:
-    """Returns the spec files below ``folder``, in no order. A folder that cannot be listed is in it: reading it gives the problem."""
+def sort_files(folders: Iterable[Folder]) -> list[str]:
+    """Returns the spec files of ``folders`` in their stable order. A folder that cannot be listed is in it: reading it gives the problem."""
     found: list[str] = []
-    for each in list_folders(folder):
+    for each in folders:
         found += [f"{each.path}{os.sep}{name}" for name in each.names]
         found += [each.path] if each.error is not None else []
-    return found
+    return sorted(found, key=lambda name: name.split(os.sep))  # noqa: PTH206 - texts
 
 
 def _walk(top: str, seen: list[str]) -> Iterator[Folder]:

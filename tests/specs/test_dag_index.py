@@ -139,7 +139,7 @@ def test_where_no_index_can_be_kept_the_search_works_without(
 def test_few_files_are_read_without_an_index(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index_module, "FEW_FILES", 100)
     find(root, "billing")
-    index_of(root).save({"billing": [str(root / "below" / "m.yaml")]}, list_folders(str(root)))
+    index_of(root).save([("billing", str(root / "below" / "m.yaml"))], list_folders(str(root)))
     assert not (root.parent / "kept").exists()
 
 

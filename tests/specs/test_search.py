@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oauth_taskflow.specs import search as search_module
-from oauth_taskflow.specs.files import files_by_precedence, list_below, list_folders, precedence
+from oauth_taskflow.specs.files import files_by_precedence, list_folders, precedence, sort_files
 from oauth_taskflow.specs.search import find_spec
 from oauth_taskflow.specs.spec_file import SKIMMED_BYTES, skim_spec
 from tests.support.file_modes import without_overrides
@@ -37,7 +37,9 @@ def test_files_come_by_precedence_each_once(
     for folder, name in files:
         (root / folder).mkdir(parents=True, exist_ok=True)
         (root / folder / name).write_text("")
-    paths = sorted(map(Path, list_below(str(root))), key=lambda path: precedence(path, "crm"))
+    paths = sorted(
+        map(Path, sort_files(list_folders(str(root)))), key=lambda path: precedence(path, "crm")
+    )
     folders = list_folders(str(root))
     assert [*files_by_precedence(folders, "crm")] == [str(path) for path in paths]
 

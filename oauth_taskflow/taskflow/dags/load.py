@@ -15,9 +15,9 @@ from airflow.sdk import DAG, get_parsing_context
 
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.specs.cache import SpecCache
-from oauth_taskflow.specs.check import CheckedSpec, check_paths, failure, is_stop
+from oauth_taskflow.specs.check import check_files, failure, is_stop
 from oauth_taskflow.specs.dag_index import DagIndex
-from oauth_taskflow.specs.files import list_folders
+from oauth_taskflow.specs.files import list_folders, sort_files
 from oauth_taskflow.specs.model import Spec
 from oauth_taskflow.specs.problem import Problem
 from oauth_taskflow.specs.search import find_spec
@@ -116,8 +116,8 @@ def _all_specs(
     if cache is not None:
         cache.load()
     folders = list_folders(str(root))
-    checked = check_paths([root], cache)
-    index.save(_paths_by_dag(checked), folders)
+    checked = check_files(sort_files(folders), cache)
+    index.save(((each.dag_id, each.path) for each in checked), folders)
     if cache is not None:
         cache.save()
     for result in checked if shard is None else choose_share(checked, shard, root):
@@ -126,13 +126,6 @@ def _all_specs(
         if result.spec is not None and not errors:
             specs.append(result.spec)
     return specs, problems
-
-
-def _paths_by_dag(checked: list[CheckedSpec]) -> dict[str, list[str]]:
-    paths: dict[str, list[str]] = {}
-    for each in checked:
-        paths.setdefault(each.dag_id, []).append(each.path)
-    return paths
 
 
 def _folder(namespace: MutableMapping[str, Any], folder: Path) -> Path:
