@@ -144,7 +144,8 @@ def make_listing(reading: Reading, view: View) -> Listing:
 def _make_row(one: ConnectionOverview, view: View) -> ConnectionRow:
     summary = one.summary
     uses = tuple(use for use in one.used_by if use.dag_id in view.dags)
-    may_change = one.conn_id in view.changeable - _NO_ADDRESS
+    may_change = one.conn_id in view.changeable
+    has_address = one.conn_id not in _NO_ADDRESS
     return ConnectionRow(
         conn_id=one.conn_id,
         health=one.health,
@@ -154,11 +155,11 @@ def _make_row(one: ConnectionOverview, view: View) -> ConnectionRow:
         auth_type=summary.auth_type if summary else "",
         grant_type=summary.grant_type if summary else "",
         asks_person=summary.asks_person if summary else False,
-        actions=tuple(_list_actions(one, view)) if may_change else (),
+        actions=tuple(_list_actions(one, view)) if may_change and has_address else (),
         grants=tuple(make_grant_row(status, one) for status in one.grants),
         used_by=tuple(_shorten(use) for use in uses[:_MOST_DAGS]),
         more_dags=max(len(uses) - _MOST_DAGS, 0),
-        obstacle=_OBSTACLE if one.conn_id in _NO_ADDRESS & view.changeable else "",
+        obstacle=_OBSTACLE if may_change and not has_address else "",
     )
 
 
