@@ -217,15 +217,14 @@ class Target:
             choice = self._choose(stage)
             table, settings = self.place.table, self.settings
             merge = Merge(table, settings, choice, self._index_terms(), staged_keys)
+            own = build_key_terms(self._keys, self._names, settings.record_column, "t")
             if settings.hard_delete:
-                own = build_key_terms(self._keys, self._names, settings.record_column, "t")
                 execute(connection, merge.delete(own))
-            due = -1
+            due: int | None = None
             if has_row_filters(connection, table):
-                own = build_key_terms(self._keys, self._names, settings.record_column, "t")
                 due = (execute(connection, merge.count_due(own)).fetchone() or (0,))[0]
             merged = execute(connection, merge.upsert(), self.run_values).rowcount
-            if due >= 0:
+            if due is not None:
                 self.require_added(merged, due)
         return self.count_own(connection)
 
