@@ -20,10 +20,10 @@ from oauth_taskflow.destinations.output_folders import (
     is_ours,
     is_partition,
     name_part,
+    read_reason,
     superseded_error,
 )
 from oauth_taskflow.errors import DestinationError
-from oauth_taskflow.redaction import redact_text
 
 # fsspec's names of the stores whose conditional overwrite is known.
 _S3 = frozenset({"s3", "s3a"})
@@ -250,9 +250,9 @@ class ObjectAttempt:
                 self._folder.remove(name)
         # Of any store.
         except Exception as error:
-            reason = redact_text(" ".join(str(error).split())[:200])
+            reason = f"{type(error).__name__}: {read_reason(error)}"
             raise DestinationError(
-                f"The output was committed, but objects of earlier attempts cannot be removed ({type(error).__name__}: {reason})",
+                f"The output was committed, but objects of earlier attempts cannot be removed ({reason})",
                 where=f"at {self._folder}",
                 hint="Give the login the right to delete objects, such as s3:DeleteObject, and run the task again.",
             ) from error

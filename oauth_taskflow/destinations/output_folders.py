@@ -159,13 +159,13 @@ def as_destination_errors(what: str, path: Any) -> Iterator[None]:
     # Object stores raise exceptions of libraries that we do not import.
     except Exception as error:
         raise DestinationError(
-            f"{what} failed ({type(error).__name__}: {_read_reason(error)})",
+            f"{what} failed ({type(error).__name__}: {read_reason(error)})",
             where=f"at {redact_url(str(path))}",
             hint="Check the path, its permissions, free space, and the connection of the object store.",
         ) from error
 
 
-def _read_reason(error: Exception) -> str:
+def read_reason(error: Exception) -> str:
     """Returns the reason that a library gives, without secrets, as one line of bounded length."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     if _CAUSE not in text:

@@ -18,6 +18,7 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from oauth_taskflow.destinations.arrow.reading import take_rows
+from oauth_taskflow.destinations.output_folders import read_reason
 from oauth_taskflow.destinations.tables.base import Commit, Committed
 from oauth_taskflow.destinations.tables.column_names import FORBIDDEN_IN_DELTA, check_names
 from oauth_taskflow.destinations.tables.delta_files import (
@@ -48,7 +49,7 @@ from oauth_taskflow.destinations.tables.table_options import Mode
 from oauth_taskflow.destinations.tables.technical_columns import TechnicalColumns
 from oauth_taskflow.errors import ApiError, DestinationError
 from oauth_taskflow.record_schema.model import RecordSchema
-from oauth_taskflow.redaction import redact_text, redact_url
+from oauth_taskflow.redaction import redact_url
 
 
 class DeltaSettings(msgspec.Struct, frozen=True):
@@ -301,9 +302,8 @@ def _without_connection(path: Any) -> str:
 
 
 def _refusal_error(error: CommitFailedError, uri: str) -> DestinationError:
-    reason = redact_text(" ".join(str(error).split())[:200])
     return DestinationError(
-        f"The table refuses the commit ({reason}); nothing was written",
+        f"The table refuses the commit ({read_reason(error)}); nothing was written",
         where=f"at {uri}",
         hint="Look at the properties of the table: delta.appendOnly must be off, since a run that is repeated replaces its rows.",
     )
