@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -15,6 +16,7 @@ STAND_IN = r"""#!/usr/bin/env bash
 case "$*" in *cpu_count*) echo 2; exit ;; esac
 echo "$(basename "$0")${1:+ $*}" | tee -a calls
 echo "${SPEC_MUTANTS:-some}" >mutants
+case "$*" in ${HANGS:-none}) until grep -q browser calls; do sleep 0.1; done; echo "this hangs"; sleep 60 ;; esac
 case "$*" in ${FAILS:-none}) echo "this failed"; exit 3 ;; esac
 case "$*" in *--cov*|*coverage\ run*) touch "$COVERAGE_FILE" ;; esac
 """
@@ -68,7 +70,7 @@ def test_the_gate_checks_everything_and_leaves_no_files_behind(checkout: Path) -
         "mypy",
         "python scripts/validate_specs.py --strict dag_specs",
         "python scripts/generate_docs.py --check",
-        "python -m pytest -n 2 --dist loadfile --ignore=tests/browser --ignore=tests/end_to_end"
+        "python -m pytest -n 2 --dist loadfile --max-worker-restart=0 --ignore=tests/browser --ignore=tests/end_to_end"
         " --ignore=tests/stores --ignore=tests/tables --ignore=tests/celery"
         " --ignore=tests/fab --ignore=tests/oidc_provider --cov --cov-report=",
         "coverage report --skip-covered",
@@ -108,20 +110,41 @@ def test_servers_of_stores_are_tested_where_they_are_installed(
     assert "this failed" in output
 
 
+def test_a_run_that_is_ended_shows_what_its_parts_wrote(checkout: Path) -> None:
+    environment = {**os.environ, "CI": "", "HANGS": "*loadfile*", "TMPDIR": str(checkout)}
+    with subprocess.Popen(
+        ["bash", "scripts/test"],
+        cwd=checkout,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        while "this hangs" not in process.stdout.readline():
+            assert process.poll() is None
+        os.killpg(process.pid, signal.SIGTERM)
+        output = process.stdout.read()
+    assert process.returncode == -signal.SIGTERM
+    assert "== test deployments\npython -m pytest tests/end_to_end" in output
+    assert "== test services\nskipped" in output
+    assert not list(checkout.glob("tmp.*"))
+
+
 def test_the_fast_run_checks_no_types_and_takes_arguments_of_pytest(checkout: Path) -> None:
     status, _, calls = run(checkout, "--fast", "-k", "lease")
     assert status == 0
     assert calls == [
         "ruff format --check .",
         "ruff check .",
-        "python -m pytest --fast -q -n 2 --dist loadfile -k lease",
+        "python -m pytest --fast -q -n 2 --dist loadfile --max-worker-restart=0 -k lease",
     ]
 
 
 def test_the_full_run_adds_what_is_too_long_for_the_gate(checkout: Path) -> None:
     status, _, calls = run(checkout, "--full")
     assert status == 0
-    assert [call for call in calls if "--dist loadfile --full" in call]
+    assert [call for call in calls if "--max-worker-restart=0 --full" in call]
     assert "python -m pytest tests/end_to_end --full --cov --cov-report=" in calls
     assert "mypy" in calls
     assert (checkout / "mutants").read_text() == "all\n"
