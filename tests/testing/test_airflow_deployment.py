@@ -15,6 +15,7 @@ import pytest
 
 from oauth_taskflow.testing.airflow_deployment import AirflowDeployment, DeploymentFailed
 from tests.api.scripted import Asked, Reply, scripted
+from tests.oauth.raw_server import read_request
 
 
 def stand_in(tmp_path: Path, program: str) -> AirflowDeployment:
@@ -85,12 +86,12 @@ def test_a_busy_server_is_asked_again_as_long_as_the_run_may_take(tmp_path: Path
 
 
 def hang_up_at_first(listener: socket.socket) -> None:
-    """Closes two connections without an answer, then answers a login and a question for a run."""
+    """Answers a login and a question for a run, each after one request without an answer."""
     bodies = [b"", b'{"access_token": "a"}', b"", b'{"state": "success"}']
     for body in bodies:
         connection, _ = listener.accept()
         with connection:
-            connection.recv(65536)
+            read_request(connection)
             if body:
                 connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + body)
 
