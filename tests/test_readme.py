@@ -66,7 +66,9 @@ def test_the_spec_pulls_from_the_server_that_is_named(tmp_path: Path) -> None:
             return OAuthSession(server.base_url, bearer_auth(grant["access_token"]))
 
         observer = Observer(begin=lambda *_: None, page=lambda _: None)
-        summaries = [each for one in run_locally(run, open_session, observer) for each in one]
+        results = list(run_locally(run, open_session, observer))
+    assert [result.failure for result in results if result.failure] == []
+    summaries = [each for result in results for each in result.summaries]
     rows = {s.endpoint: 0 for s in summaries}
     for summary in summaries:
         rows[summary.endpoint] += summary.rows

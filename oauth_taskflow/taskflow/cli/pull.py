@@ -22,7 +22,6 @@ from rich.table import Table
 
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.engine.summary import EndpointSummary, collect_warnings
-from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.iso8601 import parse_instant
 from oauth_taskflow.specs.check import check_file
 from oauth_taskflow.specs.model import Spec
@@ -30,6 +29,7 @@ from oauth_taskflow.specs.windows import Interval
 from oauth_taskflow.suggestions import did_you_mean
 from oauth_taskflow.taskflow.cli.console_logs import redirect_logs
 from oauth_taskflow.taskflow.cli.output import (
+    FAILED,
     FORMATS,
     INTERRUPTED,
     WRONG_ARGUMENTS,
@@ -38,7 +38,13 @@ from oauth_taskflow.taskflow.cli.output import (
     say,
 )
 from oauth_taskflow.taskflow.cli.pull_display import Display
-from oauth_taskflow.taskflow.dags.local_run import LocalRun, add_parents, run_locally, utc_now
+from oauth_taskflow.taskflow.dags.local_run import (
+    EndpointResult,
+    LocalRun,
+    add_parents,
+    run_locally,
+    utc_now,
+)
 from oauth_taskflow.taskflow.sessions import open_session
 
 _UNLIMITED = 10_000
@@ -49,7 +55,7 @@ def pull(args: Namespace) -> None:
     """Run the command. Airflow's CLI calls it with the parsed arguments.
 
     Raises:
-        SystemExit: with 1 when the spec has problems or an endpoint failed, 2 for wrong arguments.
+        SystemExit: with 1 when the spec has problems or an endpoint failed, after the others; 2 for wrong arguments.
     """
     spec = _load(args.spec)
     interval = _read_interval(args.since, args.until)
@@ -81,17 +87,28 @@ def pull(args: Namespace) -> None:
         now=utc_now(),
         moves_watermarks=moves,
     )
-    results: dict[str, list[EndpointSummary]] = {}
+    results: list[EndpointResult] = []
     try:
         _run(run, results)
-    except OAuthTaskflowError as error:
-        exit_with(f"{run.endpoints[len(results)]}: {error}")
     except KeyboardInterrupt:
+        _report(results, output)
         exit_with(f"Interrupted while pulling {run.endpoints[len(results)]}.", INTERRUPTED)
-    for name, summaries in results.items():
+    _report(results, output)
+    if any(result.failure for result in results):
+        raise SystemExit(FAILED)
+
+
+def _report(results: Sequence[EndpointResult], output: str) -> None:
+    """Print the figures of what was pulled, and why the rest was not."""
+    pulled = {result.name: result.summaries for result in results if not result.failure}
+    for name, summaries in pulled.items():
         for text in collect_warnings(summaries):
             say(f"{name}: warning: {text}")
-    _print(results, output)
+    if pulled:
+        _print(pulled, output)
+    for result in results:
+        if result.failure:
+            say(f"{result.name}: {result.failure}")
 
 
 def _print(results: Mapping[str, Sequence[EndpointSummary]], output: str) -> None:
@@ -114,7 +131,7 @@ def _read_output_options(folder: str | None, output: str) -> tuple[str | None, s
     return output, "table"
 
 
-def _run(run: LocalRun, results: dict[str, list[EndpointSummary]]) -> None:
+def _run(run: LocalRun, results: list[EndpointResult]) -> None:
     console = Console(stderr=True)
     if not console.is_terminal:
         console.width = _UNLIMITED  # as for the table
@@ -131,13 +148,9 @@ def _run(run: LocalRun, results: dict[str, list[EndpointSummary]]) -> None:
         Progress(*columns, console=console, disable=not console.is_terminal) as bar,
     ):
         display = Display(bar)
-        for name, summaries in zip(
-            run.endpoints,
-            run_locally(run, _open_patient_session, display.observer),
-            strict=True,
-        ):
-            results[name] = summaries
-            display.end()
+        for result in run_locally(run, _open_patient_session, display.observer):
+            results.append(result)
+            display.end(result)
 
 
 def _open_patient_session(conn_id: str) -> OAuthSession:

@@ -7,7 +7,7 @@ from typing import Any
 from rich.progress import Progress
 
 from oauth_taskflow.api.pull.page import Page
-from oauth_taskflow.taskflow.dags.local_run import Observer
+from oauth_taskflow.taskflow.dags.local_run import EndpointResult, Observer
 
 
 class Display:
@@ -50,7 +50,11 @@ class Display:
             total = max(page.total, self._rows)
             self._bar.update(self._line, total=total, completed=self._rows)
 
-    def end(self) -> None:
-        """Mark the endpoint as finished."""
-        if self._line is not None:
+    def end(self, result: EndpointResult) -> None:
+        """Mark the line of an endpoint as finished or failed; one that never began has none."""
+        if result.name != self._name:
+            return
+        if result.failure:
+            self._bar.update(self._line, description=f"{self._name} failed")
+        else:
             self._bar.update(self._line, description=self._name, total=1, completed=1)

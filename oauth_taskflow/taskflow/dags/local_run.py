@@ -27,6 +27,7 @@ from oauth_taskflow.engine.for_each import (
 from oauth_taskflow.engine.output_location import destination_options
 from oauth_taskflow.engine.run import EndpointRun, count_sequences, run_endpoint
 from oauth_taskflow.engine.summary import EndpointSummary
+from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.specs.budgets import complete_endpoint
 from oauth_taskflow.specs.model import Endpoint, Spec, parent_names
 from oauth_taskflow.specs.windows import Interval
@@ -118,6 +119,15 @@ class LocalRun:
 
 
 @dataclass(frozen=True)
+class EndpointResult:
+    """The summaries of an endpoint that was pulled, one per mapped item; or a ``failure`` that says why it was not."""
+
+    name: str
+    summaries: Sequence[EndpointSummary] = ()
+    failure: str = ""
+
+
+@dataclass(frozen=True)
 class Observer:
     """Receives the progress of a run: ``begin(endpoint, label, sequences)`` before each task, ``page`` after each page.
 
@@ -149,31 +159,22 @@ def utc_now() -> datetime:
 
 def run_locally(
     run: LocalRun, open_session: Callable[[str], OAuthSession], observer: Observer
-) -> Iterator[list[EndpointSummary]]:
-    """Pulls the endpoints in turn and yields the summaries of each, one per mapped item.
+) -> Iterator[EndpointResult]:
+    """Pulls the endpoints in turn and yields the result of each.
 
-    Raises:
-        OAuthTaskflowError: as ``run_endpoint`` raises; output that was committed before stays.
+    An endpoint that fails ends no other, as in the DAG, but those that repeat over it. Output that was committed stays.
     """
     parents: dict[str, list[ParentFile]] = {}
     for name in run.endpoints:
-        endpoint = run.complete_endpoint(name)
-        options = for_each_options(endpoint)
-        items: Sequence[Mapping[str, Slice]] = (
-            build_mapped_items(options, parents) if options else [{}]
-        )
-        summaries = []
-        count = sum(count_sequences(endpoint, item, run.interval) for item in items)
-        with open_session(endpoint.connection or run.spec.source.connection or "") as session:
-            for number, item in enumerate(items):
-                observer.begin(name, item_label(item) if item else "", count)
-                map_index = number if options else -1
-                task = build_task(run, name, endpoint, item, map_index)
-                summaries.append(run_endpoint(task, session, on_page=observer.page))
-        if (location := run.locate(name)) is not None:
-            # An earlier pull into the same folder may have had more batches, or more values in its list.
-            destination = destination_options(endpoint).connect(location, store_access())
-            destination.remove_stale({s.map_index: s.manifest for s in summaries})
+        lacking = [one for one in parent_names(run.spec.endpoints[name]) if one not in parents]
+        if lacking:
+            yield EndpointResult(name, failure=f"Not pulled, because {lacking[0]} was not.")
+            continue
+        try:
+            summaries = _pull_endpoint(run, name, parents, open_session, observer)
+        except OAuthTaskflowError as error:
+            yield EndpointResult(name, failure=str(error))
+            continue
         parents[name] = [
             ParentFile(
                 file=file.path,
@@ -185,7 +186,32 @@ def run_locally(
             for s in summaries
             for file in s.files
         ]
-        yield summaries
+        yield EndpointResult(name, summaries)
+
+
+def _pull_endpoint(
+    run: LocalRun,
+    name: str,
+    parents: Mapping[str, Sequence[ParentFile]],
+    open_session: Callable[[str], OAuthSession],
+    observer: Observer,
+) -> list[EndpointSummary]:
+    endpoint = run.complete_endpoint(name)
+    options = for_each_options(endpoint)
+    items: Sequence[Mapping[str, Slice]] = build_mapped_items(options, parents) if options else [{}]
+    summaries = []
+    count = sum(count_sequences(endpoint, item, run.interval) for item in items)
+    with open_session(endpoint.connection or run.spec.source.connection or "") as session:
+        for number, item in enumerate(items):
+            observer.begin(name, item_label(item) if item else "", count)
+            map_index = number if options else -1
+            task = build_task(run, name, endpoint, item, map_index)
+            summaries.append(run_endpoint(task, session, on_page=observer.page))
+    if (location := run.locate(name)) is not None:
+        # An earlier pull into the same folder may have had more batches, or more values in its list.
+        destination = destination_options(endpoint).connect(location, store_access())
+        destination.remove_stale({s.map_index: s.manifest for s in summaries})
+    return summaries
 
 
 def build_task(

@@ -26,10 +26,10 @@ from oauth_taskflow.taskflow.cli.commands import get_cli_commands
 from oauth_taskflow.taskflow.cli.console_logs import redirect_logs
 from oauth_taskflow.taskflow.cli.pull import pull
 from oauth_taskflow.taskflow.cli.pull_display import Display
+from oauth_taskflow.taskflow.dags.local_run import EndpointResult
 from oauth_taskflow.testing import OAuthTestServer
 from tests.api.scripted import Asked, scripted
 from tests.taskflow.conftest import SetConnection
-from tests.taskflow.dags.specs_folder import write_spec
 
 Refusal = tuple[int, str]
 MAPPED = """\
@@ -43,13 +43,6 @@ endpoints:
     request: {path: /regions, params: {region: "{{ region }}"}}
     paginate: {type: cursor, next: next, param: after}
 """
-
-
-@pytest.fixture
-def spec(tmp_path: Path, oauth_server: OAuthTestServer, set_connection: SetConnection) -> Path:
-    """A spec with a connection to the test server."""
-    set_connection("crm", oauth_server.connection())
-    return write_spec(tmp_path)
 
 
 def arguments(spec: Path, **given: Any) -> Namespace:
@@ -213,17 +206,6 @@ def test_mapped_items_are_judged_together_whether_a_second_page_is_missing(
         assert "No second page" not in manifest.read_text()  # of one instance among several
 
 
-def test_ctrl_c_ends_the_command_without_traceback(
-    spec: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def interrupt(_conn_id: str) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("oauth_taskflow.taskflow.cli.pull.open_session", interrupt)
-    code, shown = run_failing_pull(capsys, spec)
-    assert (code, shown) == (130, "Interrupted while pulling countries.\n")
-
-
 def test_a_value_that_is_not_yaml_is_refused_and_not_printed(
     spec: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -232,17 +214,6 @@ def test_a_value_that_is_not_yaml_is_refused_and_not_printed(
     assert code == 2
     assert "The value of --set a=… is not readable as YAML." in shown
     assert "s3cret" not in shown
-
-
-def test_a_failing_endpoint_exits_1_with_the_typed_error(
-    spec: Path, tmp_path: Path, oauth_server: OAuthTestServer, capsys: pytest.CaptureFixture[str]
-) -> None:
-    oauth_server.fault("/countries", status=404, times=1)
-    code, shown = run_failing_pull(capsys, spec, folder=str(tmp_path / "mine"))
-    assert code == 1
-    assert shown.startswith("countries: The API answered HTTP 404")
-    assert "Traceback" not in shown
-    assert not list((tmp_path / "mine").rglob("part-*"))
 
 
 def test_the_command_is_registered_with_its_options() -> None:
@@ -327,7 +298,7 @@ def test_the_bar_counts_the_sequences_known_before_the_first_request() -> None:
         display.page(Page(records=[1, 2], bytes=1, url="", index=index))
     (line,) = bar.tasks
     assert (line.total, line.completed, line.fields["pages"], line.fields["rows"]) == (3, 1, 3, 6)
-    display.end()
+    display.end(EndpointResult("contacts"))
     assert bar.tasks[0].finished
     display.begin("notes", "", 1)
     assert bar.tasks[1].total is None

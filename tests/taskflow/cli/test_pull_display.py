@@ -7,6 +7,7 @@ from rich.progress import Progress
 
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.taskflow.cli.pull_display import Display
+from oauth_taskflow.taskflow.dags.local_run import EndpointResult
 
 
 def page(rows: int, index: int, total: int | None = None) -> Page:
@@ -34,5 +35,15 @@ def test_several_sequences_show_their_finished_share() -> None:
     for index in (0, 1, 0):
         display.page(page(10, index, 15))
     assert [(line.completed, line.total) for line in bar.tasks] == [(1, 4)]
-    display.end()
+    display.end(EndpointResult("notes"))
     assert bar.tasks[0].finished
+
+
+def test_an_endpoint_that_failed_is_not_shown_as_finished() -> None:
+    bar = Progress(disable=True)
+    display = Display(bar)
+    display.begin("contacts", "", 1)
+    display.end(EndpointResult("contacts", failure="HTTP 404"))
+    display.end(EndpointResult("notes", failure="Not pulled, because contacts was not."))
+    (line,) = bar.tasks
+    assert (line.description, line.finished) == ("contacts failed", False)

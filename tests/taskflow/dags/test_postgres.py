@@ -140,7 +140,7 @@ def test_a_pull_from_the_shell_writes_files_and_leaves_the_table_alone(
         )
         observer = Observer(lambda *_: None, lambda _: None)
         results = list(run_locally(run, open_session, observer))
-    assert [sum(s.rows for s in summaries) for summaries in results] == [5, 10, 10]
+    assert [sum(s.rows for s in result.summaries) for result in results] == [5, 10, 10]
     assert (tmp_path / "out" / "contacts" / "part-00000.jsonl").exists()
     count = f"SELECT count(*) FROM information_schema.tables WHERE table_schema = '{schema}'"
     assert ask(warehouse, count) == [0]
