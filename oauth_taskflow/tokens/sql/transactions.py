@@ -45,7 +45,7 @@ class Database:
             try:
                 return self._once(work, writes=writes)
             except SQLAlchemyError as failure:
-                if attempt == _ATTEMPTS or not _may_recover(failure):
+                if attempt >= _ATTEMPTS or not _may_recover(failure):
                     raise self._error(failure) from failure
             self._clock.sleep(_FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1))  # noqa: S311  # jitter
             attempt += 1

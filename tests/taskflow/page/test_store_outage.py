@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 import time
 import webbrowser
 from collections.abc import Callable, Iterator
@@ -36,9 +37,24 @@ pytestmark = [pytest.mark.airflow, pytest.mark.usefixtures("at_loopback")]
 Switch = tuple[Callable[[], None], Callable[[], None]]
 
 
+@pytest.fixture
+def ended_watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The thread that stores consents ends before the settings of its test do: it is the only one of this process."""
+    yield
+    for path in tmp_path.rglob("*.rescued"):
+        path.unlink()
+    for thread in threading.enumerate():
+        if thread.name == "oauth-kept-consents":
+            thread.join(120)
+            assert not thread.is_alive()
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def store(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ended_watch: None,
 ) -> Iterator[Switch]:
     """The token store of this test: takes it away, and brings it back."""
     of_server = request.getfixturevalue("postgres_url") if request.param == "postgres" else ""
