@@ -143,12 +143,13 @@ class _Reader:
     def _read_types(self, schema: dict[str, Any], place: str, level: int) -> FieldType:
         given = schema["type"]
         names = [given] if isinstance(given, str) else given
-        if not isinstance(names, list) or not names:
-            return self._refuse(f"{place}/type", "a type is a name or a list of names")
+        if not _are_names(names) or not names:
+            text = 'a type is a name or a list of names; null is written "null", in quotes'
+            return self._refuse(f"{place}/type", text)
         kinds = [name for name in names if name != "null"]
-        allowed = _NOTES.union({"type"}, *(_KNOWN.get(str(name), ()) for name in kinds))
+        allowed = _NOTES.union({"type"}, *(_KNOWN.get(name, ()) for name in kinds))
         self._refuse_unknown(schema, place, allowed)
-        if sorted(map(str, kinds)) == sorted(_NOT_NULL):
+        if sorted(kinds) == sorted(_NOT_NULL):
             return replace(JSON, nullable="null" in names)
         types = [self._read_named(name, schema, place, level) for name in kinds] or [NULL]
         united = types[0]
@@ -156,13 +157,13 @@ class _Reader:
             united = unite_types(united, each, level=level)
         return replace(united, nullable=True) if "null" in names else united
 
-    def _read_named(self, name: Any, schema: dict[str, Any], place: str, level: int) -> FieldType:
+    def _read_named(self, name: str, schema: dict[str, Any], place: str, level: int) -> FieldType:
         if name == "object":
             return self._read_object(schema, place, level)
         if name == "array":
             return self._read_list(schema, place, level)
         if name not in _PLAIN:
-            return self._refuse(f"{place}/type", f"there is no type {name!r}", str(name), _PLAIN)
+            return self._refuse(f"{place}/type", f"there is no type {name!r}", name, _PLAIN)
         form = str(schema.get("format"))
         if name == "number":
             try:
@@ -179,7 +180,7 @@ class _Reader:
         properties, required = schema["properties"], schema.get("required", [])
         if not isinstance(properties, dict):
             return self._refuse(f"{place}/properties", "properties are a mapping")
-        if not isinstance(required, list):
+        if not _are_names(required):
             return self._refuse(f"{place}/required", "it is a list of names")
         for name in required:
             if name not in properties:
@@ -217,6 +218,10 @@ class _Reader:
         hint = did_you_mean(word, sorted(known - {word} if isinstance(known, frozenset) else known))
         self.flaws.append(f"#{place}: {text}" + (f". {hint}" if word and hint else ""))
         return JSON
+
+
+def _are_names(given: Any) -> bool:
+    return isinstance(given, list) and all(isinstance(name, str) for name in given)
 
 
 def _escape(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import threading
 import time
 from pathlib import Path
@@ -104,8 +105,10 @@ def test_auto_reads_several_at_once_in_order(
     assert found == expect_paths(parents, api.rows)
     assert 2 <= api.peak <= 8
     (line,) = [r.getMessage() for r in caplog.records if "in flight" in r.getMessage()]
-    assert line.startswith("Settled on ")
-    assert line.endswith(f"of at most 8) over {api.count} requests")
+    said = re.fullmatch(r"Settled on \d \S.* of at most 8\) over (\d+) requests", line)
+    assert said is not None
+    # A guessed page that became needless may have had its place already, and was not sent.
+    assert api.count <= int(said[1]) <= api.count + 8
 
 
 def test_a_number_bounds_pages_windows_and_parents_together(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -90,6 +91,9 @@ def test_schemas_of_other_tools_are_read(schema: Any, expected: FieldType) -> No
         ({"type": "object", "properties": {"a": {"type": []}}}, "#/properties/a/type: a type is a name"),
         ({"type": "object", "properties": []}, "#/properties: properties are a mapping"),
         ({"type": "object", "properties": {}, "required": 1}, "#/required: it is a list"),
+        ({"type": "object", "properties": {}, "required": [["x"]]}, "#/required: it is a list"),
+        ({"type": [["object"]]}, "#/type: a type is a name or a list of names"),
+        ({"type": ["object", None]}, '#/type: a type is a name or a list of names; null is written "null", in quotes'),
         ({"type": "object", "properties": {}, "additionalProperties": {}}, "#/additionalProperties: it is true"),
         ({"type": "object", "properties": {"a": {"type": "number", "format": "decimal(39, 2)"}}}, "#/properties/a/format: the digits are 1 to 38"),
         ({"type": "object", "properties": {"a": False}}, "#/properties/a: a schema is a mapping"),
@@ -101,6 +105,25 @@ def test_what_has_no_place_in_a_record_schema_is_refused_with_its_place(
     with pytest.raises(SpecError) as refused:
         schema_from_json(document)
     assert flaw in str(refused.value)
+
+
+_WORDS = ("type", "properties", "required", "items", "anyOf", "format", "additionalProperties")
+_NAMES = st.none() | st.integers() | st.sampled_from(["object", "array", "number", "null", "a"])
+_ANY = st.recursive(
+    _NAMES,
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.fixed_dictionaries({}, optional=dict.fromkeys((*_WORDS, "a", 1, None), inner))
+    ),
+    max_leaves=6,
+)
+
+
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(_WORDS, _ANY)))
+def test_any_document_is_a_schema_or_is_refused(document: Any) -> None:
+    for given_ in (document, {"type": "object", "properties": {"a": document}}):
+        with suppress(SpecError):
+            schema_to_json(schema_from_json(given_))
 
 
 @pytest.mark.parametrize("nullable", [False, True])
