@@ -16,6 +16,7 @@ from oauth_taskflow.api.adapter import BoundedAdapter
 from oauth_taskflow.api.additions import list_texts
 from oauth_taskflow.api.auth import BasicAuth, NoAuth, StaticAuth
 from oauth_taskflow.api.decoders.json import Body
+from oauth_taskflow.api.decoders.json_outline import is_cut_off
 from oauth_taskflow.api.errors import ApiAnswerTooLarge
 from oauth_taskflow.api.network_errors import network_error
 from oauth_taskflow.api.request_secrets import remember_secrets
@@ -208,11 +209,22 @@ class LoginTokenSource:
     def _unavailable(self, response: requests.Response) -> TokenEndpointUnavailable | None:
         status, headers = response.status_code, response.headers
         if not _RETRY.transient(status, headers):
-            return None
+            return self._broken(response)
         return TokenEndpointUnavailable(
             f"Login answered HTTP {status}",
             where=self._login.where,
             retry_after=_RETRY.server_wait(status, headers, self._clock.now()),
+        )
+
+    def _broken(self, response: requests.Response) -> TokenEndpointUnavailable | None:
+        """The failure of a 200 or 201 that is empty or JSON without its end, as if the connection had broken."""
+        body = response.content
+        if response.status_code not in {200, 201} or (body.strip() and not is_cut_off(body)):
+            return None
+        return TokenEndpointUnavailable(
+            f"The login answer breaks off (HTTP {response.status_code}, {len(body)} bytes)",
+            where=self._login.where,
+            hint="If this lasts, check the login URL, and look at the server and the proxies before it.",
         )
 
 

@@ -148,6 +148,19 @@ def test_a_login_answer_that_broke_is_asked_for_again(serve: Serve, clock: FakeC
     assert source(serve(lambda _: replies.pop(0)), clock).token().access_token == "t"
 
 
+@pytest.mark.parametrize("broken", [b"", b" ", b'{"access_token": "secret-val', b'{"a": [1]'])
+def test_a_login_answer_without_its_end_is_asked_for_again(
+    serve: Serve, clock: FakeClock, broken: bytes
+) -> None:
+    """A proxy that cuts a body announces its shortened length."""
+    replies = [Reply(broken, 201), {"access_token": "t"}]
+    assert source(serve(lambda _: replies.pop(0)), clock).token().access_token == "t"
+    with pytest.raises(TokenEndpointUnavailable, match="The login answer breaks off") as caught:
+        source(serve(lambda _: Reply(broken)), clock).token()
+    assert caught.value.retryable
+    assert "secret-val" not in str(caught.value)
+
+
 def test_transient_failures_are_tried_again(serve: Serve, clock: FakeClock) -> None:
     replies = [Reply(drop=True), Reply({}, 503, {"Retry-After": "4"}), {"access_token": "t"}]
     login = source(serve(lambda _: replies.pop(0)), clock)
