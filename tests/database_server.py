@@ -22,7 +22,7 @@ from sqlalchemy import MetaData, create_engine
 from oauth_taskflow.testing.airflow_deployment import free_port
 from oauth_taskflow.testing.parent_watch import ParentWatch
 
-START_SECONDS = 60.0
+START_SECONDS = 300.0
 
 
 class DatabaseServer:

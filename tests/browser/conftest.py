@@ -31,7 +31,7 @@ _FLAGS = [
     "--disable-sync",
     "--disable-dev-shm-usage",
 ]
-_PATIENCE_MS = 30_000
+_PATIENCE_MS = 120_000
 
 # ``open_page("viewer")``: a page of a new browser context that is logged in as that user, default ``admin``; "" is nobody.
 OpenPage = Callable[..., "Page"]

@@ -59,7 +59,7 @@ def press_connect(page: Page, server: ApiServer, conn_id: str, query: str = "") 
 
 def agree(url: str) -> str:
     """Where the authorization server sends the browser of a person who agrees."""
-    answer = requests.get(url, allow_redirects=False, timeout=5)
+    answer = requests.get(url, allow_redirects=False, timeout=60)
     return str(answer.headers["Location"])
 
 
@@ -274,7 +274,7 @@ def test_connect_with_a_code_on_another_device(
     page.get_by_text("Waiting for the consent.").wait_for()
     if place.startswith("/plugin"):
         take_picture(page, "connect-device")
-    requests.get(f"{provider.base_url}/device?user_code={code}", timeout=5).raise_for_status()
+    requests.get(f"{provider.base_url}/device?user_code={code}", timeout=60).raise_for_status()
     page.get_by_text(f"{conn_id} is connected").wait_for()
     secret = next(iter(provider.desk.devices))
     assert secret not in page.content()
@@ -291,7 +291,7 @@ def test_a_login_that_ends_while_a_code_waits_leaves_the_code_to_the_next_login(
     code = json.loads(page.evaluate(f"sessionStorage['oauth-device-{conn_id}']"))["user_code"]
     page.context.clear_cookies()
     page.get_by_text("Reload this page to log in again.").wait_for()
-    requests.get(f"{provider.base_url}/device?user_code={code}", timeout=5).raise_for_status()
+    requests.get(f"{provider.base_url}/device?user_code={code}", timeout=60).raise_for_status()
     page.reload()
     log_in(page, airflow)
     page.get_by_text(f"{conn_id} is connected").wait_for()

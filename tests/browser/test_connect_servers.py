@@ -77,7 +77,7 @@ def test_two_servers_ask_about_one_device_code_in_turns(
     for number in range(4):
         assert "wait" in call(servers[number % 2], conn_id, "/ask", ticket=prompt["ticket"])
     page = f"{provider.base_url}/device?user_code={quote(prompt['user_code'])}"
-    requests.get(page, timeout=5).raise_for_status()
+    requests.get(page, timeout=60).raise_for_status()
     for number in range(60):
         answer = call(servers[number % 2], conn_id, "/ask", ticket=prompt["ticket"])
         if "wait" not in answer:

@@ -112,10 +112,10 @@ def test_the_list_names_every_state_in_words_the_worst_first(
     assert "Needs consent" in said["salesforce"]
     assert "Reconnect" in said["salesforce"]
     assert re.search(r"Refresh failing\s*since 1 hour ago", said["sap"])
-    assert re.search(r"Cooling down\s*ends in 3 minutes", said["slack"])
+    assert re.search(r"Cooling down\s*ends in [23] minutes", said["slack"])
     assert re.search(r"Idle\s*refreshes when next used", said["xero"])
     assert re.search(
-        r"Healthy.*in 49 minutes.*10 minutes ago.*in 29 days", said["hubspot_eu"], re.DOTALL
+        r"Healthy.*in 4[5-9] minutes.*1[0-4] minutes ago.*in 29 days", said["hubspot_eu"], re.DOTALL
     )
     assert "HubSpot" in said["hubspot_eu"]
     assert "Not used yet" in said["billing"]

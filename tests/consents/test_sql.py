@@ -132,11 +132,11 @@ def test_the_database_holds_no_secret_in_clear(servers: Servers, url: str) -> No
 
 def test_a_consent_is_over_after_ten_minutes(servers: Servers, url: str) -> None:
     servers[0].begin(make_pending(state=STATE))
-    age_rows(url, 599)
+    age_rows(url, 540)
     ticket = park(servers[0])
-    age_rows(url, 299)
+    age_rows(url, 240)
     assert len(read_table(url)) == 1
-    age_rows(url, 2)
+    age_rows(url, 61)
     assert servers[0].take(ticket) is None
     assert servers[0].drop_expired() == 1
     assert read_table(url) == []

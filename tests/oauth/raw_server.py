@@ -23,7 +23,7 @@ Behaviour = Callable[[socket.socket], None]
 def raw_server(behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """``host:port`` of a server that runs ``behaviour`` on every connection, in a separate thread."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=_accept, args=(listener, behaviour, tls))
+        thread = threading.Thread(target=_accept, args=(listener, behaviour, tls), daemon=True)
         thread.start()
         try:
             yield f"127.0.0.1:{listener.getsockname()[1]}"

@@ -167,7 +167,7 @@ def browser(own_store: None, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def visit(url: str) -> bool:
         opened.append(url)
-        requests.get(url, timeout=5)
+        requests.get(url, timeout=60)
         return True
 
     monkeypatch.setattr(webbrowser, "open", visit)

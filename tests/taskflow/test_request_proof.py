@@ -153,16 +153,16 @@ def test_bare_requests_is_as_careful(meta: OAuthTestServer) -> None:
     location = {"Location": f"{foreign}/echo?appsecret_proof=copied"}
     meta.fault("/go", status=302, headers=location, times=2)
     source = ProofTokenSource(Source(), PROOF, SECRET)
-    requests.get(f"{meta.base_url}/go", auth=OAuth2Auth(source, proof=PROOF), timeout=5)
+    requests.get(f"{meta.base_url}/go", auth=OAuth2Auth(source, proof=PROOF), timeout=60)
     assert (meta.requests[-1].headers["Host"].split(":")[0], meta.requests[-1].query) == (
         "localhost",
         (),
     )
-    requests.get(f"{meta.base_url}/redirect/same", auth=OAuth2Auth(source, proof=PROOF), timeout=5)
+    requests.get(f"{meta.base_url}/redirect/same", auth=OAuth2Auth(source, proof=PROOF), timeout=60)
     assert all(right(call) for call in meta.requests[-2:])
     in_header = RequestProof(name="X-Proof", place="header")
     with pytest.raises(ForeignOriginRefused, match="X-Proof"):
-        requests.get(f"{meta.base_url}/go", auth=OAuth2Auth(source, proof=in_header), timeout=5)
+        requests.get(f"{meta.base_url}/go", auth=OAuth2Auth(source, proof=in_header), timeout=60)
 
 
 def test_it_is_masked_and_redacted_as_the_token_is(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +55,13 @@ def test_changed_settings_make_a_new_manager_of_the_same_grant(shared: SqlTokenS
 
 
 def test_an_unreferenced_manager_is_released(shared: SqlTokenStore) -> None:
-    gc.collect()  # managers of other tests
-    before = len(registry._managers)
     kept = manager_for(shared, endpoint(), ClientCredentials(), subject="somebody else")
-    assert len(registry._managers) == before + 1
+    assert kept in registry._managers.values()
+    released = weakref.ref(kept)
     del kept
     gc.collect()
-    assert len(registry._managers) == before
+    assert released() is None
+    assert released not in registry._managers.valuerefs()
 
 
 def test_a_forked_child_gets_a_new_lock() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from oauth_taskflow.errors import InvalidClient, InvalidGrant
 from oauth_taskflow.oauth.client import Client
+from oauth_taskflow.oauth.endpoint import client_auth_fallback
 from oauth_taskflow.oauth.endpoint.client_auth_fallback import FallbackClientAuth
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Rejected
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
@@ -60,9 +61,12 @@ def test_whatever_else_is_refused_is_not_sent_again() -> None:
         assert len(server.requests) == 1
 
 
-def test_without_time_left_the_first_refusal_is_returned(server: OAuthTestServer) -> None:
+def test_without_time_left_the_first_refusal_is_returned(
+    server: OAuthTestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_auth_fallback, "_LEAST_TIME_TO_SEND", 60.0)
     under_test = either(server, clock=FakeClock(time.time()))
-    assert isinstance(under_test.exchange(ClientCredentials(), budget=0.9), Rejected)
+    assert isinstance(under_test.exchange(ClientCredentials()), Rejected)
     assert len(server.requests) == 1
 
 

@@ -27,7 +27,7 @@ from oauth_taskflow.oauth.signing import Signer, private_key
 from oauth_taskflow.testing import OAuthTestServer
 from tests.oauth.keys import certificate_of, new_key, pem_of
 from tests.oauth.metadata import forget_metadata
-from tests.oauth.raw_server import Behaviour, raw_server, self_signed, silent
+from tests.oauth.raw_server import Behaviour, raw_server, read_request, self_signed, silent
 from tests.support.clock import FakeClock
 
 ISSUER = "https://id.example.com"
@@ -139,10 +139,7 @@ def answering_by_path(answers: dict[str, tuple[str, bytes]], seen: list[str]) ->
     """A server that knows some paths."""
 
     def behaviour(connection: socket.socket) -> None:
-        raw = b""
-        while b"\r\n\r\n" not in raw:
-            raw += connection.recv(65536)
-        path = raw.split(b" ")[1].decode()
+        path = read_request(connection).split(b" ")[1].decode()
         seen.append(path)
         status, body = answers.get(path, ("404 Not Found", b"no"))
         head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n"

@@ -23,14 +23,14 @@ from oauth_taskflow.testing import OAuthTestServer
 def person_with_device(server: OAuthTestServer, after_polls: int = 0) -> Iterator[None]:
     """A person who enters the user code elsewhere, once the token endpoint was asked ``after_polls`` times."""
     pause = threading.Event()
-    server.desk.device_lifetime = 20.0  # a failing test must not wait ten minutes
+    server.desk.device_lifetime = 120.0  # a failing test must not wait ten minutes
 
     def enter() -> None:
         while not server.desk.devices or server.counters.token_requests < after_polls:
             pause.wait(0.01)
         (device,) = server.desk.devices.values()
         page = f"{server.base_url}/device?user_code={device.user_code}"
-        requests.get(page, timeout=5).raise_for_status()
+        requests.get(page, timeout=60).raise_for_status()
 
     thread = threading.Thread(target=enter, daemon=True)
     thread.start()
@@ -41,7 +41,7 @@ def person_with_device(server: OAuthTestServer, after_polls: int = 0) -> Iterato
 def arguments(**given: Any) -> Namespace:
     """The arguments that Airflow's CLI passes to ``login``."""
     switches = dict.fromkeys(("device", "paste", "no_browser", "revoke_old", "write_back"), False)
-    whole = {"conn_id": "crm", "output": "json", "port": 0, "timeout": 20.0, **switches}
+    whole = {"conn_id": "crm", "output": "json", "port": 0, "timeout": 120.0, **switches}
     return Namespace(**{**whole, **given})
 
 

@@ -173,14 +173,14 @@ def test_a_mail_server_that_refuses_fails_the_task_and_gets_the_notice_later(
     assert len(mail.mails) == 1
 
 
-IDLE = 16.0
+IDLE = 32.0
 
 
 @pytest.fixture
 def brief(
     oauth_server: OAuthTestServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, str]:
-    """The extra of a provider whose refresh tokens die unused after 16 seconds; access tokens live for one."""
+    """The extra of a provider whose refresh tokens die unused after 32 seconds; access tokens live for one."""
     oauth_server.policy = replace(oauth_server.policy, idle=IDLE, lifetime=1.0)
     monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__PRESETS_FOLDER", str(tmp_path))
     preset = {

@@ -35,7 +35,7 @@ def begin(client: TestClient, **wish: Any) -> str:
 
 def agree(url: str) -> str:
     """The query that the authorization server sends back, as a person at ``url`` makes it."""
-    answer = requests.get(url, allow_redirects=False, timeout=5)
+    answer = requests.get(url, allow_redirects=False, timeout=60)
     assert answer.status_code == 302, answer.text
     assert answer.headers["Location"].startswith(f"{CALLBACK}?")
     return urlsplit(answer.headers["Location"]).query
@@ -43,7 +43,7 @@ def agree(url: str) -> str:
 
 def agree_by_form(url: str) -> dict[str, str]:
     """The form that the page of a ``form_post`` server posts."""
-    page = requests.get(url, timeout=5).text
+    page = requests.get(url, timeout=60).text
     pairs = re.findall(r'name="([^"]*)" value="([^"]*)"', page)
     return {name: unescape(value) for name, value in pairs}
 

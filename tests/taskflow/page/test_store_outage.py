@@ -76,7 +76,7 @@ def store(
 def _use(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__TOKEN_STORE", url)
     monkeypatch.setenv("BROWSER", "any")
-    monkeypatch.setattr(webbrowser, "open", lambda url: requests.get(url, timeout=5).ok)
+    monkeypatch.setattr(webbrowser, "open", lambda url: requests.get(url, timeout=60).ok)
 
 
 def _rename(url: str, old: str, new: str) -> None:
@@ -95,7 +95,7 @@ def token_url(oauth_server: OAuthTestServer, store: Switch) -> Iterator[str]:
             f"{oauth_server.base_url}/oauth/token",
             data=request.body,
             headers={name: request.headers[name] for name in ("Authorization", "Content-Type")},
-            timeout=5,
+            timeout=60,
         )
         if came.ok:
             store[0]()

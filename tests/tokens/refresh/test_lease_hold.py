@@ -77,9 +77,12 @@ def test_a_worker_elsewhere_that_is_killed_after_sending_leaves_the_in_doubt_bra
 def test_a_slow_token_endpoint_never_costs_a_living_holder_its_lease(
     server: OAuthTestServer, real_store_url: str
 ) -> None:
-    server.faults.latency = 4.0  # more than twice the time after which silence means death
-    plan = Plan.for_server(server, real_store_url, KEY, options=QUICK, elsewhere=True)
-    assert server.faults.latency > 2 * QUICK.lease_step
+    server.faults.latency = 9.0  # more than twice the time after which silence means death
+    options = changed(
+        QUICK, heartbeat=1.0
+    )  # the holder shows that it lives, also on a busy machine
+    plan = Plan.for_server(server, real_store_url, KEY, options=options, elsewhere=True)
+    assert server.faults.latency > 2 * options.lease_step
     pipes = [start(one_token, plan)[1] for _ in range(2)]
     tokens = {pipe.recv() for pipe in pipes}
     tokens.add(replace(plan, elsewhere=False).manager().token().access_token)

@@ -39,7 +39,7 @@ def server() -> Iterator[OAuthTestServer]:
 @pytest.mark.slow
 @pytest.mark.parametrize("real_store_url", ["sqlite"], indirect=True)
 def test_requests_in_flight_while_another_worker_refreshes_all_succeed_after_one_refresh(
-    server: OAuthTestServer, real_store: SqlTokenStore
+    server: OAuthTestServer, real_store: SqlTokenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     endpoint = TokenEndpoint(
         server.token_url, Client(server.client_id, server.client_secret), conn_id="crm"
@@ -50,7 +50,13 @@ def test_requests_in_flight_while_another_worker_refreshes_all_succeed_after_one
     )
     first = here.token().access_token
     server.clear_log()
-    server.fault(PAGE, hang=3.0, times=THREADS)  # the token is looked at afterwards
+    replaced, look_up = threading.Event(), server.state.access_token
+
+    def look_up_later(value: str) -> object:
+        replaced.wait(120)
+        return look_up(value)
+
+    monkeypatch.setattr(server.state, "access_token", look_up_later)
 
     def call() -> int:
         with OAuthSession(server.base_url, OAuth2Auth(here, origins=(server.base_url,))) as session:
@@ -61,6 +67,7 @@ def test_requests_in_flight_while_another_worker_refreshes_all_succeed_after_one
         while len(server.requests) < THREADS:
             time.sleep(0.01)
         assert elsewhere.replace_refused(first).access_token != first
+        replaced.set()
         assert [one.result(20) for one in calls] == [200] * THREADS
     statuses = [request.status or 0 for request in server.requests if request.path == PAGE]
     assert sorted(statuses) == [200] * THREADS + [401] * THREADS

@@ -63,7 +63,7 @@ def _through_an_outage(store_url: str) -> tuple[list[Report], Counters]:
 def test_an_answer_dropped_after_the_rotation_is_fetched_by_asking_again_within_the_grace(
     server: OAuthTestServer, real_store_url: str
 ) -> None:
-    server.policy = replace(server.policy, grace=5.0)
+    server.policy = replace(server.policy, grace=60.0)
     server.drop_response_after_commit()
     under_test = Plan.for_server(server, real_store_url, KEY).manager()
     first = under_test.token()

@@ -74,7 +74,7 @@ class Scenario:
         if self._step is Step.IN_DOUBT:
             self._server.drop_response_after_commit()
         if self._step is Step.FAILED:
-            self._server.fault("/oauth/token", status=429, headers={"Retry-After": "3"})
+            self._server.fault("/oauth/token", status=429, headers={"Retry-After": "12"})
             return {"options": _IMPATIENT}
         if self._step is Step.LINEAGE_LOST:
             return {"stop_at": Step.ANSWERED}
@@ -165,7 +165,7 @@ def fates(
 def test_a_worker_disturbed_at_any_step_costs_no_grant_unless_the_only_answer_died_with_it(
     fates: dict[tuple[Step, int, int], Future[Fate]], step: Step, number: int, grace: int
 ) -> None:
-    fate = fates[step, number, grace].result(timeout=120)
+    fate = fates[step, number, grace].result(timeout=500)
     assert fate.requests[0] == _REQUESTS.get(step, 1)
     if grace == 0 and step in _LOST_WITHOUT_GRACE:
         # Reported as what it is, also when the stopped worker wakes and stores a pair that is dead by then.
