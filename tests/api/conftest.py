@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from oauth_taskflow.api.aio.session import AsyncOAuthSession
+from oauth_taskflow.api.pull.in_flight import places, prefetch
 from oauth_taskflow.api.session import OAuthSession
 from tests.api.pull.styles import WithoutSockets
 from tests.api.scripted import FakeClock, Route, ScriptedApi, Sources, scripted
@@ -18,6 +19,13 @@ Serve = Callable[[Route], ScriptedApi]
 Connect = Callable[..., OAuthSession]
 Talk = Callable[[AsyncOAuthSession], Awaitable[Any]]
 Converse = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def patient_join(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads that a pull ends have ended after it, also when the whole process stood still for a while."""
+    for module in (places, prefetch):
+        monkeypatch.setattr(module, "_JOIN_SECONDS", 120.0)
 
 
 @pytest.fixture

@@ -126,11 +126,14 @@ def test_a_limit_that_a_rule_finds_ends_when_the_reset_header_says(
     preset = load_preset(provider)
     assert preset.rate_limit is not None
     unit = {"epoch": 1, "epoch_ms": 1000}[preset.rate_limit.reset]
-    headers = {preset.rate_limit.reset_header: str(int((time.time() + 40) * unit))}
-    policy = RetryPolicy(
-        reset=preset.rate_limit.reset, reset_header=preset.rate_limit.reset_header, longest_wait=60
-    )
-    api = serve(in_turn(Reply(body, 400, headers), {"ok": 1}))
+    header = preset.rate_limit.reset_header
+    policy = RetryPolicy(reset=preset.rate_limit.reset, reset_header=header, longest_wait=60)
+
+    def route(_: Asked) -> Any:
+        used_up = Reply(body, 400, {str(header): str(int((time.time() + 40) * unit))})
+        return used_up if len(api.asked) == 1 else {"ok": 1}
+
+    api = serve(route)
     session = connect(api, responses=preset.api_responses, retry=policy)
     assert session.post("/x").json() == {"ok": 1}
     assert clock.slept == [pytest.approx(40, abs=1)]

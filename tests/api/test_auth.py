@@ -44,7 +44,7 @@ def test_fixed_credentials_are_put_where_the_api_wants_them(
 ) -> None:
     api = serve(lambda _: {})
     connect(api, auth=auth).get("/x")
-    requests.get(f"{api.url}/x", auth=auth, timeout=20)
+    requests.get(f"{api.url}/x", auth=auth, timeout=120)
     assert [asked.headers.get(header) for asked in api.asked] == [value, value]
 
 

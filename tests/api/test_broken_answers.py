@@ -7,7 +7,7 @@ import json
 import sys
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from time import sleep
 from typing import Any
 
@@ -277,9 +277,13 @@ def test_a_response_that_an_author_streams_has_no_limits(
 
 
 def test_a_response_that_an_author_streams_may_take_longer(twin: Twin) -> None:
+    limits = AnswerLimits(seconds=0.15)
     with on_the_wire(lambda *_: dripping(WHOLE[:-15], WHOLE[-15:])) as wire:
-        limits = AnswerLimits(seconds=0.15)
-        assert twin(wire.url, Asking(stream=True), limits=limits).body == ROWS
+        for _ in range(50):  # on a busy machine even the head may take longer
+            with suppress(ApiTimeout):
+                assert twin(wire.url, Asking(stream=True), limits=limits).body == ROWS
+                return
+    pytest.fail("no head came in time")
 
 
 def test_a_streamed_answer_that_is_held_in_memory_has_them_again(

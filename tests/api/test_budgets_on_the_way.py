@@ -189,13 +189,13 @@ def test_a_connection_that_the_server_closed_meanwhile_is_opened_again() -> None
         received.append(read_request(connection))
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
         if len(received) == 1:
-            may_close.wait()
+            may_close.wait(120)
             connection.shutdown(socket.SHUT_RDWR)
             closed.set()
 
     def wait() -> None:
         may_close.set()
-        closed.wait()
+        closed.wait(120)
 
     gate = SlowGate(log, wait)
     with (

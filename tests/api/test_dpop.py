@@ -74,7 +74,7 @@ def get(request: pytest.FixtureRequest, server: OAuthTestServer, grants: Grants)
         loop.close()
     else:
         auth = OAuth2Auth(grants, origins=[server.base_url])
-        yield lambda path: requests.get(f"{server.base_url}{path}", auth=auth, timeout=20)
+        yield lambda path: requests.get(f"{server.base_url}{path}", auth=auth, timeout=120)
 
 
 def calls(server: OAuthTestServer) -> list[int | None]:

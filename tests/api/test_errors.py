@@ -171,7 +171,7 @@ def test_a_host_without_tls_is_not_reported_as_a_bad_certificate(
 ) -> None:
     url = oauth_server.base_url.replace("http:", "https:")
     with pytest.raises(requests.exceptions.SSLError) as caught:
-        requests.get(url, timeout=10)
+        requests.get(url, timeout=120)
     error = network_error(caught.value, REQUEST, retryable=True)
     assert str(error).endswith(
         "Nothing speaks TLS there: check scheme and port in host of the connection."

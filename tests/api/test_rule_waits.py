@@ -139,9 +139,9 @@ def test_only_the_beginning_of_a_text_is_searched() -> None:
 )
 def test_a_pattern_of_bounded_time_is_accepted(pattern: str) -> None:
     assert text_pattern_flaw(pattern) == ""
-    began = time.perf_counter()
+    began = time.thread_time()
     find_text(re.compile(pattern), "a" * 100_000)
-    assert time.perf_counter() - began < 30
+    assert time.thread_time() - began < 30
 
 
 @pytest.mark.parametrize(

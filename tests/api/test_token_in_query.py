@@ -132,8 +132,8 @@ def test_plain_requests_send_the_token_to_its_own_origin_only(serve: Serve) -> N
 
     api = serve(route)
     auth = in_query(Longer(), origins=[api.url])
-    assert requests.get(f"{api.url}/a", auth=auth, timeout=9).status_code == 200
-    assert requests.get(f"{api.url}/within", auth=auth, timeout=9).status_code == 200
-    requests.get(f"{api.url}/away?x=1", auth=auth, timeout=9)
+    assert requests.get(f"{api.url}/a", auth=auth, timeout=120).status_code == 200
+    assert requests.get(f"{api.url}/within", auth=auth, timeout=120).status_code == 200
+    requests.get(f"{api.url}/away?x=1", auth=auth, timeout=120)
     assert foreign.asked[0].query == {"x": "1"}
     assert {target.count("auth=") for target in api.paths} == {1}

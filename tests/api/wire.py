@@ -74,8 +74,12 @@ class Wire:
 
     def _serve(self, connection: socket.socket) -> None:
         with connection:
-            connection.settimeout(10)
-            if not (target := _target(connection.makefile("rb"))):
+            connection.settimeout(300)
+            try:
+                target = _target(connection.makefile("rb"))
+            except OSError:
+                return
+            if not target:
                 return
             with self._lock:
                 number = len(self.targets)

@@ -43,14 +43,14 @@ GREEDY = [
 
 @pytest.mark.parametrize("template", GREEDY)
 def test_a_template_that_makes_too_much_fails_and_the_check_computes_nothing(template: str) -> None:
-    begun = time.process_time()
+    begun = time.thread_time()
     parse_template(template)
-    checked = time.process_time()
+    checked = time.thread_time()
     with pytest.raises(TemplateFailed):
         render_text(f"x{template}", {})
-    assert checked - begun < 1
+    assert checked - begun < 5
     # Not a benchmark: unbounded, each of them takes minutes or all memory.
-    assert time.process_time() - checked < 20
+    assert time.thread_time() - checked < 20
 
 
 def test_a_whole_expression_that_makes_too_much_fails_too() -> None:

@@ -356,7 +356,7 @@ def test_processes_at_once_leave_a_whole_cache(root: Path, parsed: list[str]) ->
         "for _ in range(5): assert all(each.spec for each in check(Path(sys.argv[1])))"
     )
     running = [subprocess.Popen([sys.executable, "-c", code, str(root)]) for _ in range(4)]
-    assert [process.wait() for process in running] == [0] * 4
+    assert [process.wait(500) for process in running] == [0] * 4
     assert all(each.spec for each in check(root))
     assert parsed == []
     assert len(list((root.parent / "cache").iterdir())) == 1

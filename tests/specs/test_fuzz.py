@@ -96,7 +96,7 @@ def test_any_bytes_changed_in_a_spec_give_problems_or_a_model(seed: int, tmp_pat
             )
             content[at : at + chance.randint(0, 3)] = patch
         file.write_bytes(content)
-        begun = time.process_time()
+        begun = time.thread_time()
         sound(check_file(file))
-        slowest = max(slowest, time.process_time() - begun)
-    assert slowest < 1
+        slowest = max(slowest, time.thread_time() - begun)
+    assert slowest < 5

@@ -53,8 +53,8 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, AwsKeys
         requests.post(f"{url}/moto-api/reset-auth", data="0", timeout=30).raise_for_status()
         yield url, keys
     finally:
-        server.terminate()
-        server.wait(30)
+        server.kill()  # it keeps everything in memory
+        server.wait()
 
 
 def _make_user(url: str) -> AwsKeys:

@@ -84,14 +84,14 @@ def check_kill(kind: Kind, folder: Path, mode: str, proxy: FaultyProxy, share: f
         if method not in WRITES or written <= number:
             return None
         # A process that is stopped gets no answer to what the store does now.
-        reached.set()
         os.kill(killed.pid, signal.SIGSTOP if is_late else signal.SIGKILL)
+        reached.set()
         return "answer lost" if is_late else "lost"
 
     proxy.fault = kill
     killed.let_go()
     if is_late:
-        assert reached.wait(60)
+        assert reached.wait(600)
         assert killed.is_silent(0.5)
         os.kill(killed.pid, signal.SIGKILL)
     assert killed.outcome() == "killed"

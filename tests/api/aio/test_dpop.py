@@ -116,7 +116,7 @@ def test_a_recorded_request_is_rejected_when_replayed(
             "Authorization": f"DPoP {changed.get('token', own)}",
             "DPoP": sent["Dpop"],
         },
-        timeout=20,
+        timeout=120,
     )
     assert thief.status_code == 401
     assert reason in thief.headers["WWW-Authenticate"]

@@ -83,4 +83,4 @@ def test_a_rule_that_retries_a_guess_retries_it_in_its_turn(
 def test_an_error_of_the_reader_leaves_no_thread(serve: Serve, connect: Connect) -> None:
     paginate = paginator("page", 5, max_records=42)
     assert read(connect(serve(PagedApi(1_000))), paginate, lane(8)) == "PaginationLimit"
-    assert [t.name for t in threading.enumerate() if t.name.startswith("oauth-")] == []
+    assert [t.name for t in threading.enumerate() if t.name.startswith("oauth-taskflow-")] == []

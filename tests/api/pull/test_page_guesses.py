@@ -20,7 +20,7 @@ from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.errors import ApiError, ApiRequestFailed, PaginationLoop
 from tests.api.conftest import Connect, Serve
-from tests.api.scripted import Asked, Reply, Sources
+from tests.api.scripted import Asked, FakeClock, Reply, Sources
 
 Local = Callable[..., OAuthSession]
 End = Literal["empty", "404", "repeat", "drop", "not a page"]
@@ -213,7 +213,7 @@ def test_a_guess_that_hangs_holds_up_no_other_sequence(serve: Serve, connect: Co
     assert not release.is_set()
     release.set()
     shared.places.close()
-    assert [t.name for t in threading.enumerate() if t.name.startswith("oauth-")] == []
+    assert [t.name for t in threading.enumerate() if t.name.startswith("oauth-taskflow-")] == []
 
 
 def test_a_refused_token_is_replaced_once_for_all_guesses(
@@ -286,9 +286,11 @@ def test_an_error_to_a_guess_is_asked_again_alone(local: Local, refusal: Any) ->
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_refused_guess_halves_the_number_and_guessing_goes_on(local: Local, status: int) -> None:
+def test_a_refused_guess_halves_the_number_and_guessing_goes_on(
+    local: Local, clock: FakeClock, status: int
+) -> None:
     api = PagedApi(200, refusals={4: Reply({}, status, {"Retry-After": "1"})})
-    places = Places(8, start=4)
+    places = Places(8, start=4, clock=clock)  # by the real one, slow answers would halve it too
     assert read(local(api), paginator("page", 10), Lane(places)) == list(range(200))
     assert places.generation == 1
     assert api.asked.count(4) == 2
@@ -349,4 +351,4 @@ def test_closing_early_ends_all_threads_although_guesses_would_be_retried(
     )
     next(pages)
     pages.close()
-    assert [t.name for t in threading.enumerate() if t.name.startswith("oauth-")] == []
+    assert [t.name for t in threading.enumerate() if t.name.startswith("oauth-taskflow-")] == []

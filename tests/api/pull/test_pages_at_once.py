@@ -33,7 +33,9 @@ def test_the_next_page_is_fetched_while_one_is_consumed(serve: Serve, connect: C
 
 
 def threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("oauth-")]
+    return [
+        thread.name for thread in threading.enumerate() if thread.name.startswith("oauth-taskflow-")
+    ]
 
 
 @pytest.mark.parametrize("prefetch", [1, 3])

@@ -109,9 +109,9 @@ def judge(mutants: Iterable[Mutant]) -> Figures:
     originals = {path.stem: check_text(path.read_text(encoding="utf-8")) for path in CORPUS}
     figures = Figures()
     for mutant in mutants:
-        begun = time.process_time()
+        begun = time.thread_time()
         checked = check_text(mutant.text)
-        figures.slowest = max(figures.slowest, time.process_time() - begun)
+        figures.slowest = max(figures.slowest, time.thread_time() - begun)
         if not checked.problems:
             same = _meaning(checked) == _meaning(originals[mutant.base])
             figures.neutral += same
