@@ -23,7 +23,7 @@ from oauth_taskflow.testing import OAuthTestServer
 def person_with_device(server: OAuthTestServer, after_polls: int = 0) -> Iterator[None]:
     """A person who enters the user code elsewhere, once the token endpoint was asked ``after_polls`` times."""
     pause = threading.Event()
-    server.desk.device_lifetime = 120.0  # a failing test must not wait ten minutes
+    server.desk.device_lifetime = 80.0  # a failing test must not wait ten minutes
 
     def enter() -> None:
         while not server.desk.devices or server.counters.token_requests < after_polls:

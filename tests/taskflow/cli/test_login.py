@@ -228,7 +228,7 @@ def test_a_login_with_a_device_code_stores_a_grant(
     captured = capsys.readouterr()
     ((device_code, device),) = oauth_server.desk.devices.items()
     assert device.user_code in captured.err
-    assert "Waiting for up to 20 seconds" in captured.err
+    assert "Waiting for up to 80 seconds" in captured.err
     assert device_code not in captured.err
     assert device_code in secret_registry.list_secrets()
     assert call_api() == 200
