@@ -16,7 +16,7 @@ STAND_IN = r"""#!/usr/bin/env bash
 case "$*" in *cpu_count*) echo 2; exit ;; esac
 echo "$(basename "$0")${1:+ $*}" | tee -a calls
 echo "${SPEC_MUTANTS:-some}" >mutants
-case "$*" in ${HANGS:-none}) until grep -q browser calls; do sleep 0.1; done; echo "this hangs"; sleep 60 ;; esac
+case "$*" in ${HANGS:-none}) until grep -q "coverage run" calls; do sleep 0.1; done; echo "this hangs"; sleep 60 ;; esac
 case "$*" in ${FAILS:-none}) echo "this failed"; exit 3 ;; esac
 case "$*" in *--cov*|*coverage\ run*) touch "$COVERAGE_FILE" ;; esac
 """
@@ -127,7 +127,7 @@ def test_a_run_that_is_ended_shows_what_its_parts_wrote(checkout: Path) -> None:
         output = process.stdout.read()
     assert process.returncode == -signal.SIGTERM
     assert "== test deployments\npython -m pytest tests/end_to_end" in output
-    assert "== test services\nskipped" in output
+    assert "== test services\n" in output
     assert not list(checkout.glob("tmp.*"))
 
 
