@@ -35,7 +35,8 @@ from tests.celery.parts import (
 from tests.postgres import create_database
 
 HOSTS = ("five", "six")
-TOKEN_LIFETIME = 3.0
+# Seconds between two refreshes, less what a request takes: a token is replaced a tenth of its life before its end.
+TOKEN_LIFETIME, APART = 3.0, 2.4
 BUDGET, PERIOD = 20, 2.0
 FORMATS = ("jsonl.gz", "parquet")
 _TOKEN_PATH = "/oauth/token"

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -164,19 +165,19 @@ def read_all(folder: Path) -> list[dict[str, object]]:
     ]
 
 
-def listening(port: str) -> set[str]:
-    """Addresses in hexadecimal on which something listens at ``port``."""
+def listening(port: str) -> set[str] | None:
+    """Addresses in hexadecimal on which something listens at ``port``; None while nothing does."""
     tables = (Path("/proc/net") / name for name in ("tcp", "tcp6"))
     rows = [row.split() for table in tables for row in table.read_text().splitlines()[1:]]
     found = [row[1].split(":") for row in rows if row[3] == "0A"]
-    return {address for address, number in found if number == f"{int(port):04X}"}
+    return {address for address, number in found if number == f"{int(port):04X}"} or None
 
 
 def test_airflow_and_its_log_servers_listen_on_loopback_only(airflow: AirflowDeployment) -> None:
     sections = ("API__PORT", "LOGGING__WORKER_LOG_SERVER_PORT", "LOGGING__TRIGGER_LOG_SERVER_PORT")
     for name in sections:
         port = airflow.environment[f"AIRFLOW__{name}"]
-        assert wait_until(lambda port=port: listening(port) or None) == {"0100007F"}, name  # type: ignore[misc]  # its default
+        assert wait_until(partial(listening, port)) == {"0100007F"}, name
 
 
 def test_mapped_spec_tasks_share_one_rotating_grant_and_lose_nothing(

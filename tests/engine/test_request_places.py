@@ -131,17 +131,14 @@ def test_auto_finds_what_the_api_bears(tmp_path: Path) -> None:
     api = BusyApi(rows=800, most=3, latency=0.05)
     _, found = run(tmp_path, api)
     assert found == expect_paths(1, 800)
-    assert api.refused <= 8
-    assert api.peak >= 2
+    assert 1 <= api.refused <= 8
 
 
 def test_an_error_ends_all_threads_and_leaves_no_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        places, "_JOIN_SECONDS", 120.0
-    )  # they have ended, however busy the machine is
-    monkeypatch.setattr(prefetch, "_JOIN_SECONDS", 120.0)
+    for module in (places, prefetch):  # they have ended, however busy the machine is
+        monkeypatch.setattr(module, "_JOIN_SECONDS", 120.0)
 
     class Broken(BusyApi):
         def __call__(self, asked: Asked) -> Any:

@@ -48,7 +48,7 @@ def test_a_template_that_makes_too_much_fails_and_the_check_computes_nothing(tem
     checked = time.thread_time()
     with pytest.raises(TemplateFailed):
         render_text(f"x{template}", {})
-    assert checked - begun < 5
+    assert checked - begun < 1
     # Not a benchmark: unbounded, each of them takes minutes or all memory.
     assert time.thread_time() - checked < 20
 

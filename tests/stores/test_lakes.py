@@ -97,6 +97,6 @@ def test_a_store_that_is_away_is_one_clear_error(
     began = time.monotonic()
     with pytest.raises(DestinationError) as caught:
         put(lost, "r1", 1)
-    assert time.monotonic() - began < 500
+    assert time.monotonic() - began < 120
     assert "s3cretkey9" not in str(caught.value)
     assert "\x1b" not in str(caught.value)

@@ -51,10 +51,11 @@ def _status(task: Callable[[Plan], None], plan: Plan) -> int:
 def _is_over_while_the_next_token_is_fetched(plan: Plan) -> None:
     manager = plan.manager()
     manager._leeway_share = 10.0  # stale at once, and good for ten minutes
-    manager.token()
+    first = manager.token()
     while _refreshing():
         time.sleep(0.005)
-    while not _refreshing():
+    assert manager.token() == first
+    while not exit_wait._Refreshes.under_way:
         manager.token()
         time.sleep(0.005)
 

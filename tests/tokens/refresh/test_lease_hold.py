@@ -78,9 +78,8 @@ def test_a_slow_token_endpoint_never_costs_a_living_holder_its_lease(
     server: OAuthTestServer, real_store_url: str
 ) -> None:
     server.faults.latency = 9.0  # more than twice the time after which silence means death
-    options = changed(
-        QUICK, heartbeat=1.0
-    )  # the holder shows that it lives, also on a busy machine
+    # Slower than elsewhere: the holder shows in time that it lives, also on a busy machine.
+    options = changed(QUICK, heartbeat=1.0)
     plan = Plan.for_server(server, real_store_url, KEY, options=options, elsewhere=True)
     assert server.faults.latency > 2 * options.lease_step
     pipes = [start(one_token, plan)[1] for _ in range(2)]
