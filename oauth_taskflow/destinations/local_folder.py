@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -105,12 +105,10 @@ class LocalAttempt:
     def open_part(self, number: int, partition: str = "", stem: str = PART) -> OpenPart:
         """Creates the temporary file of a part."""
         name, temporary = self._name_part(number, stem, partition)
-        if partition:
-            temporary.parent.mkdir(parents=True, exist_ok=True)
-        return OpenPart(name, self._open(temporary, "xb"), partial(self._open, temporary, "ab"))
+        created = _create_in_partition(temporary) if partition else temporary.open("xb")
+        return OpenPart(name, self._track(created), lambda: self._track(temporary.open("ab")))
 
-    def _open(self, path: Path, mode: str) -> IO[bytes]:
-        handle: IO[bytes] = path.open(mode)
+    def _track(self, handle: IO[bytes]) -> IO[bytes]:
         self._handles = [one for one in self._handles if not one.closed] + [handle]
         return handle
 
@@ -275,9 +273,19 @@ def _find_ours(folder: Path, prefix: str = "") -> Iterator[str]:
         found = list(entries)
     for entry in found:
         if is_partition(entry.name) and entry.is_dir(follow_symlinks=False):
-            yield from _find_ours(folder / entry.name, f"{prefix}{entry.name}/")
+            with suppress(FileNotFoundError):  # another attempt has just ended, see _remove_folders
+                yield from _find_ours(folder / entry.name, f"{prefix}{entry.name}/")
         elif is_ours(entry.name):
             yield prefix + entry.name
+
+
+def _create_in_partition(path: Path) -> IO[bytes]:
+    """Creates a file and the folders of its partition, which another attempt that ends may remove while they are empty."""
+    for _ in range(10):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            return path.open("xb")
+    raise FileNotFoundError(errno.ENOENT, "The folder is removed again and again", str(path.parent))
 
 
 def _remove_folders(folder: Path, names: Iterable[str]) -> None:

@@ -35,10 +35,13 @@ def _make_locked(prefix: str) -> tuple[str, int]:
     """A new folder and the descriptor that holds its lock."""
     while True:
         folder = tempfile.mkdtemp(prefix=prefix)
-        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        # Until it is locked it looks abandoned: another process may remove it before it is opened, or before the lock.
+        try:
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue
         with suppress(OSError):  # a file system without locks: there nothing is ever removed
             fcntl.flock(lock, fcntl.LOCK_EX)
-        # Until it was locked it looked abandoned: another process may have removed it meanwhile.
         if os.fstat(lock).st_nlink:
             return folder, lock
         os.close(lock)

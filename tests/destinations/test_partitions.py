@@ -296,3 +296,50 @@ def test_a_partition_is_found_without_decoding_the_rest() -> None:
 def test_an_empty_date_is_in_the_partition_without_value(tmp_path: Path, empty: Any) -> None:
     commit(tmp_path, [{"at": empty}], [FieldPartition(field="at", by="day")])
     assert f"at_day={NO_VALUE}" in all_files(tmp_path)
+
+
+def remove_new_folders(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """Acts as other attempts that end: each new folder of a country goes at once, so many times."""
+    real, left = Path.mkdir, itertools.count()
+
+    def make(path: Path, *given: Any, **named: Any) -> None:
+        real(path, *given, **named)
+        if path.name.startswith("country=") and next(left) < times:
+            path.rmdir()
+
+    monkeypatch.setattr(Path, "mkdir", make)
+
+
+def test_a_partition_that_another_attempt_removes_while_it_is_empty_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove_new_folders(monkeypatch, 3)
+    commit(tmp_path, [{"id": 1, "country": "de"}])
+    assert "country=de/part-00000.jsonl" in all_files(tmp_path)
+
+
+def test_a_partition_that_never_stays_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove_new_folders(monkeypatch, 1_000)
+    with pytest.raises(DestinationError, match="removed again and again"):
+        commit(tmp_path, [{"id": 1, "country": "de"}])
+    assert all_files(tmp_path) == []
+
+
+def test_a_partition_that_goes_while_a_commit_looks_through_it_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(tmp_path, [{"id": 1, "country": "de"}])
+    gone = tmp_path / "country=fr"
+    gone.mkdir()
+    real = os.scandir
+
+    def scan(path: Any) -> Any:
+        if Path(path) == gone:
+            gone.rmdir()
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    commit(tmp_path, [{"id": 2, "country": "de"}])
+    assert all_files(tmp_path) == ["_manifest.json", "country=de", "country=de/part-00000.jsonl"]

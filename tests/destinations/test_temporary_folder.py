@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,8 +86,9 @@ def test_folders_of_another_user_stay(top: Path, monkeypatch: pytest.MonkeyPatch
         assert left.exists()
 
 
+@pytest.mark.parametrize("moment", ["open", "flock"])
 def test_a_folder_that_is_removed_before_it_is_locked_is_made_again(
-    top: Path, monkeypatch: pytest.MonkeyPatch
+    moment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, made = tempfile.mkdtemp, list[str]()
 
@@ -94,14 +96,15 @@ def test_a_folder_that_is_removed_before_it_is_locked_is_made_again(
         made.append(real(**given))
         return made[-1]
 
-    lock = fcntl.flock
+    where = os if moment == "open" else fcntl
+    step = getattr(where, moment)
 
-    def remove_and_lock(descriptor: int, kind: int) -> None:
+    def remove_first(*given: Any) -> Any:
         with suppress(OSError):
             Path(made[0]).rmdir()
-        lock(descriptor, kind)
+        return step(*given)
 
     monkeypatch.setattr(tempfile, "mkdtemp", make)
-    monkeypatch.setattr(fcntl, "flock", remove_and_lock)
+    monkeypatch.setattr(where, moment, remove_first)
     with open_temporary_folder("test") as folder:
         assert (folder, Path(folder).is_dir()) == (made[1], True)

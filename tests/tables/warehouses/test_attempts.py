@@ -49,7 +49,7 @@ def test_a_rerun_completes_what_a_killed_attempt_began(
         put(kind, tmp_path, [{"id": number, **MORE} for number in range(3)], "r1")
         assert read_rows(kind, tmp_path, "_run_id", "id") == whole, boundary
         assert tables_of(kind, tmp_path) == TABLES, boundary
-        assert list(temporary.glob("oauth-taskflow-*")) == [], boundary
+        assert list(temporary.glob("oauth-taskflow.*")) == [], boundary
         put(kind, tmp_path, [], "r1")
 
 
