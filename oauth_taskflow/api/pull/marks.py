@@ -19,12 +19,16 @@ _CHANGING = ("path", "method", "params", "headers", "json", "form", "exact")
 
 
 class Announced(Struct, frozen=True):
-    """The last total, flag and page count that the API announced, and the lowest total of the sequence."""
+    """The last total, flag and page count that the API announced, and the lowest total of the sequence.
+
+    ``unnamed`` is the number of all records on page one where the spec names no total: the place and the number.
+    """
 
     total: int | None = None
     continues: bool | None = None
     page_count: int | None = None
     lowest: int | None = None
+    unnamed: tuple[str, int] | None = None
 
 
 class GuardMark(Struct, frozen=True):

@@ -26,7 +26,11 @@ from oauth_taskflow.api.pull.page import Page, PageView
 from oauth_taskflow.api.pull.page_judge import Content, locate_response
 from oauth_taskflow.api.pull.row_unit import RowUnit
 from oauth_taskflow.api.pull.totals import Announcements, Warn
-from oauth_taskflow.api.pull.unread_pages import describe_unread_pages
+from oauth_taskflow.api.pull.unread_pages import (
+    describe_unread_pages,
+    describe_unread_rows,
+    find_unnamed_total,
+)
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import PaginationLimit
 
@@ -158,9 +162,10 @@ class PageSequence:
             PagesCutShort: the API announced more.
         """
         self.request = None
-        self._announced.check_end(
-            self.counted_rows, self.index, locate_response(response), is_bare=True
-        )
+        where, total = locate_response(response), self._announced.unnamed
+        self._announced.check_end(self.counted_rows, self.index, where, is_bare=True)
+        if total is not None and total[1] > self.counted_rows:
+            self._warn(describe_unread_rows(where, self._written, self.counted_rows, total))
 
     def end_by_rule(
         self, response: requests.Response, *, is_skip: bool = False, dropped: int = 0
@@ -239,7 +244,7 @@ class PageSequence:
             )
 
     def _warn_of_unread_pages(self, page: PageView) -> None:
-        warning = describe_unread_pages(page, self._written)
+        warning = describe_unread_pages(page, self._written, self._announced.unnamed)
         if warning is not None:
             self._warn(warning)
 
@@ -261,6 +266,8 @@ class PageSequence:
         )
         self._trail.advance(page)
         self._announced.update_total(page)
+        if self.index == 0:
+            self._announced.unnamed = find_unnamed_total(page, self._written)
         return replace(
             page,
             total=self._announced.exact_total,

@@ -33,16 +33,18 @@ class Announcements:
         self.total: int | None = None
         self.continues: bool | None = None
         self.page_count: int | None = None
+        self.unnamed: tuple[str, int] | None = None
         self._lowest: int | None = None
 
     def mark(self) -> Announced:
         """Returns what was announced."""
-        return Announced(self.total, self.continues, self.page_count, self._lowest)
+        return Announced(self.total, self.continues, self.page_count, self._lowest, self.unnamed)
 
     def restore(self, announced: Announced) -> None:
         """Takes what the pages of an earlier process announced."""
         self.total, self.continues = announced.total, announced.continues
         self.page_count, self._lowest = announced.page_count, announced.lowest
+        self.unnamed = announced.unnamed
 
     @property
     def exact_total(self) -> int | None:
@@ -60,7 +62,7 @@ class Announcements:
         options = self._options
         value: Any = None
         if options.header is not None:
-            value = _header_value(page.headers.get(options.header))
+            value = read_header_total(page.headers.get(options.header))
         elif options.path is not None:
             value = page.find(options.path)
         total = read_count(value, f"total {options.place}", page.where)
@@ -148,7 +150,8 @@ class Announcements:
             self._warn(f"A rule in responses skipped page {pages + 1} and what follows {where}.")
 
 
-def _header_value(text: str | None) -> int | str | None:
+def read_header_total(text: str | None) -> int | str | None:
+    """Returns the number in a header; the text where it is no number, and None where the header or the number is missing."""
     match = _IN_HEADER.fullmatch(text or "*")
     if match is None:
         return text

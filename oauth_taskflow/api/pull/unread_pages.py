@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -9,6 +11,7 @@ import msgspec
 from oauth_taskflow.api.decoders.numbers import decode
 from oauth_taskflow.api.paginators.base import PagingOptions
 from oauth_taskflow.api.pull.page import PageView
+from oauth_taskflow.api.pull.totals import read_header_total
 from oauth_taskflow.http_headers import parse_links
 
 # Names in public APIs. A pointer under another name is not found, and the page is read without a warning.
@@ -45,17 +48,60 @@ _POINTERS = (
     "next_token",
     "next_url",
 )
+# How many records there are. "total" and "count" only beside other words of paging: elsewhere they may be money.
+_TOTALS = (
+    "@odata.count",
+    "filter_count",
+    "totalCount",
+    "totalElements",
+    "totalEntries",
+    "totalItems",
+    "totalRecords",
+    "totalResults",
+    "totalSize",
+    "total_count",
+    "total_elements",
+    "total_entries",
+    "total_items",
+    "total_records",
+    "total_results",
+    "total_size",
+)
+_VAGUE_TOTALS = ("total", "count")
+_PAGING_WORDS = (
+    "limit",
+    "maxResults",
+    "max_results",
+    "offset",
+    "page",
+    "pageSize",
+    "page_size",
+    "perPage",
+    "per_page",
+    "previous",
+    "skip",
+)
+_TOTAL_HEADERS = ("X-Total-Count", "X-Total", "X-WP-Total", "Total-Count", "Content-Range")
 _PLACES = (
     "_links",
+    "_meta",
+    "hits",
     "links",
     "meta",
+    "page",
     "page_info",
     "pageInfo",
     "paging",
     "pagination",
     "response_metadata",
 )
-_NAMES = (*_FLAGS, *_POINTERS, *_PLACES)
+_NAMES = tuple(
+    dict.fromkeys((*_FLAGS, *_POINTERS, *_TOTALS, *_VAGUE_TOTALS, *_PAGING_WORDS, *_PLACES))
+)
+# As in meta.pagination.total.
+_DEEPEST = 2
+# Where it is announced, and the number.
+UnnamedTotal = tuple[str, int]
 _Signs = msgspec.defstruct(
     "Signs",
     [
@@ -66,20 +112,34 @@ _Signs = msgspec.defstruct(
 _read = msgspec.json.Decoder(_Signs).decode
 
 
-def describe_unread_pages(page: PageView, options: PagingOptions | None) -> str | None:
+def find_unnamed_total(page: PageView, options: PagingOptions | None) -> UnnamedTotal | None:
+    """Returns the number of all records that ``page`` announces where the spec names none, and its place.
+
+    None where the API ends its pages by a pointer: such numbers are often estimates. Of several, the lowest counts.
+    """
+    is_counted = options is None or options.ends_by == "count"
+    if not is_counted or (options is not None and options.announced_total.place):
+        return None
+    return min(_find_totals(page), key=itemgetter(1), default=None)
+
+
+def describe_unread_pages(
+    page: PageView, options: PagingOptions | None, first_total: UnnamedTotal | None = None
+) -> str | None:
     """Returns a warning when ``page``, with which reading ends by ``options``, says that more follow; None without a sign.
 
     Without ``paginate``, ``options`` is None. A page without rows, a class of the author and ``type: none`` end without a doubt,
     and so do several pages with as many rows as the API announced, and a page that says itself that it is the last.
+    ``first_total`` is that of page one, see ``find_unnamed_total``.
     """
-    if options is not None and (options.ends_by in {"class", "first page"} or page.rows == 0):
+    if options is not None and options.ends_by in {"class", "first page"}:
         return None
     is_complete = page.index > 0 and page.rows_so_far == page.total
     if options is not None and (is_complete or options.is_marked_last(page)):
         return None
-    sign = find_sign_of_more(page)
+    sign = find_sign_of_more(page) if options is None or page.rows else None
     if sign is None:
-        return None
+        return _describe_unread_rows(page, options, first_total)
     if options is None:
         return (
             f"The answer says that more pages follow ({sign}), and one is read {page.where}. Write paginate, or "
@@ -91,21 +151,75 @@ def describe_unread_pages(page: PageView, options: PagingOptions | None) -> str 
     )
 
 
+def _describe_unread_rows(
+    page: PageView, options: PagingOptions | None, first: UnnamedTotal | None
+) -> str | None:
+    """Returns a warning when more rows were announced than read; a single record may have such a field itself."""
+    rows = max(page.rows_so_far, len(page.records))
+    totals = [] if first is None else [first]
+    # By a key, each page may announce what is left from there on.
+    if page.index > 0 and options is not None and options.has_shifting_pages:
+        last = find_unnamed_total(page, options)
+        is_believed = last is not None and (page.rows > 0 or last[1] >= rows)
+        totals += [last] if last is not None and is_believed else []
+    place, total = min(totals, key=itemgetter(1), default=("", 0))
+    if rows == 1 or total <= rows:
+        return None
+    return describe_unread_rows(page.where, options, rows, (place, total))
+
+
+def describe_unread_rows(
+    where: str, options: PagingOptions | None, rows: int, total: UnnamedTotal
+) -> str:
+    """Returns the warning for an end after ``rows`` rows, fewer than ``total``."""
+    announced = f"{total[1]:,} records ({total[0]})"
+    if options is None:
+        return (
+            f"The answer announces {announced}, and one page with {rows:,} is read {where}. Write paginate, or "
+            "paginate: {type: none} if one is all you want."
+        )
+    return (
+        f"Reading ends after {rows:,} records, and the API announced {announced} {where}. If it is right, records are missing from "
+        "this output: correct paginate, and write total there."
+    )
+
+
 def find_sign_of_more(page: PageView) -> str | None:
     """Returns the key or header by which ``page`` says that another one follows, such as ``has_more``; None without one."""
     links = parse_links(page.headers.get("Link", "")).found
     if any("next" in link.rels and link.is_about(page.url) for link in links):
         return "a Link header with rel=next"
-    if not page.body.json.startswith(b"{"):
-        return None
-    raws = msgspec.structs.astuple(_read(page.body.json))
-    found = {name: decode(raw) for name, raw in zip(_NAMES, raws, strict=True) if bytes(raw)}
-    places = {"": found} | {
-        f"{name}.": found[name] for name in _PLACES if isinstance(found.get(name), dict)
-    }
-    return next(
-        (f"{place}{name}" for place, fields in places.items() for name in _find_signs(fields)), None
-    )
+    places = _find_places(page.body.json)
+    return next((f"{path}{name}" for path, fields in places for name in _find_signs(fields)), None)
+
+
+def _find_totals(page: PageView) -> Iterator[UnnamedTotal]:
+    """Yields each place with a number of all records, and the number."""
+    for header in _TOTAL_HEADERS:
+        value = read_header_total(page.headers.get(header))
+        if type(value) is int and not page.headers[header].startswith("bytes"):
+            yield header, value
+    for path, fields in _find_places(page.body.json):
+        is_paging = path or fields.keys() & {*_PAGING_WORDS, *_POINTERS}
+        for name in (*_TOTALS, *_VAGUE_TOTALS) if is_paging else _TOTALS:
+            value = fields.get(name)
+            if isinstance(value, dict):  # Elasticsearch's hits.total.value
+                name, value = f"{name}.value", value.get("value")  # noqa: PLW2901
+            if type(value) is int:
+                yield path + name, value
+
+
+def _find_places(json: bytes, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields the objects of a body that describe its paging, by their path with a dot at its end; the root's is empty."""
+    if not json.startswith(b"{"):
+        return
+    raws = zip(_NAMES, map(bytes, msgspec.structs.astuple(_read(json))), strict=True)
+    found = {name: raw for name, raw in raws if raw}
+    nested = {name: raw for name, raw in found.items() if name in _PLACES and raw.startswith(b"{")}
+    yield path, {name: decode(raw) for name, raw in found.items() if name not in nested}
+    if path.count(".") < _DEEPEST:
+        for name, raw in nested.items():
+            yield from _find_places(raw, f"{path}{name}.")
 
 
 def _find_signs(fields: dict[str, Any]) -> list[str]:

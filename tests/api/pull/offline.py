@@ -33,7 +33,7 @@ def answer(
 
 @dataclass
 class Offline:
-    """Answers ``api(request)``; a pair is body and headers."""
+    """Answers ``api(request)``: a response, a body, or a pair of body and headers."""
 
     api: Callable[[ApiRequest], Any]
     asked: list[ApiRequest] = field(default_factory=list)
@@ -42,7 +42,10 @@ class Offline:
         self.asked.append(request)
         made = self.api(request)
         body, headers = made if isinstance(made, tuple) else (made, {})
-        response = answer(body, url=urljoin(BASE, request.path), headers=headers)
+        is_whole = isinstance(made, requests.Response)
+        response = (
+            made if is_whole else answer(body, url=urljoin(BASE, request.path), headers=headers)
+        )
         return FetchResult(response, value=options["judge"](response, None))
 
 

@@ -19,23 +19,26 @@ from oauth_taskflow.api.options import (
 )
 from oauth_taskflow.api.paginators.cursor import LastRecord
 from oauth_taskflow.api.pull.loop import pull
-from tests.api.pull.offline import Offline, first_page
+from tests.api.pull.offline import Offline, answer, first_page
 from tests.api.pull.styles import custom
 
 ROWS = [{"id": number} for number in range(6)]
 PAGE = PageNumberPaginator(size=2)
 
 
-def find_warnings(paginate: Paginate, *pages: tuple[int, Any]) -> list[str]:
-    """Returns the warnings of a pull of pages, each a number of rows and what else is in it; ``Link`` goes into a header."""
+HEADERS = {"Link", "X-Total-Count", "X-WP-Total", "Content-Range"}
+
+
+def find_warnings(paginate: Paginate | None, *pages: tuple[int, Any]) -> list[str]:
+    """Returns the warnings of a pull of pages, each a number of rows and what else is in it; ``HEADERS`` are headers."""
     answers, warnings, start = [], list[str](), 0
     for count, more in pages:
-        headers = {"Link": more["Link"]} if "Link" in more else {}
+        headers = {name: text for name, text in more.items() if name in HEADERS}
         answers.append(({"items": ROWS[start : start + count], **more}, headers))
         start += count
-    answer = iter([*answers, {"items": []}])
+    left = iter([*answers, {"items": []}])
     options: dict[str, Any] = {"paginate": paginate, "records": Records(path="items")}
-    list(pull(Offline(lambda _: next(answer)), first_page, warn=warnings.append, **options))
+    list(pull(Offline(lambda _: next(left)), first_page, warn=warnings.append, **options))
     return warnings
 
 
@@ -112,3 +115,96 @@ def test_an_end_that_the_api_or_the_author_says_gives_none(paginate: Paginate, l
 )
 def test_an_empty_page_is_the_end_whatever_it_says(paginate: Paginate) -> None:
     assert find_warnings(paginate, (2, {"next": "a"}), (0, {"next": "/rows?page=9"})) == []
+
+
+@pytest.mark.parametrize(
+    ("paginate", "announces", "place"),
+    [
+        (None, {"total_entries": 9}, "total_entries"),
+        (None, {"@odata.count": 9}, "@odata.count"),
+        (None, {"total": 9, "limit": 2, "skip": 0}, "total"),
+        (None, {"count": 9, "next": None, "previous": None}, "count"),
+        (None, {"hits": {"total": {"value": 9, "relation": "eq"}}}, "hits.total.value"),
+        (None, {"page": {"size": 2, "totalElements": 9, "number": 0}}, "page.totalElements"),
+        (None, {"meta": {"pagination": {"page": 1, "total": 9}}}, "meta.pagination.total"),
+        (None, {"meta": {"total_count": 20, "filter_count": 9}}, "meta.filter_count"),
+        (PAGE, {"totalCount": 9}, "totalCount"),
+        (OffsetPaginator(size=2), {"_meta": {"total": 9}}, "_meta.total"),
+        (KeysetPaginator(key="id", param="after", size=2), {"total_items": 9}, "total_items"),
+    ],
+)
+def test_a_total_that_the_spec_does_not_name_is_a_sign(
+    paginate: Paginate | None, announces: Any, place: str
+) -> None:
+    pages = [(2, announces)] if paginate is None else [(2, announces), (1, announces)]
+    end = "one page with 2 is read" if paginate is None else "Reading ends after 3 records"
+    (warning,) = find_warnings(paginate, *pages)
+    assert f" 9 records ({place})" in warning
+    assert end in warning
+
+
+@pytest.mark.parametrize("paginate", [None, PAGE])
+def test_an_empty_page_that_announces_records_is_a_sign(paginate: Paginate | None) -> None:
+    pages = [(0, {"total_count": 9})] if paginate is None else [(2, {}), (0, {"total_count": 9})]
+    (warning,) = find_warnings(paginate, *pages)
+    assert " 9 records (total_count)" in warning
+
+
+@pytest.mark.parametrize(
+    ("header", "text"), [("X-Total-Count", "9"), ("X-WP-Total", "9"), ("Content-Range", "0-1/9")]
+)
+def test_a_total_in_a_header_is_a_sign(header: str, text: str) -> None:
+    (warning,) = find_warnings(None, (2, {header: text}))
+    assert f"announces 9 records ({header})" in warning
+
+
+KEYSET = KeysetPaginator(key="id", param="after", size=2)
+
+
+def test_by_a_key_the_total_of_the_first_page_counts() -> None:
+    """Each page may announce what is left; a server that compares keys as texts answers an empty page too early."""
+    left = [(2, {"total_count": 5}), (2, {"total_count": 3}), (1, {"total_count": 1})]
+    assert find_warnings(KEYSET, *left) == []
+    (warning,) = find_warnings(KEYSET, (2, {"total_count": 5}), (0, {"total_count": 0}))
+    assert "ends after 2 records, and the API announced 5 records (total_count)" in warning
+
+
+def test_rows_that_are_deleted_while_pages_are_read_are_not_missing() -> None:
+    pages = [(2, {"total_count": 5}), (2, {"total_count": 4}), (0, {"total_count": 4})]
+    assert find_warnings(PAGE, *pages) == []
+
+
+def test_a_total_of_page_one_counts_where_a_status_ends_the_pages() -> None:
+    body = {"items": ROWS[:2], "total_count": 9}
+    answers = iter([answer(body), answer({}, status=404)])
+    warnings = list[str]()
+    options: dict[str, Any] = {
+        "paginate": PageNumberPaginator(size=2, end_on_status=(404,)),
+        "records": Records(path="items"),
+    }
+    list(pull(Offline(lambda _: next(answers)), first_page, warn=warnings.append, **options))
+    (warning,) = warnings
+    assert "ends after 2 records, and the API announced 9 records (total_count)" in warning
+
+
+@pytest.mark.parametrize(
+    ("paginate", "last"),
+    [
+        (None, {"total_entries": 2}),
+        (None, {"total": 900, "count": 9}),  # an amount of money
+        (None, {"Content-Range": "0-1/*"}),
+        (None, {"Content-Range": "bytes 0-1/900"}),
+        (None, {"total_count": "9", "total_items": True, "totalCount": None}),
+        (SinglePage(), {"total_entries": 9}),
+        (PageNumberPaginator(size=9, total="all"), {"all": 2, "total_count": 9}),
+        (PageNumberPaginator(size=9, last="end"), {"end": True, "total_count": 9}),
+        (CursorPaginator(next="next_cursor", param="a"), {"total_count": 9}),
+        (custom(), {"total_count": 9}),
+    ],
+)
+def test_a_total_that_denies_no_end_is_no_sign(paginate: Paginate | None, last: Any) -> None:
+    assert find_warnings(paginate, (2, last)) == []
+
+
+def test_the_total_of_a_single_record_is_its_own() -> None:
+    assert find_warnings(None, (1, {"total_items": 9})) == []

@@ -1,0 +1,41 @@
+"""An end below a number of records that the spec does not name is a warning of the run, also of one that was cut off."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api.scripted import Asked, Reply
+from tests.engine.test_capped_resume import attempt_until_done, read_lines
+
+TEXT = """
+request: {path: /items}
+records: items
+primary_key: id
+paginate: {type: keyset, key: id, param: after, size: 2}
+"""
+
+
+@pytest.mark.parametrize("cut", [None, "2", "4"])
+def test_keys_that_the_api_compares_as_texts_lose_no_record_in_silence(
+    cut: str | None, tmp_path: Path
+) -> None:
+    """``"10" > "4"`` is false for texts: the third page is empty, and by its own account nothing is left."""
+    refused = list[str]()
+
+    def route(request: Asked) -> Any:
+        after = request.query.get("after", "0")
+        if after == cut and after not in refused:
+            refused.append(after)
+            return Reply({}, 503)
+        found = [number for number in (1, 2, 3, 4, 10, 11) if str(number) > after and number < 10]
+        return {"items": [{"id": number} for number in found[:2]], "total": 6, "limit": 2}
+
+    summary = attempt_until_done(TEXT, route, tmp_path)
+    assert len(read_lines(summary)) == 4
+    assert summary.warnings == [
+        "Reading ends after 4 records, and the API announced 6 records (total) at GET https://api.example.com/items?after=4. If it is "
+        "right, records are missing from this output: correct paginate, and write total there.",
+    ]
