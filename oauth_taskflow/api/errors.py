@@ -35,9 +35,7 @@ _BODY_SHOWN = 300
 _READ_AS_TEXT = re.compile(r"^(application/([\w.-]+\+)?(json|xml)|text/(?!html))")
 # Parameters of a challenge that an authorization request has too (RFC 9470 §3, OIDC Core §5.5).
 _DEMANDS = ("claims", "acr_values", "max_age")
-_TOKEN_REFUSED = (
-    "The API refuses the token. Check that the connection's scope and audience fit this API."
-)
+_TOKEN_REFUSED = "The API refuses the token. Check that it is one for this API: by the connection's scope and audience, if its grant has them."
 # Hints for a 401, by the authentication scheme of the request.
 _REFUSED = {
     "basic": "The API refuses user name and password. Check login and password of the connection.",

@@ -10,7 +10,7 @@ import requests
 from oauth_taskflow.api.errors import status_error
 
 NOW = 1_800_000_000.0
-REFUSED = "The API refuses the token. Check that the connection's scope and audience fit this API."
+REFUSED = "The API refuses the token. Check that it is one for this API: by the connection's scope and audience, if its grant has them."
 
 
 def answered(date: str | None, scheme: str = "DPoP") -> requests.Response:

@@ -150,10 +150,10 @@ def test_json_is_read_as_with_requests() -> None:
 @pytest.mark.parametrize(
     ("sent", "hint"),
     [
-        ("Bearer abcdef-token", "scope and audience fit this API"),
+        ("Bearer abcdef-token", "scope and audience, if its grant has them"),
         (
             "DPoP abcdef-token",
-            "scope and audience fit this API. "
+            "scope and audience, if its grant has them. "
             "A DPoP proof is refused when this machine's clock is wrong: check it.",
         ),
         ("Basic YWJjZGVm", "Check login and password of the connection."),

@@ -124,7 +124,7 @@ def test_a_second_401_is_returned_and_asks_for_no_third_token(
         response.raise_for_status()
     assert str(caught.value) == (
         f'The API answered HTTP 401 Unauthorized: {{"error": "expired"}} at GET {api.url}/x. The API refuses the '
-        "token. Check that the connection's scope and audience fit this API."
+        "token. Check that it is one for this API: by the connection's scope and audience, if its grant has them."
     )
 
 
