@@ -128,6 +128,11 @@ class PageSequence:
         return self._records if is_of_records else self.rows
 
     @property
+    def _most_rows(self) -> int:
+        """The most rows that the API may have counted: a row may hold several records, or be left out of them."""
+        return max(self.rows, self._records)
+
+    @property
     def first_rows(self) -> int:
         """The number of rows in page one; 0 before it came."""
         return self._first_rows
@@ -164,8 +169,8 @@ class PageSequence:
         self.request = None
         where, total = locate_response(response), self._announced.unnamed
         self._announced.check_end(self.counted_rows, self.index, where, is_bare=True)
-        if total is not None and total[1] > self.counted_rows:
-            self._warn(describe_unread_rows(where, self._written, self.counted_rows, total))
+        if total is not None and total[1] > self._most_rows:
+            self._warn(describe_unread_rows(where, self._written, self._most_rows, total))
 
     def end_by_rule(
         self, response: requests.Response, *, is_skip: bool = False, dropped: int = 0
@@ -244,7 +249,8 @@ class PageSequence:
             )
 
     def _warn_of_unread_pages(self, page: PageView) -> None:
-        warning = describe_unread_pages(page, self._written, self._announced.unnamed)
+        unnamed = self._announced.unnamed
+        warning = describe_unread_pages(page, self._written, unnamed, self._most_rows)
         if warning is not None:
             self._warn(warning)
 

@@ -124,13 +124,13 @@ def find_unnamed_total(page: PageView, options: PagingOptions | None) -> Unnamed
 
 
 def describe_unread_pages(
-    page: PageView, options: PagingOptions | None, first_total: UnnamedTotal | None = None
+    page: PageView, options: PagingOptions | None, first_total: UnnamedTotal | None, rows: int
 ) -> str | None:
     """Returns a warning when ``page``, with which reading ends by ``options``, says that more follow; None without a sign.
 
     Without ``paginate``, ``options`` is None. A page without rows, a class of the author and ``type: none`` end without a doubt,
     and so do several pages with as many rows as the API announced, and a page that says itself that it is the last.
-    ``first_total`` is that of page one, see ``find_unnamed_total``.
+    ``first_total`` is that of page one, see ``find_unnamed_total``, and ``rows`` the most that the API may have counted so far.
     """
     if options is not None and options.ends_by in {"class", "first page"}:
         return None
@@ -139,7 +139,7 @@ def describe_unread_pages(
         return None
     sign = find_sign_of_more(page) if options is None or page.rows else None
     if sign is None:
-        return _describe_unread_rows(page, options, first_total)
+        return _describe_unread_rows(page, options, first_total, rows)
     if options is None:
         return (
             f"The answer says that more pages follow ({sign}), and one is read {page.where}. Write paginate, or "
@@ -152,10 +152,9 @@ def describe_unread_pages(
 
 
 def _describe_unread_rows(
-    page: PageView, options: PagingOptions | None, first: UnnamedTotal | None
+    page: PageView, options: PagingOptions | None, first: UnnamedTotal | None, rows: int
 ) -> str | None:
     """Returns a warning when more rows were announced than read; a single record may have such a field itself."""
-    rows = max(page.rows_so_far, len(page.records))
     totals = [] if first is None else [first]
     # By a key, each page may announce what is left from there on.
     if page.index > 0 and options is not None and options.has_shifting_pages:

@@ -208,3 +208,13 @@ def test_a_total_that_denies_no_end_is_no_sign(paginate: Paginate | None, last: 
 
 def test_the_total_of_a_single_record_is_its_own() -> None:
     assert find_warnings(None, (1, {"total_items": 9})) == []
+
+
+def test_an_announced_number_of_records_within_the_rows_is_reached_by_them() -> None:
+    """The API returns orders, counts their lines, and the path makes a record of each line."""
+    order = {"lines": [{"id": 1}, {"id": 2}]}
+    answers = iter([answer({"orders": [order] * rows, "total_count": 6}) for rows in (2, 1)])
+    warnings = list[str]()
+    options: dict[str, Any] = {"paginate": PAGE, "records": Records(path="orders[].lines[]")}
+    list(pull(Offline(lambda _: next(answers)), first_page, warn=warnings.append, **options))
+    assert warnings == []
