@@ -28,7 +28,7 @@ from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.refresh import lease_owner
 from oauth_taskflow.tokens.sql.store import SqlTokenStore
-from oauth_taskflow.tokens.state.record import GrantRecord
+from oauth_taskflow.tokens.state.record import GrantRecord, Lease
 from oauth_taskflow.tokens.state.transitions import Transition
 
 CONTEXT: ForkServerContext = multiprocessing.get_context("forkserver")
@@ -96,9 +96,10 @@ class Plan:
         for step, number in ((self.stop_at, signal.SIGSTOP), (self.die_at, self.signal)):
             if event.step is step and step not in _signalled:
                 _signalled.add(step)
-                os.kill(os.getpid(), number)
-                # A signal to a process with threads does not stop the sending one at once.
-                time.sleep(0.1)
+                with store.beat:
+                    os.kill(os.getpid(), number)
+                    # A signal to a process with threads does not stop the sending one at once.
+                    time.sleep(0.1)
 
 
 class BreakableStore(SqlTokenStore):
@@ -106,6 +107,12 @@ class BreakableStore(SqlTokenStore):
 
     broken = False
     kills = False
+    beat = threading.Lock()
+    """Held while the lease is prolonged: who stands still within a transaction of SQLite keeps everybody from writing."""
+
+    def prolong(self, grant_key: str, lease: Lease, *, ttl: float, waits: bool) -> bool:
+        with self.beat:
+            return super().prolong(grant_key, lease, ttl=ttl, waits=waits)
 
     def change(self, record: GrantRecord, transition: Transition) -> GrantRecord:
         if self.broken:
