@@ -32,6 +32,8 @@ _LINE = re.compile(r"^(?:[A-Za-z0-9+/]{16,}={0,2}|(?!-----)[^\r\n]{40,})(?=\r?$)
 SHORTEST_SECRET = 5
 # Shorter secrets occur in host names and paths by chance.
 _SHORTEST_IN_URL = 6
+# Reasons of libraries may be whole pages.
+_SEARCHED = 20_000
 # These names contain "token" but hold no secret, and messages need their values.
 _HARMLESS = frozenset({"token_type", "token_url", "token_type_hint", "next_page_token_param"})
 
@@ -71,6 +73,11 @@ def redact_text(text: str, secrets: Iterable[str] = ()) -> str:
     text = remove_secrets(text, secrets)
     text = _JWT.sub(REDACTED, _BEARER.sub(rf"\1 {REDACTED}", text))
     return _ASSIGNMENT.sub(rf"\g<1>{REDACTED}", text)
+
+
+def redact_line(text: str, longest: int) -> str:
+    """``text`` as one line of at most ``longest`` characters, without secrets. Half a secret is not recognised: it is cut last."""
+    return redact_text(" ".join(printable(text[:_SEARCHED]).split()))[:longest]
 
 
 def redact_url(url: str, secrets: Iterable[str] = (), names: Collection[str] = ()) -> str:

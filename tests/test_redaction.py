@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from oauth_taskflow.redaction import (
     SHORTEST_SECRET,
     is_sensitive_name,
+    redact_line,
     redact_text,
     redact_url,
     secret_forms,
@@ -136,3 +137,23 @@ def test_the_cost_of_a_long_text_grows_with_its_length(part: str) -> None:
     began = time.monotonic()
     redact_text(part * (40_000 // len(part)), [])
     assert time.monotonic() - began < 5  # it was minutes, with each length squared
+
+
+# The value, and a text with it.
+CARRIED = [
+    ("q7" * 20, "Bearer {}"),
+    ("q7" * 20, "refresh_token={}"),
+    ("eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbm5hIn0.c2lnbmF0dXJl", "the assertion is {}"),
+]
+
+
+@pytest.mark.parametrize(("value", "text"), CARRIED)
+@pytest.mark.parametrize("longest", range(40, 110, 7))
+def test_a_secret_where_a_long_line_is_cut_is_hidden(value: str, text: str, longest: int) -> None:
+    shown = redact_line(f"{'x ' * 20}{text.format(value)}\nand more", longest)
+    assert len(shown) <= longest
+    assert not any(value[at : at + 4] in shown for at in range(len(value) - 3))
+
+
+def test_a_line_has_no_breaks_and_no_sequences_of_a_terminal() -> None:
+    assert redact_line("one\n  two\x1b[31m three", 13) == "one two[31m t"

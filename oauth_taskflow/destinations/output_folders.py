@@ -16,7 +16,7 @@ from typing import IO, Any, NamedTuple, Protocol
 
 from oauth_taskflow.destinations.formats import FORMATS
 from oauth_taskflow.errors import DestinationError, InvalidRecord, OAuthTaskflowError
-from oauth_taskflow.redaction import redact_text, redact_url
+from oauth_taskflow.redaction import redact_line, redact_url
 
 # Libraries in Rust write the causes of an error one below the other, in colours.
 _CAUSE = "↳"
@@ -170,8 +170,8 @@ def read_reason(error: Exception) -> str:
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     if _CAUSE not in text:
         text = next(iter(text.strip().splitlines()), "")  # Azure adds a page of XML
-    text = " ".join(_COLOUR.sub("", text).replace(_CAUSE, " ").split())
-    return redact_text(text[:_LONGEST_REASON]) or "no reason given"
+    text = _COLOUR.sub("", text).replace(_CAUSE, " ")
+    return redact_line(text, _LONGEST_REASON) or "no reason given"
 
 
 def superseded_error(path: Any) -> DestinationError:

@@ -7,7 +7,7 @@ import os
 from oauth_taskflow.connections.parse import AirflowConnection, parse_connection
 from oauth_taskflow.connections.settings import ConnectionSettings
 from oauth_taskflow.errors import ConnectionConfigError
-from oauth_taskflow.redaction import redact_text
+from oauth_taskflow.redaction import redact_line
 from oauth_taskflow.suggestions import did_you_mean
 from oauth_taskflow.taskflow import log_masking
 from oauth_taskflow.taskflow.broker.client import ask_broker
@@ -147,8 +147,7 @@ def _list_names() -> tuple[set[str], str]:
 
 
 def _reason(failure: BaseException) -> str:
-    text = redact_text(" ".join(str(failure).split()), [])
-    return f"{type(failure).__name__}: {text[:_LONGEST_REASON]}"
+    return f"{type(failure).__name__}: {redact_line(str(failure), _LONGEST_REASON)}"
 
 
 def load_settings(conn_id: str) -> ConnectionSettings:

@@ -12,6 +12,7 @@ from typing import Any
 from oauth_taskflow.contracts.last_run import LastRun, LastRunFinder, find_no_run
 from oauth_taskflow.destinations.base import Destination, Run
 from oauth_taskflow.errors import OAuthTaskflowError
+from oauth_taskflow.redaction import redact_line
 
 # Other runs, and other DAGs, may have added events since.
 _MOST_EVENTS = 50
@@ -32,7 +33,7 @@ def find_in_events(asset: Any, dag_id: str, run_id: str) -> LastRun | None:
     # The supervisor, the API server and the network raise exceptions of many kinds.
     except Exception as error:
         failure = OAuthTaskflowError(
-            f"The run before cannot be looked up ({type(error).__name__}: {str(error)[:200]})",
+            f"The run before cannot be looked up ({type(error).__name__}: {redact_line(str(error), 200)})",
             where=f"in the events of asset {asset.uri}",
             hint="Let the task run again: checks.max_change compares with that run.",
         )

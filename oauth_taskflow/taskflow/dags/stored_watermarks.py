@@ -11,6 +11,7 @@ from oauth_taskflow.connections.settings import BrokeredSettings
 from oauth_taskflow.destinations.kinds import find_kind
 from oauth_taskflow.engine.positions import names_window
 from oauth_taskflow.errors import SpecError
+from oauth_taskflow.redaction import redact_line
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.windows import Interval, move_interval
 from oauth_taskflow.taskflow.config import is_broker_configured, store_url, watermark_store_url
@@ -176,5 +177,5 @@ def mirror(scope: Scope, asset: Any, context: Mapping[str, Any], log: Any) -> No
     except Exception as error:  # noqa: BLE001
         log.warning(
             "The watermark of %s is stored, but Airflow's asset state store does not show it (%s: %s)",
-            *(scope, type(error).__name__, str(error)[:200]),
+            *(scope, type(error).__name__, redact_line(str(error), 200)),
         )
