@@ -77,6 +77,8 @@ class ExactFloat(float):
 # JMESPath knows types by their names.
 ExactFloat.__name__ = "float"
 
+# Python converts no text of thousands of digits.
+_WHOLE = re.compile(r"\s*-?\d{1,99}\s*")
 # Up to 15 digits, in the spelling of a float. This usual case is recognised without writing the float.
 _SURELY_EXACT = re.compile(r"-?[1-9]\d{0,6}\.\d{0,7}[1-9]")
 _write = msgspec.json.Encoder().encode
@@ -98,7 +100,7 @@ def read_count(value: Any, name: str, where: str) -> int | None:
     """
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, str) and value.strip().removeprefix("-").isdecimal():
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
         value = int(value)
     if value is None:
         return None

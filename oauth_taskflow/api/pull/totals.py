@@ -13,7 +13,7 @@ from oauth_taskflow.api.pull.page import PageView
 from oauth_taskflow.errors import PagesCutShort
 
 # A number alone, or after a slash as in Content-Range (RFC 9110 §14.4), where * means unknown.
-_IN_HEADER = re.compile(r"(?:.*/)?\s*(-?\d+|\*)\s*")
+_IN_HEADER = re.compile(r"(?:.*/)?\s*(-?\d{1,99}|\*)\s*")
 # Where many search APIs end: Elasticsearch by default, HubSpot, Google's searches.
 _USUAL_CAP = 10_000
 Warn = Callable[[str], None]

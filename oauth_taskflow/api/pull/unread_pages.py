@@ -215,10 +215,17 @@ def _find_places(json: bytes, path: str = "") -> Iterator[tuple[str, dict[str, A
     raws = zip(_NAMES, map(bytes, msgspec.structs.astuple(_read(json))), strict=True)
     found = {name: raw for name, raw in raws if raw}
     nested = {name: raw for name, raw in found.items() if name in _PLACES and raw.startswith(b"{")}
-    yield path, {name: decode(raw) for name, raw in found.items() if name not in nested}
+    yield path, {name: _read_value(raw) for name, raw in found.items() if name not in nested}
     if path.count(".") < _DEEPEST:
         for name, raw in nested.items():
             yield from _find_places(raw, f"{path}{name}.")
+
+
+def _read_value(raw: bytes) -> Any:
+    try:
+        return decode(raw)
+    except msgspec.MsgspecError:  # a number of thousands of digits announces nothing
+        return None
 
 
 def _find_signs(fields: dict[str, Any]) -> list[str]:

@@ -52,6 +52,12 @@ def test_an_approximate_total_is_a_warning_and_no_end(local: Connect, style: str
     assert "after 6 records, but the API announced 3,000 (total is approximate) at GET" in warning
 
 
+@pytest.mark.parametrize("total", ["total", HEADER])
+def test_a_total_of_thousands_of_digits_is_unreadable(local: Connect, total: Any) -> None:
+    with pytest.raises(InvalidRecord, match="not a number"):
+        read(local(Api("page", total="9" * 5_000)), "page", total=total)
+
+
 @pytest.mark.parametrize("text", ["6", 6.0, " 6 ", None, -1, "-1"])
 def test_totals_are_numbers_or_text_and_may_be_unknown(local: Connect, text: Any) -> None:
     assert read(local(Api("cursor", total=text)), "cursor", total="total") == ALL

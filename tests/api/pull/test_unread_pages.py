@@ -193,6 +193,7 @@ def test_a_total_of_page_one_counts_where_a_status_ends_the_pages() -> None:
         (None, {"total_entries": 2}),
         (None, {"total": 900, "count": 9}),  # an amount of money
         (None, {"Content-Range": "0-1/*"}),
+        (None, {"X-Total-Count": "9" * 5_000}),
         (None, {"Content-Range": "bytes 0-1/900"}),
         (None, {"total_count": "9", "total_items": True, "totalCount": None}),
         (SinglePage(), {"total_entries": 9}),
@@ -217,4 +218,13 @@ def test_an_announced_number_of_records_within_the_rows_is_reached_by_them() -> 
     warnings = list[str]()
     options: dict[str, Any] = {"paginate": PAGE, "records": Records(path="orders[].lines[]")}
     list(pull(Offline(lambda _: next(answers)), first_page, warn=warnings.append, **options))
+    assert warnings == []
+
+
+@pytest.mark.parametrize("name", ["count", "next", "total_count"])
+def test_a_number_that_python_does_not_read_is_no_sign(name: str) -> None:
+    body = b'{"items": [1, 2], "limit": 2, "%s": %s}' % (name.encode(), b"9" * 5_000)
+    warnings = list[str]()
+    records = Records(path="items")
+    list(pull(Offline(lambda _: answer(body)), first_page, warn=warnings.append, records=records))
     assert warnings == []
