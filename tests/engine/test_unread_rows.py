@@ -37,5 +37,5 @@ def test_keys_that_the_api_compares_as_texts_lose_no_record_in_silence(
     assert len(read_lines(summary)) == 4
     assert summary.warnings == [
         "Reading ends after 4 records, and the API announced 6 records (total) at GET https://api.example.com/items?after=4. If it is "
-        "right, records are missing from this output: correct paginate, and write total there.",
+        "right and none were deleted meanwhile, records are missing from this output: correct paginate, and write total there.",
     ]

@@ -58,7 +58,7 @@ class PageView:
     ``announced`` is that number, estimate or not. ``source_rows`` are the rows that the path of ``records`` filtered or
     expanded, None where it did neither. ``is_unsure``: no page has shown whether the API counts these rows or their
     contents. ``last_key`` is the sort key of the last record so far, None
-    for styles without one.
+    for styles without one. ``list_keys`` are the plain keys that lead to the list of records, empty at the root.
     """
 
     response: requests.Response
@@ -74,6 +74,7 @@ class PageView:
     source_rows: list[Any] | None = None
     is_unsure: bool = False
     last_key: Any = None
+    list_keys: tuple[str, ...] = ()
 
     @property
     def received(self) -> list[Any]:

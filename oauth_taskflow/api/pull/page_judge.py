@@ -36,7 +36,7 @@ class Content:
     ``has_landmark``: the page has anything that the options declare. ``is_doubtful``: the records' path is absent, and
     nothing allows that. ``received``: the items from which the records were made, None when the items are the records.
     ``is_expanded``: an item may hold several records. ``has_error``: the root names an error although there are records.
-    ``gap`` is the key by which the root says that records are missing; empty without one.
+    ``gap`` is the key by which the root says that records are missing; empty without one. ``list_keys`` lead to the list.
     """
 
     body: Body
@@ -47,6 +47,7 @@ class Content:
     is_expanded: bool = False
     has_error: bool = False
     gap: str = ""
+    list_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ class PageJudge:
             is_expanded=is_expanded,
             has_error=error is not None,
             gap="" if gap is None else gap.key,
+            list_keys=self.selector.list_keys,
         )
 
     def count_records(self, response: requests.Response) -> int:
@@ -128,7 +130,8 @@ class PageJudge:
         # A list under another name looks like a misspelt path, unless the author wrote that the path may be absent.
         if written is None and self.selector.has_other_list(body):
             raise self.selector.missing_error(body)
-        return Content(body, [], has_landmark, is_doubtful=not may_be_absent)
+        keys = self.selector.list_keys
+        return Content(body, [], has_landmark, is_doubtful=not may_be_absent, list_keys=keys)
 
 
 def _is_conditional(response: requests.Response) -> bool:

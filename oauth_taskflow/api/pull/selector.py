@@ -67,6 +67,14 @@ class RecordSelector:
         """The list that the path takes apart; None when records are found as the API sent them."""
         return None if self._keys is not None else find_source(str(self.options.path))
 
+    @property
+    def list_keys(self) -> tuple[str, ...]:
+        """The plain keys that lead to the list of records; empty where it is the body, or made of several."""
+        if self._keys is not None:
+            return self._keys
+        roots = root_keys(str(self.options.path))
+        return roots[0] if len(roots) == 1 else ()
+
     def find_source_items(self, body: Body) -> list[Any] | None:
         """Returns the items of ``source`` in ``body``, before the path filters or expands them; None without such a list."""
         if self.source is None:

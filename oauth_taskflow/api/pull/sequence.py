@@ -128,11 +128,6 @@ class PageSequence:
         return self._records if is_of_records else self.rows
 
     @property
-    def _most_rows(self) -> int:
-        """The most rows that the API may have counted: a row may hold several records, or be left out of them."""
-        return max(self.rows, self._records)
-
-    @property
     def first_rows(self) -> int:
         """The number of rows in page one; 0 before it came."""
         return self._first_rows
@@ -169,8 +164,9 @@ class PageSequence:
         self.request = None
         where, total = locate_response(response), self._announced.unnamed
         self._announced.check_end(self.counted_rows, self.index, where, is_bare=True)
-        if total is not None and total[1] > self._most_rows:
-            self._warn(describe_unread_rows(where, self._written, self._most_rows, total))
+        rows = self.counted_rows
+        if total is not None and rows < total[1] != self._records:
+            self._warn(describe_unread_rows(where, self._written, rows, total))
 
     def end_by_rule(
         self, response: requests.Response, *, is_skip: bool = False, dropped: int = 0
@@ -250,7 +246,7 @@ class PageSequence:
 
     def _warn_of_unread_pages(self, page: PageView) -> None:
         unnamed = self._announced.unnamed
-        warning = describe_unread_pages(page, self._written, unnamed, self._most_rows)
+        warning = describe_unread_pages(page, self._written, unnamed, self._records)
         if warning is not None:
             self._warn(warning)
 
@@ -269,6 +265,7 @@ class PageSequence:
             self.rows,
             source_rows=received,
             is_unsure=self._unit.is_unsure,
+            list_keys=content.list_keys,
         )
         self._trail.advance(page)
         self._announced.update_total(page)

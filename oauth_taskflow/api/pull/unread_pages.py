@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
@@ -32,6 +33,7 @@ _FLAGS = (
 _POINTERS = (
     "@odata.nextLink",
     "LastEvaluatedKey",
+    "__next",
     "next",
     "nextCursor",
     "nextLink",
@@ -48,10 +50,16 @@ _POINTERS = (
     "next_token",
     "next_url",
 )
-# How many records there are. "total" and "count" only beside other words of paging: elsewhere they may be money.
+# Lists of links, each with its relation: FHIR, PayPal.
+_LINK_LISTS = ("link", "links")
+_RELATIONS = ("rel", "relation")
+_TARGETS = ("href", "url")
+# How many records there are. "total" and "count" only where something shows that they describe the list: elsewhere they may be
+# money, and "count" beside "total" or "start" is that of one page.
 _TOTALS = (
     "@odata.count",
     "filter_count",
+    "numFound",
     "totalCount",
     "totalElements",
     "totalEntries",
@@ -80,12 +88,21 @@ _PAGING_WORDS = (
     "per_page",
     "previous",
     "skip",
+    "start",
 )
-_TOTAL_HEADERS = ("X-Total-Count", "X-Total", "X-WP-Total", "Total-Count", "Content-Range")
+# An object with nothing but these, a list and a number is the envelope of that list.
+_ENVELOPE = frozenset({"code", "message", "msg", "ok", "status", "success", *_VAGUE_TOTALS})
+_TOTAL_HEADERS = (
+    "X-Total-Count",
+    "X-Total",
+    "X-WP-Total",
+    "X-Pagination-Total-Count",
+    "Total-Count",
+    "Content-Range",
+)
 _PLACES = (
     "_links",
     "_meta",
-    "hits",
     "links",
     "meta",
     "page",
@@ -96,10 +113,12 @@ _PLACES = (
     "response_metadata",
 )
 _NAMES = tuple(
-    dict.fromkeys((*_FLAGS, *_POINTERS, *_TOTALS, *_VAGUE_TOTALS, *_PAGING_WORDS, *_PLACES))
+    dict.fromkeys(
+        (*_FLAGS, *_POINTERS, *_LINK_LISTS, *_TOTALS, *_VAGUE_TOTALS, *_PAGING_WORDS, *_PLACES)
+    )
 )
-# As in meta.pagination.total.
-_DEEPEST = 2
+# As in meta.pagination.links.next.
+_DEEPEST = 3
 # Where it is announced, and the number.
 UnnamedTotal = tuple[str, int]
 _Signs = msgspec.defstruct(
@@ -110,6 +129,20 @@ _Signs = msgspec.defstruct(
     ],
 )
 _read = msgspec.json.Decoder(_Signs).decode
+_split = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+@dataclass(frozen=True)
+class _Place:
+    """An object of a body with its paging fields; ``path`` leads there, with a dot at its end, and is empty for the root.
+
+    ``json`` is the object where the list is in it, with ``list_key`` as the key that leads to the list; else both are empty.
+    """
+
+    path: str
+    fields: dict[str, Any]
+    json: bytes = b""
+    list_key: str = ""
 
 
 def find_unnamed_total(page: PageView, options: PagingOptions | None) -> UnnamedTotal | None:
@@ -120,17 +153,17 @@ def find_unnamed_total(page: PageView, options: PagingOptions | None) -> Unnamed
     is_counted = options is None or options.ends_by == "count"
     if not is_counted or (options is not None and options.announced_total.place):
         return None
-    return min(_find_totals(page), key=itemgetter(1), default=None)
+    return min(_find_totals(page, options), key=itemgetter(1), default=None)
 
 
 def describe_unread_pages(
-    page: PageView, options: PagingOptions | None, first_total: UnnamedTotal | None, rows: int
+    page: PageView, options: PagingOptions | None, first_total: UnnamedTotal | None, records: int
 ) -> str | None:
     """Returns a warning when ``page``, with which reading ends by ``options``, says that more follow; None without a sign.
 
     Without ``paginate``, ``options`` is None. A page without rows, a class of the author and ``type: none`` end without a doubt,
     and so do several pages with as many rows as the API announced, and a page that says itself that it is the last.
-    ``first_total`` is that of page one, see ``find_unnamed_total``, and ``rows`` the most that the API may have counted so far.
+    ``first_total`` is that of page one, see ``find_unnamed_total``, and ``records`` the number of all records so far.
     """
     if options is not None and options.ends_by in {"class", "first page"}:
         return None
@@ -139,7 +172,7 @@ def describe_unread_pages(
         return None
     sign = find_sign_of_more(page) if options is None or page.rows else None
     if sign is None:
-        return _describe_unread_rows(page, options, first_total, rows)
+        return _describe_unread_rows(page, options, first_total, records)
     if options is None:
         return (
             f"The answer says that more pages follow ({sign}), and one is read {page.where}. Write paginate, or "
@@ -152,9 +185,13 @@ def describe_unread_pages(
 
 
 def _describe_unread_rows(
-    page: PageView, options: PagingOptions | None, first: UnnamedTotal | None, rows: int
+    page: PageView, options: PagingOptions | None, first: UnnamedTotal | None, records: int
 ) -> str | None:
-    """Returns a warning when more rows were announced than read; a single record may have such a field itself."""
+    """Returns a warning when more rows were announced than read; a single record may have such a field itself.
+
+    A row may hold several ``records``, as in ``items[].lines[]``, and the number may be theirs.
+    """
+    rows = max(page.rows_so_far, records) if options is None else page.rows_so_far
     totals = [] if first is None else [first]
     # By a key, each page may announce what is left from there on.
     if page.index > 0 and options is not None and options.has_shifting_pages:
@@ -162,7 +199,7 @@ def _describe_unread_rows(
         is_believed = last is not None and (page.rows > 0 or last[1] >= rows)
         totals += [last] if last is not None and is_believed else []
     place, total = min(totals, key=itemgetter(1), default=("", 0))
-    if rows == 1 or total <= rows:
+    if rows == 1 or total <= rows or total == records:
         return None
     return describe_unread_rows(page.where, options, rows, (place, total))
 
@@ -177,9 +214,10 @@ def describe_unread_rows(
             f"The answer announces {announced}, and one page with {rows:,} is read {where}. Write paginate, or "
             "paginate: {type: none} if one is all you want."
         )
+    doubt = "" if options.has_shifting_pages else " and none were deleted meanwhile"
     return (
-        f"Reading ends after {rows:,} records, and the API announced {announced} {where}. If it is right, records are missing from "
-        "this output: correct paginate, and write total there."
+        f"Reading ends after {rows:,} records, and the API announced {announced} {where}. If it is right{doubt}, records are "
+        "missing from this output: correct paginate, and write total there."
     )
 
 
@@ -188,37 +226,64 @@ def find_sign_of_more(page: PageView) -> str | None:
     links = parse_links(page.headers.get("Link", "")).found
     if any("next" in link.rels and link.is_about(page.url) for link in links):
         return "a Link header with rel=next"
-    places = _find_places(page.body.json)
-    return next((f"{path}{name}" for path, fields in places for name in _find_signs(fields)), None)
+    signs = (f"{place.path}{name}" for place in _find_places(page) for name in _find_signs(place))
+    return next(signs, None)
 
 
-def _find_totals(page: PageView) -> Iterator[UnnamedTotal]:
+def _find_totals(page: PageView, options: PagingOptions | None) -> Iterator[UnnamedTotal]:
     """Yields each place with a number of all records, and the number."""
     for header in _TOTAL_HEADERS:
         value = read_header_total(page.headers.get(header))
         if type(value) is int and not page.headers[header].startswith("bytes"):
             yield header, value
-    for path, fields in _find_places(page.body.json):
-        is_paging = path or fields.keys() & {*_PAGING_WORDS, *_POINTERS}
-        for name in (*_TOTALS, *_VAGUE_TOTALS) if is_paging else _TOTALS:
-            value = fields.get(name)
-            if isinstance(value, dict):  # Elasticsearch's hits.total.value
-                name, value = f"{name}.value", value.get("value")  # noqa: PLW2901
-            if type(value) is int:
-                yield path + name, value
+    for place in _find_places(page):
+        totals = list(_read_numbers(place, _TOTALS))
+        vague = dict(_read_numbers(place, _VAGUE_TOTALS))
+        is_of_list = not place.json or place.fields.keys() & {*_PAGING_WORDS, *_POINTERS}
+        if is_of_list or options is not None or _is_envelope(place, page, vague):
+            is_of_page = totals or len(vague) > 1 or "start" in place.fields
+            if is_of_page or (options is not None and vague.get("count") == options.page_size):
+                vague.pop("count", None)
+            totals += vague.items()
+        yield from ((place.path + name, number) for name, number in totals)
 
 
-def _find_places(json: bytes, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yields the objects of a body that describe its paging, by their path with a dot at its end; the root's is empty."""
+def _read_numbers(place: _Place, names: tuple[str, ...]) -> Iterator[UnnamedTotal]:
+    for name in names:
+        value = place.fields.get(name)
+        if isinstance(value, dict):  # Elasticsearch's hits.total.value
+            name, value = f"{name}.value", value.get("value")  # noqa: PLW2901
+        if type(value) is int:
+            yield name, value
+
+
+def _is_envelope(place: _Place, page: PageView, totals: dict[str, int]) -> bool:
+    """Whether the object exists for the list in it, so that a number beside the list is one of records."""
+    if not totals or (len(totals) > 1 and totals.get("count") != page.rows):
+        return False
+    return _split(place.json).keys() <= {place.list_key, *_ENVELOPE}
+
+
+def _find_places(page: PageView) -> Iterator[_Place]:
+    """Yields the objects that may describe the paging: the root, those around the list, and what is named so in them."""
+    keys = page.list_keys
+    yield from _descend(page.body.json, "", keys[0] if keys else "")
+    for depth in range(1, len(keys)):
+        raw = page.body.dig(keys[:depth]) or b""
+        yield from _descend(bytes(raw), "".join(f"{key}." for key in keys[:depth]), keys[depth])
+
+
+def _descend(json: bytes, path: str, list_key: str = "", depth: int = 0) -> Iterator[_Place]:
     if not json.startswith(b"{"):
         return
     raws = zip(_NAMES, map(bytes, msgspec.structs.astuple(_read(json))), strict=True)
     found = {name: raw for name, raw in raws if raw}
     nested = {name: raw for name, raw in found.items() if name in _PLACES and raw.startswith(b"{")}
-    yield path, {name: _read_value(raw) for name, raw in found.items() if name not in nested}
-    if path.count(".") < _DEEPEST:
+    fields = {name: _read_value(raw) for name, raw in found.items() if name not in nested}
+    yield _Place(path, fields, b"" if depth else json, list_key)
+    if depth < _DEEPEST:
         for name, raw in nested.items():
-            yield from _find_places(raw, f"{path}{name}.")
+            yield from _descend(raw, f"{path}{name}.", depth=depth + 1)
 
 
 def _read_value(raw: bytes) -> Any:
@@ -228,13 +293,26 @@ def _read_value(raw: bytes) -> Any:
         return None
 
 
-def _find_signs(fields: dict[str, Any]) -> list[str]:
-    flags = [name for name in _FLAGS if fields.get(name) is True]
-    return flags + [name for name in _POINTERS if _leads_on(name, fields.get(name))]
+def _find_signs(place: _Place) -> Iterator[str]:
+    fields = place.fields
+    yield from (name for name in _FLAGS if fields.get(name) is True)
+    yield from (name for name in _POINTERS if _leads_on(name, fields.get(name)))
+    yield from (name for name in _LINK_LISTS if _has_next_link(fields.get(name)))
 
 
 def _leads_on(name: str, pointer: Any) -> bool:
+    if isinstance(pointer, dict):  # an empty link: {"href": null, "rel": "next"}
+        targets = [pointer[key] for key in _TARGETS if key in pointer] or pointer.values()
+        return any(targets)
     if isinstance(pointer, str) and name == "next":  # a field of a single record may have this name
         return "/" in pointer or "?" in pointer
-    is_number = isinstance(pointer, int) and not isinstance(pointer, bool)
-    return bool(pointer) and (is_number or isinstance(pointer, str | dict))
+    if isinstance(pointer, str):  # X ends by "0", others by "-1"
+        return pointer not in {"", "0", "-1"}
+    return isinstance(pointer, int) and not isinstance(pointer, bool) and pointer > 0
+
+
+def _has_next_link(links: Any) -> bool:
+    found = [link for link in links if isinstance(link, dict)] if isinstance(links, list) else []
+    return any(
+        "next" in map(link.get, _RELATIONS) and any(map(link.get, _TARGETS)) for link in found
+    )
