@@ -69,6 +69,14 @@ def _key_decoder(key: str) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(msgspec.defstruct("Keyed", [("value", msgspec.Raw, field)]))
 
 
+def read_members(raw: bytes | msgspec.Raw) -> dict[str, msgspec.Raw] | None:
+    """The undecoded values of an object by their keys; None when it is not a readable object."""
+    try:
+        return _read_members(raw)
+    except msgspec.MsgspecError:
+        return None
+
+
 def dig(raw: bytes | msgspec.Raw, keys: tuple[str, ...]) -> msgspec.Raw | None:
     """The undecoded value below ``keys``; None when a level is absent or not an object."""
     found: Any = raw
@@ -158,7 +166,8 @@ class Body:
         self._kind, self._limits = kind, limits
         self.has_exact_numbers = self.is_mended = False
         self._decoded: Any = msgspec.UNSET
-        self._members: dict[str, msgspec.Raw] = {}
+        self.members: dict[str, msgspec.Raw] = {}
+        """The undecoded values at the root by their keys; empty when it is not an object."""
         self.json = self._check_json(self._to_utf8(self._inflate(content), charset))
 
     @classmethod
@@ -208,11 +217,11 @@ class Body:
 
     def has_any(self, keys: frozenset[str]) -> bool:
         """Whether the root is an object with one of ``keys``."""
-        return not keys.isdisjoint(self._members)
+        return not keys.isdisjoint(self.members)
 
     def dig(self, keys: tuple[str, ...]) -> msgspec.Raw | None:
         """The undecoded value below ``keys``, of which there is at least one; None when a level is absent or not an object."""
-        found = self._members.get(keys[0])
+        found = self.members.get(keys[0])
         return None if found is None else dig(found, keys[1:])
 
     def _read(self, raw: bytes | msgspec.Raw) -> Any:
@@ -267,7 +276,7 @@ class Body:
                 content = msgspec.json.format(content, indent=-1)
             # One pass over the text checks it and finds the values at its root.
             if content.startswith(b"{"):
-                self._members = _read_members(content)
+                self.members = _read_members(content)
             else:
                 msgspec.json.decode(content, type=msgspec.Raw)
         except msgspec.MsgspecError as error:

@@ -18,17 +18,21 @@ from oauth_taskflow.api.request import ApiRequest
 _CHANGING = ("path", "method", "params", "headers", "json", "form", "exact")
 
 
+# A number of all records that the spec does not name: where it is announced, and the number.
+UnnamedTotal = tuple[str, int]
+
+
 class Announced(Struct, frozen=True):
     """The last total, flag and page count that the API announced, and the lowest total of the sequence.
 
-    ``unnamed`` is the number of all records on page one where the spec names no total: the place and the number.
+    ``unnamed`` is that of page one where the spec names no total.
     """
 
     total: int | None = None
     continues: bool | None = None
     page_count: int | None = None
     lowest: int | None = None
-    unnamed: tuple[str, int] | None = None
+    unnamed: UnnamedTotal | None = None
 
 
 class GuardMark(Struct, frozen=True):

@@ -70,10 +70,13 @@ class RecordSelector:
     @property
     def list_keys(self) -> tuple[str, ...]:
         """The plain keys that lead to the list of records; empty where it is the body, or made of several."""
-        if self._keys is not None:
-            return self._keys
-        roots = root_keys(str(self.options.path))
+        roots = self._roots
         return roots[0] if len(roots) == 1 else ()
+
+    @property
+    def _roots(self) -> tuple[tuple[str, ...], ...]:
+        """The plain keys that the path starts from, once for each value that it begins with."""
+        return root_keys(str(self.options.path)) if self._keys is None else (self._keys,)
 
     def find_source_items(self, body: Body) -> list[Any] | None:
         """Returns the items of ``source`` in ``body``, before the path filters or expands them; None without such a list."""
@@ -104,9 +107,7 @@ class RecordSelector:
 
     def is_misplaced(self, body: Body) -> bool:
         """Whether a text, number or list is where the path needs a mapping; empty values do not count."""
-        path = self.options.path
-        paths = root_keys(path) if self._keys is None and path is not None else (self._keys or (),)
-        return any(_is_blocked(body.json, keys) for keys in paths)
+        return any(_is_blocked(body.json, keys) for keys in self._roots)
 
     def has_other_list(self, body: Body) -> bool:
         """Whether a list of mappings is next to the place to which the absent path leads."""

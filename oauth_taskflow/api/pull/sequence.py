@@ -162,11 +162,9 @@ class PageSequence:
             PagesCutShort: the API announced more.
         """
         self.request = None
-        where, total = locate_response(response), self._announced.unnamed
-        self._announced.check_end(self.counted_rows, self.index, where, is_bare=True)
-        rows = self.counted_rows
-        if total is not None and rows < total[1] != self._records:
-            self._warn(describe_unread_rows(where, self._written, rows, total))
+        where, rows, unnamed = locate_response(response), self.counted_rows, self._announced.unnamed
+        self._announced.check_end(rows, self.index, where, is_bare=True)
+        self._warn_if(describe_unread_rows(where, self._written, rows, self._records, unnamed))
 
     def end_by_rule(
         self, response: requests.Response, *, is_skip: bool = False, dropped: int = 0
@@ -214,7 +212,8 @@ class PageSequence:
                 self.counted_rows, self.index, page.where, is_bare=not has_flag
             )
             if self._announced.continues is None:  # the flag that the author names decides
-                self._warn_of_unread_pages(page)
+                unnamed = self._announced.unnamed
+                self._warn_if(describe_unread_pages(page, self._written, unnamed, self._records))
         elif self.is_last is not None and self.is_last(page.records):
             self.request = None
         else:
@@ -244,9 +243,7 @@ class PageSequence:
                 f"Page {page.index + 1} has records and a root error beside them: some may be missing {page.where}."
             )
 
-    def _warn_of_unread_pages(self, page: PageView) -> None:
-        unnamed = self._announced.unnamed
-        warning = describe_unread_pages(page, self._written, unnamed, self._records)
+    def _warn_if(self, warning: str | None) -> None:
         if warning is not None:
             self._warn(warning)
 

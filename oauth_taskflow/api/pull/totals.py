@@ -8,7 +8,7 @@ from typing import Any
 
 from oauth_taskflow.api.decoders.numbers import read_count
 from oauth_taskflow.api.paginators.base import PagingOptions
-from oauth_taskflow.api.pull.marks import Announced
+from oauth_taskflow.api.pull.marks import Announced, UnnamedTotal
 from oauth_taskflow.api.pull.page import PageView
 from oauth_taskflow.errors import PagesCutShort
 
@@ -33,7 +33,7 @@ class Announcements:
         self.total: int | None = None
         self.continues: bool | None = None
         self.page_count: int | None = None
-        self.unnamed: tuple[str, int] | None = None
+        self.unnamed: UnnamedTotal | None = None
         self._lowest: int | None = None
 
     def mark(self) -> Announced:

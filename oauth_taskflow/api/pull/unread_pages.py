@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
 import msgspec
 
+from oauth_taskflow.api.decoders.json import read_members
 from oauth_taskflow.api.decoders.numbers import decode
 from oauth_taskflow.api.paginators.base import PagingOptions
+from oauth_taskflow.api.pull.marks import UnnamedTotal
 from oauth_taskflow.api.pull.page import PageView
 from oauth_taskflow.api.pull.totals import read_header_total
 from oauth_taskflow.http_headers import parse_links
@@ -90,6 +92,7 @@ _PAGING_WORDS = (
     "skip",
     "start",
 )
+_OF_LISTS = frozenset({*_PAGING_WORDS, *_POINTERS})
 # An object with nothing but these, a list and a number is the envelope of that list.
 _ENVELOPE = frozenset({"code", "message", "msg", "ok", "status", "success", *_VAGUE_TOTALS})
 _TOTAL_HEADERS = (
@@ -112,37 +115,28 @@ _PLACES = (
     "pagination",
     "response_metadata",
 )
-_NAMES = tuple(
-    dict.fromkeys(
-        (*_FLAGS, *_POINTERS, *_LINK_LISTS, *_TOTALS, *_VAGUE_TOTALS, *_PAGING_WORDS, *_PLACES)
-    )
-)
 # As in meta.pagination.links.next.
 _DEEPEST = 3
-# Where it is announced, and the number.
-UnnamedTotal = tuple[str, int]
-_Signs = msgspec.defstruct(
-    "Signs",
-    [
-        (f"field{number}", msgspec.Raw, msgspec.field(name=name, default=msgspec.Raw(b"")))
-        for number, name in enumerate(_NAMES)
-    ],
-)
-_read = msgspec.json.Decoder(_Signs).decode
-_split = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 @dataclass(frozen=True)
 class _Place:
     """An object of a body with its paging fields; ``path`` leads there, with a dot at its end, and is empty for the root.
 
-    ``json`` is the object where the list is in it, with ``list_key`` as the key that leads to the list; else both are empty.
+    ``members`` are its undecoded values, without the objects that are places themselves. ``beside`` are its keys next to the
+    one that leads to the list; None where the list is not in it.
     """
 
     path: str
-    fields: dict[str, Any]
-    json: bytes = b""
-    list_key: str = ""
+    members: dict[str, msgspec.Raw]
+    beside: frozenset[str] | None
+
+    def read(self, name: str) -> Any:
+        """The value at ``name``; None when it is absent, and for a number of thousands of digits."""
+        try:
+            return decode(self.members[name]) if name in self.members else None
+        except msgspec.MsgspecError:
+            return None
 
 
 def find_unnamed_total(page: PageView, options: PagingOptions | None) -> UnnamedTotal | None:
@@ -198,16 +192,16 @@ def _describe_unread_rows(
         last = find_unnamed_total(page, options)
         is_believed = last is not None and (page.rows > 0 or last[1] >= rows)
         totals += [last] if last is not None and is_believed else []
-    place, total = min(totals, key=itemgetter(1), default=("", 0))
-    if rows == 1 or total <= rows or total == records:
-        return None
-    return describe_unread_rows(page.where, options, rows, (place, total))
+    lowest = min(totals, key=itemgetter(1), default=None)
+    return None if rows == 1 else describe_unread_rows(page.where, options, rows, records, lowest)
 
 
 def describe_unread_rows(
-    where: str, options: PagingOptions | None, rows: int, total: UnnamedTotal
-) -> str:
-    """Returns the warning for an end after ``rows`` rows, fewer than ``total``."""
+    where: str, options: PagingOptions | None, rows: int, records: int, total: UnnamedTotal | None
+) -> str | None:
+    """Returns a warning for an end after ``rows`` rows when ``total`` is more, and not the number of ``records`` in them."""
+    if total is None or total[1] <= rows or total[1] == records:
+        return None
     announced = f"{total[1]:,} records ({total[0]})"
     if options is None:
         return (
@@ -239,9 +233,9 @@ def _find_totals(page: PageView, options: PagingOptions | None) -> Iterator[Unna
     for place in _find_places(page):
         totals = list(_read_numbers(place, _TOTALS))
         vague = dict(_read_numbers(place, _VAGUE_TOTALS))
-        is_of_list = not place.json or place.fields.keys() & {*_PAGING_WORDS, *_POINTERS}
+        is_of_list = place.beside is None or not _OF_LISTS.isdisjoint(place.members)
         if is_of_list or options is not None or _is_envelope(place, page, vague):
-            is_of_page = totals or len(vague) > 1 or "start" in place.fields
+            is_of_page = totals or len(vague) > 1 or "start" in place.members
             if is_of_page or (options is not None and vague.get("count") == options.page_size):
                 vague.pop("count", None)
             totals += vague.items()
@@ -250,7 +244,7 @@ def _find_totals(page: PageView, options: PagingOptions | None) -> Iterator[Unna
 
 def _read_numbers(place: _Place, names: tuple[str, ...]) -> Iterator[UnnamedTotal]:
     for name in names:
-        value = place.fields.get(name)
+        value = place.read(name)
         if isinstance(value, dict):  # Elasticsearch's hits.total.value
             name, value = f"{name}.value", value.get("value")  # noqa: PLW2901
         if type(value) is int:
@@ -259,45 +253,38 @@ def _read_numbers(place: _Place, names: tuple[str, ...]) -> Iterator[UnnamedTota
 
 def _is_envelope(place: _Place, page: PageView, totals: dict[str, int]) -> bool:
     """Whether the object exists for the list in it, so that a number beside the list is one of records."""
-    if not totals or (len(totals) > 1 and totals.get("count") != page.rows):
+    if len(totals) > 1 and totals.get("count") != page.rows:
         return False
-    return _split(place.json).keys() <= {place.list_key, *_ENVELOPE}
+    return place.beside is not None and place.beside <= _ENVELOPE
 
 
 def _find_places(page: PageView) -> Iterator[_Place]:
     """Yields the objects that may describe the paging: the root, those around the list, and what is named so in them."""
-    keys = page.list_keys
-    yield from _descend(page.body.json, "", keys[0] if keys else "")
-    for depth in range(1, len(keys)):
-        raw = page.body.dig(keys[:depth]) or b""
-        yield from _descend(bytes(raw), "".join(f"{key}." for key in keys[:depth]), keys[depth])
+    members, path = page.body.members, ""
+    for key in page.list_keys or ("",):
+        yield from _descend(members, path, members.keys() - {key})
+        members, path = _read_object(members.get(key)) or {}, f"{path}{key}."
 
 
-def _descend(json: bytes, path: str, list_key: str = "", depth: int = 0) -> Iterator[_Place]:
-    if not json.startswith(b"{"):
-        return
-    raws = zip(_NAMES, map(bytes, msgspec.structs.astuple(_read(json))), strict=True)
-    found = {name: raw for name, raw in raws if raw}
-    nested = {name: raw for name, raw in found.items() if name in _PLACES and raw.startswith(b"{")}
-    fields = {name: _read_value(raw) for name, raw in found.items() if name not in nested}
-    yield _Place(path, fields, b"" if depth else json, list_key)
-    if depth < _DEEPEST:
-        for name, raw in nested.items():
-            yield from _descend(raw, f"{path}{name}.", depth=depth + 1)
+def _descend(
+    members: dict[str, msgspec.Raw], path: str, beside: Collection[str] | None, depth: int = 0
+) -> Iterator[_Place]:
+    inner = {name: _read_object(members.get(name)) for name in _PLACES}
+    own = {name: raw for name, raw in members.items() if inner.get(name) is None}
+    yield _Place(path, own, None if beside is None else frozenset(beside))
+    for name, found in inner.items():
+        if found is not None and depth < _DEEPEST:
+            yield from _descend(found, f"{path}{name}.", None, depth + 1)
 
 
-def _read_value(raw: bytes) -> Any:
-    try:
-        return decode(raw)
-    except msgspec.MsgspecError:  # a number of thousands of digits announces nothing
-        return None
+def _read_object(raw: msgspec.Raw | None) -> dict[str, msgspec.Raw] | None:
+    return None if raw is None else read_members(raw)
 
 
 def _find_signs(place: _Place) -> Iterator[str]:
-    fields = place.fields
-    yield from (name for name in _FLAGS if fields.get(name) is True)
-    yield from (name for name in _POINTERS if _leads_on(name, fields.get(name)))
-    yield from (name for name in _LINK_LISTS if _has_next_link(fields.get(name)))
+    yield from (name for name in _FLAGS if place.read(name) is True)
+    yield from (name for name in _POINTERS if _leads_on(name, place.read(name)))
+    yield from (name for name in _LINK_LISTS if _has_next_link(place.read(name)))
 
 
 def _leads_on(name: str, pointer: Any) -> bool:

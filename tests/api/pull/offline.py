@@ -12,6 +12,8 @@ import requests
 
 from oauth_taskflow.api.decoders.json import Body
 from oauth_taskflow.api.exchange import FetchResult
+from oauth_taskflow.api.options import Paginate, Records
+from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.pull.page import PageView
 from oauth_taskflow.api.request import ApiRequest
 
@@ -42,14 +44,22 @@ class Offline:
         self.asked.append(request)
         made = self.api(request)
         body, headers = made if isinstance(made, tuple) else (made, {})
-        is_whole = isinstance(made, requests.Response)
-        response = (
-            made if is_whole else answer(body, url=urljoin(BASE, request.path), headers=headers)
-        )
+        response = body
+        if not isinstance(body, requests.Response):
+            response = answer(body, url=urljoin(BASE, request.path), headers=headers)
         return FetchResult(response, value=options["judge"](response, None))
 
 
 first_page = ApiRequest("/rows", params={"q": "a"})
+
+
+def read_warnings(paginate: Paginate | None, records: str | None, *answers: Any) -> list[str]:
+    """The warnings of a pull of ``answers``, each as ``Offline`` takes them; whoever asks for one more gets a 404."""
+    warnings = list[str]()
+    left = iter([*answers, answer({}, status=404)])
+    options: dict[str, Any] = {"paginate": paginate, "records": Records(path=records)}
+    list(pull(Offline(lambda _: next(left)), first_page, warn=warnings.append, **options))
+    return warnings
 
 
 def view(

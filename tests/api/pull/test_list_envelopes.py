@@ -10,26 +10,14 @@ from oauth_taskflow.api.options import (
     KeysetPaginator,
     OffsetPaginator,
     PageNumberPaginator,
-    Paginate,
-    Records,
 )
-from oauth_taskflow.api.pull.loop import pull
-from tests.api.pull.offline import Offline, answer, first_page
+from tests.api.pull.offline import read_warnings
 
 ROWS = [{"id": number} for number in range(12)]
 TWO = ROWS[:2]
 PAGE = PageNumberPaginator(size=2)
 OFFSET = OffsetPaginator(param="start", size_param="count", size=10)
 LINES = "items[].lines[]"
-
-
-def find_warnings(paginate: Paginate | None, records: str | None, *bodies: Any) -> list[str]:
-    """Returns the warnings of a pull of ``bodies``; a status ends it where one more is asked for."""
-    warnings = list[str]()
-    left = iter([*map(answer, bodies), answer({}, status=404)])
-    options: dict[str, Any] = {"paginate": paginate, "records": Records(path=records)}
-    list(pull(Offline(lambda _: next(left)), first_page, warn=warnings.append, **options))
-    return warnings
 
 
 @pytest.mark.parametrize(
@@ -66,7 +54,7 @@ def find_warnings(paginate: Paginate | None, records: str | None, *bodies: Any) 
     ],
 )
 def test_a_sign_beside_the_list_is_found(records: str, body: Any, sign: str) -> None:
-    (warning,) = find_warnings(None, records, body)
+    (warning,) = read_warnings(None, records, body)
     assert f"says that more pages follow ({sign}), and one is read" in warning
 
 
@@ -87,13 +75,13 @@ def test_a_sign_beside_the_list_is_found(records: str, body: Any, sign: str) -> 
     ],
 )
 def test_a_total_beside_the_list_is_found(records: str, body: Any, place: str) -> None:
-    (warning,) = find_warnings(None, records, body)
+    (warning,) = read_warnings(None, records, body)
     assert f"The answer announces 9 records ({place}), and one page with 2 is read" in warning
 
 
 def test_with_paginate_a_number_beside_the_list_is_one_of_records() -> None:
     body = {"items": ROWS[:1], "total": 9, "currency": "EUR"}
-    (warning,) = find_warnings(PAGE, "items", {**body, "items": TWO}, body)
+    (warning,) = read_warnings(PAGE, "items", {**body, "items": TWO}, body)
     assert "Reading ends after 3 records, and the API announced 9 records (total)" in warning
 
 
@@ -115,12 +103,12 @@ def test_with_paginate_a_number_beside_the_list_is_one_of_records() -> None:
     ],
 )
 def test_what_says_nothing_about_the_list_is_no_sign(records: str, body: Any) -> None:
-    assert find_warnings(None, records, body) == []
+    assert read_warnings(None, records, body) == []
 
 
 def test_a_count_that_is_the_size_asked_for_is_no_total() -> None:
     body = {"elements": TWO, "paging": {"offset": 0, "count": 10}}
-    assert find_warnings(OFFSET, "elements", body, {**body, "elements": []}) == []
+    assert read_warnings(OFFSET, "elements", body, {**body, "elements": []}) == []
 
 
 def group(*lists: list[Any]) -> list[Any]:
@@ -133,17 +121,17 @@ def test_a_total_may_count_the_records_that_rows_hold(end_on_status: tuple[int, 
     full = {"items": group(ROWS[:3], ROWS[3:5]), "totalCount": 7}
     last = {"items": group(ROWS[5:6], ROWS[6:7]), "totalCount": 7}
     bodies = [full, last] if end_on_status else [full, last, {"items": [], "totalCount": 7}]
-    assert find_warnings(paginate, LINES, *bodies) == []
+    assert read_warnings(paginate, LINES, *bodies) == []
 
 
 def test_more_records_than_announced_rows_do_not_hide_a_loss() -> None:
     body = {"items": group(ROWS[:3], ROWS[3:6]), "totalCount": 5}
-    (warning,) = find_warnings(PAGE, LINES, body, {"items": [], "totalCount": 5})
+    (warning,) = read_warnings(PAGE, LINES, body, {"items": [], "totalCount": 5})
     assert "Reading ends after 2 records, and the API announced 5 records (totalCount)" in warning
 
 
 def test_by_a_key_the_warning_says_that_rows_may_have_been_deleted() -> None:
     keyset = KeysetPaginator(key="id", param="after", size=2)
     last = {"items": ROWS[3:4], "total_count": 1}
-    (warning,) = find_warnings(keyset, "items", {"items": TWO, "total_count": 5}, last)
+    (warning,) = read_warnings(keyset, "items", {"items": TWO, "total_count": 5}, last)
     assert "If it is right and none were deleted meanwhile, records are missing" in warning

@@ -14,12 +14,10 @@ from oauth_taskflow.api.options import (
     OffsetPaginator,
     PageNumberPaginator,
     Paginate,
-    Records,
     SinglePage,
 )
 from oauth_taskflow.api.paginators.cursor import LastRecord
-from oauth_taskflow.api.pull.loop import pull
-from tests.api.pull.offline import Offline, answer, first_page
+from tests.api.pull.offline import read_warnings
 from tests.api.pull.styles import custom
 
 ROWS = [{"id": number} for number in range(6)]
@@ -31,15 +29,12 @@ HEADERS = {"Link", "X-Total-Count", "X-WP-Total", "Content-Range"}
 
 def find_warnings(paginate: Paginate | None, *pages: tuple[int, Any]) -> list[str]:
     """Returns the warnings of a pull of pages, each a number of rows and what else is in it; ``HEADERS`` are headers."""
-    answers, warnings, start = [], list[str](), 0
+    answers, start = [], 0
     for count, more in pages:
         headers = {name: text for name, text in more.items() if name in HEADERS}
         answers.append(({"items": ROWS[start : start + count], **more}, headers))
         start += count
-    left = iter([*answers, {"items": []}])
-    options: dict[str, Any] = {"paginate": paginate, "records": Records(path="items")}
-    list(pull(Offline(lambda _: next(left)), first_page, warn=warnings.append, **options))
-    return warnings
+    return read_warnings(paginate, "items", *answers, {"items": []})
 
 
 def test_an_end_whose_page_says_that_more_follow_gives_a_warning() -> None:
@@ -174,15 +169,8 @@ def test_rows_that_are_deleted_while_pages_are_read_are_not_missing() -> None:
 
 
 def test_a_total_of_page_one_counts_where_a_status_ends_the_pages() -> None:
-    body = {"items": ROWS[:2], "total_count": 9}
-    answers = iter([answer(body), answer({}, status=404)])
-    warnings = list[str]()
-    options: dict[str, Any] = {
-        "paginate": PageNumberPaginator(size=2, end_on_status=(404,)),
-        "records": Records(path="items"),
-    }
-    list(pull(Offline(lambda _: next(answers)), first_page, warn=warnings.append, **options))
-    (warning,) = warnings
+    paginate = PageNumberPaginator(size=2, end_on_status=(404,))
+    (warning,) = read_warnings(paginate, "items", {"items": ROWS[:2], "total_count": 9})
     assert "ends after 2 records, and the API announced 9 records (total_count)" in warning
 
 
@@ -213,17 +201,11 @@ def test_the_total_of_a_single_record_is_its_own() -> None:
 def test_an_announced_number_of_records_within_the_rows_is_reached_by_them() -> None:
     """The API returns orders, counts their lines, and the path makes a record of each line."""
     order = {"lines": [{"id": 1}, {"id": 2}]}
-    answers = iter([answer({"orders": [order] * rows, "total_count": 6}) for rows in (2, 1)])
-    warnings = list[str]()
-    options: dict[str, Any] = {"paginate": PAGE, "records": Records(path="orders[].lines[]")}
-    list(pull(Offline(lambda _: next(answers)), first_page, warn=warnings.append, **options))
-    assert warnings == []
+    pages = [{"orders": [order] * rows, "total_count": 6} for rows in (2, 1)]
+    assert read_warnings(PAGE, "orders[].lines[]", *pages) == []
 
 
 @pytest.mark.parametrize("name", ["count", "next", "total_count"])
 def test_a_number_that_python_does_not_read_is_no_sign(name: str) -> None:
     body = b'{"items": [1, 2], "limit": 2, "%s": %s}' % (name.encode(), b"9" * 5_000)
-    warnings = list[str]()
-    records = Records(path="items")
-    list(pull(Offline(lambda _: answer(body)), first_page, warn=warnings.append, records=records))
-    assert warnings == []
+    assert read_warnings(None, "items", body) == []
