@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import errno
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from http.client import HTTPResponse
 from ssl import SSLError
@@ -174,7 +173,7 @@ class BoundedAdapter(HTTPAdapter):
             set_limits(request, self._limits)
         deadline = Deadline(get_limits(request).seconds)
         try:
-            with _apply_deadline(deadline):
+            with _ValueInBlock(_deadline, deadline):
                 return super().send(request, *args, **kwargs)
         except requests.RequestException:
             if deadline.is_over:
@@ -190,20 +189,21 @@ class BoundedAdapter(HTTPAdapter):
         return response
 
 
-@contextmanager
-def _apply_deadline(deadline: Deadline) -> Iterator[None]:
-    token = _deadline.set(deadline)
-    try:
-        yield
-    finally:
-        _deadline.reset(token)
+class _ValueInBlock:
+    """Sets ``variable`` to ``value`` within a block. A generator would take twice as long, and every request passes two."""
+
+    __slots__ = ("_before", "_value", "_variable")
+
+    def __init__(self, variable: ContextVar[Any], value: Any) -> None:
+        self._variable, self._value = variable, value
+
+    def __enter__(self) -> None:
+        self._before = self._variable.set(self._value)
+
+    def __exit__(self, *_: object) -> None:
+        self._variable.reset(self._before)
 
 
-@contextmanager
-def send_with(permit: Permit | None) -> Iterator[None]:
+def send_with(permit: Permit | None) -> AbstractContextManager[None]:
     """Let ``permit`` be confirmed when the request that is sent in this block is written."""
-    token = _permits.set([] if permit is None else [permit])
-    try:
-        yield
-    finally:
-        _permits.reset(token)
+    return _ValueInBlock(_permits, [] if permit is None else [permit])

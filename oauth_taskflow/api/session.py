@@ -359,7 +359,9 @@ class OAuthSession(requests.Session):
         is_hop: bool = False,
     ) -> requests.Response:
         """Send once, as soon as the request budgets allow it; another origin has no budget."""
-        gate = plan.gate if (request.url or "") in self.origins else None
+        gate = plan.gate
+        if gate is not None and (request.url or "") not in self.origins:
+            gate = None
         permit = pass_gate(gate, None if is_hop else plan.admit)
         if permit is not None and permit.waited > LONG_WAIT:
             credentials.apply(request)
