@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from operator import itemgetter
@@ -56,6 +57,7 @@ _POINTERS = (
 _LINK_LISTS = ("link", "links")
 _RELATIONS = ("rel", "relation")
 _TARGETS = ("href", "url")
+_PAGE_RELATIONS = frozenset({"first", "last", "prev", "previous"})
 # How many records there are. "total" and "count" only where something shows that they describe the list: elsewhere they may be
 # money, and "count" beside "total" or "start" is that of one page.
 _TOTALS = (
@@ -115,6 +117,7 @@ _PLACES = (
     "pagination",
     "response_metadata",
 )
+_DIGITS = re.compile(r"\d{1,15}", re.ASCII)
 # As in meta.pagination.links.next.
 _DEEPEST = 3
 
@@ -147,7 +150,7 @@ def find_unnamed_total(page: PageView, options: PagingOptions | None) -> Unnamed
     is_counted = options is None or options.ends_by == "count"
     if not is_counted or (options is not None and options.announced_total.place):
         return None
-    return min(_find_totals(page, options), key=itemgetter(1), default=None)
+    return _find_lowest_total(page, options)
 
 
 def describe_unread_pages(
@@ -186,13 +189,15 @@ def _describe_unread_rows(
     A row may hold several ``records``, as in ``items[].lines[]``, and the number may be theirs.
     """
     rows = max(page.rows_so_far, records) if options is None else page.rows_so_far
-    totals = [] if first is None else [first]
+    totals = [first]
+    if options is not None and _may_have_missed_pointer(page, options):
+        totals.append(_find_lowest_total(page, options))
     # By a key, each page may announce what is left from there on.
     if page.index > 0 and options is not None and options.has_shifting_pages:
         last = find_unnamed_total(page, options)
         is_believed = last is not None and (page.rows > 0 or last[1] >= rows)
-        totals += [last] if last is not None and is_believed else []
-    lowest = min(totals, key=itemgetter(1), default=None)
+        totals += [last] if is_believed else []
+    lowest = min(filter(None, totals), key=itemgetter(1), default=None)
     return None if rows == 1 else describe_unread_rows(page.where, options, rows, records, lowest)
 
 
@@ -208,7 +213,7 @@ def describe_unread_rows(
             f"The answer announces {announced}, and one page with {rows:,} is read {where}. Write paginate, or "
             "paginate: {type: none} if one is all you want."
         )
-    doubt = "" if options.has_shifting_pages else " and none were deleted meanwhile"
+    doubt = "" if options.sort_key is None else " and none were deleted meanwhile"
     return (
         f"Reading ends after {rows:,} records, and the API announced {announced} {where}. If it is right{doubt}, records are "
         "missing from this output: correct paginate, and write total there."
@@ -222,6 +227,30 @@ def find_sign_of_more(page: PageView) -> str | None:
         return "a Link header with rel=next"
     signs = (f"{place.path}{name}" for place in _find_places(page) for name in _find_signs(place))
     return next(signs, None)
+
+
+def _may_have_missed_pointer(page: PageView, options: PagingOptions) -> bool:
+    """Whether no pointer was ever found, and nothing on the first page says that it is the last."""
+    may_be_elsewhere = options.ends_by == "pointer" and page.index == 0
+    if not may_be_elsewhere or options.announced_total.place or options.names_end(page.body):
+        return False
+    return not _denies_more(page)
+
+
+def _denies_more(page: PageView) -> bool:
+    """Whether ``page`` has a flag that is false, an empty pointer, or links to other pages only, under names of public APIs."""
+    links = parse_links(page.headers.get("Link", "")).found
+    if any(not _PAGE_RELATIONS.isdisjoint(link.rels) for link in links):
+        return True
+    return any(
+        not place.members.keys().isdisjoint(_POINTERS)
+        or any(place.read(name) is False for name in _FLAGS)
+        for place in _find_places(page)
+    )
+
+
+def _find_lowest_total(page: PageView, options: PagingOptions | None) -> UnnamedTotal | None:
+    return min(_find_totals(page, options), key=itemgetter(1), default=None)
 
 
 def _find_totals(page: PageView, options: PagingOptions | None) -> Iterator[UnnamedTotal]:
@@ -247,6 +276,8 @@ def _read_numbers(place: _Place, names: tuple[str, ...]) -> Iterator[UnnamedTota
         value = place.read(name)
         if isinstance(value, dict):  # Elasticsearch's hits.total.value
             name, value = f"{name}.value", value.get("value")  # noqa: PLW2901
+        if isinstance(value, str) and _DIGITS.fullmatch(value):  # as PHP often writes numbers
+            value = int(value)
         if type(value) is int:
             yield name, value
 

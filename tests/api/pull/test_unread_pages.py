@@ -125,6 +125,8 @@ def test_an_empty_page_is_the_end_whatever_it_says(paginate: Paginate) -> None:
         (PAGE, {"totalCount": 9}, "totalCount"),
         (OffsetPaginator(size=2), {"_meta": {"total": 9}}, "_meta.total"),
         (KeysetPaginator(key="id", param="after", size=2), {"total_items": 9}, "total_items"),
+        (None, {"total_entries": "9"}, "total_entries"),
+        (PAGE, {"meta": {"total": "9"}}, "meta.total"),
     ],
 )
 def test_a_total_that_the_spec_does_not_name_is_a_sign(
@@ -182,16 +184,44 @@ def test_a_total_of_page_one_counts_where_a_status_ends_the_pages() -> None:
         (None, {"Content-Range": "0-1/*"}),
         (None, {"X-Total-Count": "9" * 5_000}),
         (None, {"Content-Range": "bytes 0-1/900"}),
-        (None, {"total_count": "9", "total_items": True, "totalCount": None}),
+        (None, {"total_count": "9.00", "total_items": True, "totalCount": None}),
+        (None, {"total_count": "9" * 5_000, "total_items": "\u0669", "totalCount": "all"}),
         (SinglePage(), {"total_entries": 9}),
         (PageNumberPaginator(size=9, total="all"), {"all": 2, "total_count": 9}),
         (PageNumberPaginator(size=9, last="end"), {"end": True, "total_count": 9}),
-        (CursorPaginator(next="next_cursor", param="a"), {"total_count": 9}),
+        (CursorPaginator(next="nxt", param="a"), {"nxt": None, "total_count": 9}),
+        (CursorPaginator(next="nxt", param="a"), {"has_more": False, "total_count": 9}),
+        (CursorPaginator(next="nxt", param="a"), {"next_cursor": "", "total_count": 9}),
+        (CursorPaginator(next="nxt", param="a", total="all"), {"all": 2, "total_count": 9}),
+        (LinkHeaderPaginator(), {"Link": "</rows?page=1>; rel=first", "total_count": 9}),
         (custom(), {"total_count": 9}),
     ],
 )
 def test_a_total_that_denies_no_end_is_no_sign(paginate: Paginate | None, last: Any) -> None:
     assert find_warnings(paginate, (2, last)) == []
+
+
+@pytest.mark.parametrize(
+    "paginate",
+    [
+        CursorPaginator(next="meta.continuation", param="after"),
+        NextUrlPaginator(next="more_at"),
+        LinkHeaderPaginator(),
+    ],
+)
+def test_a_total_beyond_the_first_page_is_a_sign_where_no_pointer_was_found(
+    paginate: Paginate,
+) -> None:
+    """The pointer is under another name, which no list of names knows."""
+    (warning,) = find_warnings(paginate, (3, {"weiter": "/rows?seite=2", "total_count": 9}))
+    assert "ends after 3 records, and the API announced 9 records (total_count)" in warning
+    assert "deleted meanwhile" not in warning
+
+
+def test_an_estimate_beyond_the_last_page_is_no_sign_where_pointers_were_found() -> None:
+    paginate = CursorPaginator(next="nxt", param="after")
+    pages = [(2, {"nxt": "a", "total_count": 900}), (1, {"total_count": 900})]
+    assert find_warnings(paginate, *pages) == []
 
 
 def test_the_total_of_a_single_record_is_its_own() -> None:
