@@ -8,7 +8,7 @@
     │  │  ├─ InvalidGrant         the refresh token (or other grant) is dead: a person must consent again
     │  │  └─ ConsentRequired      a person must act at the authorization server
     │  ├─ AuthorizationFailed     a login by a person ended without a grant
-    │  ├─ RefreshResponseLost     the refresh token was spent and the response never arrived
+    │  ├─ RefreshResponseLost     the refresh token was spent and no whole response arrived
     │  ├─ TokenEndpointUnavailable  network, 429, 5xx: retryable
     │  └─ InvalidTokenResponse    2xx that is not a token response
     ├─ TokenStoreError            the token store cannot be read or written

@@ -142,7 +142,7 @@ def test_a_rescued_token_is_imported_although_a_stored_failure_blocks_requests(
     (path,) = store.recovery.folder.glob("*")
     kept = path.read_bytes()
     path.unlink()
-    with pytest.raises(Exception, match="never arrived"):
+    with pytest.raises(Exception, match="no whole answer arrived"):
         manager(store, script_endpoint(invalid_grant())).token()
     path.write_bytes(kept)
     assert under_test.token().access_token == "first"

@@ -68,7 +68,7 @@ def as_error(
     if not lost or not isinstance(error, TokenRequestRejected) or not refuses_token(error):
         return error
     return RefreshResponseLost(
-        "The refresh token was sent, its answer never arrived, and the server now refuses it "
+        "The refresh token was sent, no whole answer arrived, and the server now refuses it "
         f"({error.shown}, HTTP {error.status})",
         where=error.where,
         hint="It was not revoked: a worker or the network died in between. "

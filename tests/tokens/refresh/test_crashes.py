@@ -98,7 +98,7 @@ def test_killed_between_answer_and_persist_without_grace_is_reported_as_a_lost_r
     with pytest.raises(RefreshResponseLost) as raised:
         plan.manager().token()
     assert str(raised.value) == (
-        "The refresh token was sent, its answer never arrived, and the server now refuses it "
+        "The refresh token was sent, no whole answer arrived, and the server now refuses it "
         f"(invalid_grant, HTTP 400) for connection 'crm' at {redact_address(server.token_url)}. "
         "It was not revoked: a worker or the network died in between. "
         "Authorize the connection again: airflow oauth login crm"
