@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
+
 from tests.lanes import (
     pytest_addoption,
     pytest_collection_finish,
@@ -13,6 +17,7 @@ from tests.lanes import (
 from tests.mariadb import mariadb_url
 from tests.pgbouncer import pooled_url, session_pool_url, transaction_pool_url
 from tests.postgres import postgres_url
+from tests.support.masking import forget_secrets
 
 __all__ = [
     "mariadb_url",
@@ -27,3 +32,9 @@ __all__ = [
     "session_pool_url",
     "transaction_pool_url",
 ]
+
+
+@pytest.fixture(autouse=True)
+def _forget_secrets() -> Iterator[None]:
+    yield
+    forget_secrets()

@@ -12,7 +12,6 @@ import pytest
 
 from tests.taskflow.conftest import (  # fixtures, and Airflow's home before Airflow is imported
     SetConnection,
-    _forget_secrets,
     _home_is_thrown_away,
     airflow_home,
     no_grants_of_others,
@@ -23,7 +22,6 @@ from tests.taskflow.page.conftest import admin, at_loopback, browse, root_app
 from tests.taskflow.page.consents import CALLBACK
 
 __all__ = [
-    "_forget_secrets",
     "_home_is_thrown_away",
     "admin",
     "airflow_home",

@@ -18,7 +18,6 @@ import pytest
 from oauth_taskflow.testing.airflow_deployment import free_port
 from tests.stores.opener import AZURE_URL, CONTAINER, S3_URL, connections
 from tests.taskflow.conftest import (  # fixtures, and Airflow's home before Airflow is imported
-    _forget_secrets,
     _home_is_thrown_away,
     airflow_home,
     no_grants_of_others,
@@ -27,7 +26,6 @@ from tests.taskflow.conftest import (  # fixtures, and Airflow's home before Air
 )
 
 __all__ = [
-    "_forget_secrets",
     "_home_is_thrown_away",
     "airflow_home",
     "no_grants_of_others",

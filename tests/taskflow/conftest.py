@@ -18,8 +18,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from oauth_taskflow import secret_registry
-
 if TYPE_CHECKING:
     from oauth_taskflow.testing import OAuthTestServer
     from tests.taskflow.dags.dag_runs import FinishedRun
@@ -47,26 +45,6 @@ os.environ.update(
 def _home_is_thrown_away() -> Iterator[None]:
     yield
     shutil.rmtree(_HOME, ignore_errors=True)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _forget_secrets_of_others() -> None:
-    """Those of tests elsewhere in this process: some have one character, and would hide parts of any log."""
-    _reset_masking()
-
-
-@pytest.fixture(autouse=True)
-def _forget_secrets() -> Iterator[None]:
-    """Airflow compiles all its secrets into one pattern again with each new one: those of all tests would cost minutes."""
-    yield
-    _reset_masking()
-
-
-def _reset_masking() -> None:
-    for name in ("airflow._shared.secrets_masker", "airflow.sdk._shared.secrets_masker"):
-        if (maskers := sys.modules.get(name)) is not None:
-            maskers.reset_secrets_masker()
-    secret_registry._known.clear()
 
 
 @pytest.fixture(autouse=True)
