@@ -29,6 +29,11 @@ SHARED = (
     "The API announced 4 rows, and its pages held 3 different primary keys. Several rows of a page have one key, so that it "
     "cannot be seen whether rows are missing: correct primary_key, or write total: {path: total, approximate: true}."
 )
+UNNAMED = (
+    "The API announced 4 rows (total), and its pages held 3 different primary keys at https://api.example.com/x?page=3: rows "
+    "changed their place while pages were read, so that others may be missing. Write total there, so that such a run fails and "
+    "is repeated, or read by keyset."
+)
 PAGES = "type: page, size: 2, total: total"
 
 
@@ -209,7 +214,9 @@ FALL = (
         ([[1, 2], [4, 1]], [5, 3], PAGES, [FALL.replace("5 to 4", "5 to 3")]),
         ([[1, 2], [3, 2], []], [2, 2, 0], "type: page, total: total, short_page: continue", []),
         (MOVED, [4], "type: page, size: 2, total: {path: total, approximate: true}", []),
-        (MOVED, [4], "type: page, size: 2", []),
+        (MOVED, [4], "type: page, size: 2", [UNNAMED]),
+        (STABLE, [5, 4], "type: page, size: 2", [FALL.replace("page=2", "page=3")]),
+        (STABLE, [2, 1], "type: page, size: 2, short_page: continue", []),
     ],
     ids=[
         "in place",
@@ -219,7 +226,9 @@ FALL = (
         "two rows deleted, one moved",
         "the total of a page",
         "an estimate",
-        "no total",
+        "no named total",
+        "a row deleted, no named total",
+        "the total of a page, not named",
     ],
 )
 def test_pulls_that_lose_nothing_or_do_not_show_it_stay_green(

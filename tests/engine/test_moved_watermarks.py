@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from oauth_taskflow.api.options import PageNumberPaginator
 from oauth_taskflow.errors import PagesCutShort
@@ -16,32 +17,43 @@ from tests.engine.test_resumed_watermarks import ChangingApi, new_bench
 PAGES = PageNumberPaginator(param="at", start=0, size=2, size_param=None, total="total")
 
 
-class TotalApi(ChangingApi):
-    """Announces the number of rows; ``then`` is called after page one."""
+class MovingApi(ChangingApi):
+    """``then`` is called after page one."""
 
     then: Callable[[], None] | None = None
 
     def __call__(self, asked: Asked) -> Any:
         reply = super().__call__(asked)
-        rows = self.rows[asked.path.rpartition("/")[2]]
-        body = {**reply, "total": sum(row["at"] >= asked.query.get("since", "") for row in rows)}
         if asked.query["at"] == "0" and self.then is not None:
             self.then()
             self.then = None
+        return reply
+
+    def move_first_row(self) -> None:
+        """Changes the first row after page one: it goes to the end, and the third comes into page one, unread."""
+
+        def change() -> None:
+            rows = self.rows["ann"]
+            rows.append({**rows.pop(0), "at": "2026-01-02T00:30:00Z"})
+
+        self.then = change
+
+
+class TotalApi(MovingApi):
+    """Announces the number of rows as it was before they moved."""
+
+    def __call__(self, asked: Asked) -> Any:
+        rows = self.rows[asked.path.rpartition("/")[2]]
+        total = sum(row["at"] >= asked.query.get("since", "") for row in rows)
+        body = {**super().__call__(asked), "total": total}
         return Reply(json.dumps(body).encode())
 
 
 def test_the_watermark_stays_until_a_run_has_read_all_rows() -> None:
-    """The first row changes after page one, and goes to the end: the third comes into page one, unread."""
     with new_bench("page", "instant", primary_key="id", paginate=PAGES, checks=None) as bench:
         api = bench.api = TotalApi("page")
         api.add("ann", 1, 2, 3, 4)
-
-        def change() -> None:
-            rows = api.rows["ann"]
-            rows.append({**rows.pop(0), "at": "2026-01-02T00:30:00Z"})
-
-        api.then = change
+        api.move_first_row()
         with pytest.raises(PagesCutShort, match="held 3 different primary keys"):
             bench.attempt("run")
         assert [state for _, state in bench.stored()] == ["{}"]
@@ -49,3 +61,25 @@ def test_the_watermark_stays_until_a_run_has_read_all_rows() -> None:
         ids = [json.loads(line)["id"] for line in contents[0].splitlines()]
         assert (ids, summary.warnings) == (["ann-1", "ann-2", "ann-3", "ann-0"], [])
         assert manifest["watermark"] == "2026-01-02T00:30:00Z"
+
+
+@pytest.mark.parametrize("cuts", [set[int](), {1}, {2}])
+def test_without_a_total_rows_that_come_again_with_other_content_are_a_warning(
+    cuts: set[int],
+) -> None:
+    """The watermark passes the third row, and nothing else shows it. The pull may be cut off at any page."""
+    paginate = replace(PAGES, total=None)
+    with new_bench("page", "instant", primary_key="id", paginate=paginate, checks=None) as bench:
+        api = bench.api = MovingApi("page")
+        api.add("ann", 1, 2, 3, 4)
+        api.move_first_row()
+        api.cuts = cuts
+        _, contents, summary = bench.finish("run")
+    assert [json.loads(line)["id"] for line in contents[0].splitlines()] == [
+        "ann-0",
+        "ann-1",
+        "ann-3",
+        "ann-0",
+    ]
+    (warning,) = summary.warnings
+    assert warning.startswith("1 records came again on a later page with other content at https://")

@@ -214,6 +214,8 @@ class PageSequence:
             if self._announced.continues is None:  # the flag that the author names decides
                 unnamed = self._announced.unnamed
                 self._warn_if(describe_unread_pages(page, self._written, unnamed, self._records))
+            if page.index > 0:
+                self._announced.update_unnamed(find_unnamed_total(page, self._written), page)
         elif self.is_last is not None and self.is_last(page.records):
             self.request = None
         else:

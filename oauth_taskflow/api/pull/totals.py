@@ -68,7 +68,7 @@ class Announcements:
         total = read_count(value, f"total {options.place}", page.where)
         is_believed = page.rows > 0 or total is None or total >= page.rows_so_far
         if total is not None and (is_believed or self.total is None):
-            self._check_fall(total, page)
+            self._check_fall(self.total, total, page)
             self.total = total
             self._is_lower_bound = self._says_at_least(page)
             self._lowest = total if self._lowest is None else min(self._lowest, total)
@@ -80,8 +80,19 @@ class Announcements:
             name == "value" and page.find(f"{parent}.relation" if parent else "relation") == "gte"
         )
 
-    def _check_fall(self, total: int, page: PageView) -> None:
-        before = self.total
+    def update_unnamed(self, last: UnnamedTotal | None, page: PageView) -> None:
+        """Takes the number of all records that ``page``, the last one, announces where page one announced it.
+
+        A number as low as the first page's own rows is one of that page.
+        """
+        first = self.unnamed
+        if first is None or last is None or first[0] != last[0] or first[1] <= page.first_rows:
+            return
+        if page.rows > 0 or last[1] >= page.rows_so_far:
+            self._check_fall(first[1], last[1], page)
+            self.unnamed = min(first, last)
+
+    def _check_fall(self, before: int | None, total: int, page: PageView) -> None:
         if self._warns_of_fall and before is not None and total < before:
             self._warns_of_fall = False
             cause = (

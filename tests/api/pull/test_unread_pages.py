@@ -165,9 +165,24 @@ def test_by_a_key_the_total_of_the_first_page_counts() -> None:
     assert "ends after 2 records, and the API announced 5 records (total_count)" in warning
 
 
-def test_rows_that_are_deleted_while_pages_are_read_are_not_missing() -> None:
+def test_rows_that_are_deleted_while_pages_are_read_may_hide_others() -> None:
+    """Those behind them move into pages that were read before. The deleted ones themselves are not missing."""
     pages = [(2, {"total_count": 5}), (2, {"total_count": 4}), (0, {"total_count": 4})]
-    assert find_warnings(PAGE, *pages) == []
+    (warning,) = find_warnings(PAGE, *pages)
+    assert warning.startswith("The total fell from 5 to 4 while pages were read: rows were deleted")
+
+
+@pytest.mark.parametrize(
+    "totals",
+    [
+        [{"total_count": 2}, {"total_count": 1}],  # of each page
+        [{"total_count": 9}, {}],
+        [{"total_count": 3}, {"total_items": 2}],
+    ],
+)
+def test_numbers_that_are_no_total_of_all_pages_do_not_fall(totals: list[Any]) -> None:
+    warnings = find_warnings(PAGE, (2, totals[0]), (1, totals[1]))
+    assert not any("fell" in warning for warning in warnings)
 
 
 def test_a_total_of_page_one_counts_where_a_status_ends_the_pages() -> None:

@@ -124,7 +124,9 @@ class Deduplicator:
         digest = digest_key(key)
         is_repeat = self.seen.add(digest)
         is_version = self._versions is not None and self._is_new_version(digest, record)
-        if is_repeat and not is_version:
+        if is_repeat and is_version:
+            self.seen.changed += 1
+        elif is_repeat:
             return False
         self._new += 1
         is_other = self._records is None or self._is_other(digest, record)

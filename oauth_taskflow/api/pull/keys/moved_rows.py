@@ -32,6 +32,9 @@ def check_moved_rows(
     The lowest counts because a row that is added in front makes another one come twice, and none is missing. An estimate may
     be any number, and a total as high as the cap may be cut there. Where ``records`` makes several records of a row, no key names a row.
 
+    A number of all records that the spec does not name may be anything, so that fewer keys are a warning. So are records that
+    came again with other content by number or offset, which shows without any number that they moved.
+
     Raises:
         PagesCutShort: fewer rows came than the API announced, although some came twice; ``retryable``. A warning instead
             where a page had a key twice: then the key does not show which rows came.
@@ -39,20 +42,35 @@ def check_moved_rows(
     mark = mark.part if isinstance(mark, PartsMark) else mark
     if options is None or mark is None or not seen:
         return
-    rows, lowest = mark.rows, mark.announced.lowest
-    is_of_records = mark.unit in {None, "records"}
-    is_cut = options.cap is not None and lowest is not None and lowest >= options.cap.rows
-    if lowest is None or is_cut or not is_of_records or not has_comparable_total(options):
-        return
-    found = rows - max(keys.repeats for keys in seen)
-    # Fewer rows than announced without repeats: a rule of the author or of the window ended the reading.
-    if not found < lowest <= rows:
-        return
+    found = mark.rows - max(keys.repeats for keys in seen)
+    is_key = all(keys.is_unique for keys in seen)
+    lowest = mark.announced.lowest if has_comparable_total(options) else None
+    if lowest is not None and _is_missed(lowest, found, options, mark):
+        _judge_missed(lowest, found, options, is_key=is_key, where=where, warn=warn)
+    elif is_key:
+        changed = max(keys.changed for keys in seen)
+        _warn_of_doubts(changed, found, options, mark, where=where, warn=warn)
+
+
+def _is_missed(
+    total: int, found: int, options: PagingOptions, mark: PageMark | SequenceState
+) -> bool:
+    """Whether fewer rows were ``found`` than announced, because some came twice.
+
+    Fewer than announced without repeats: a rule of the author or of the window ended the reading.
+    """
+    is_cut = options.cap is not None and total >= options.cap.rows
+    return found < total <= mark.rows and not is_cut and mark.unit in {None, "records"}
+
+
+def _judge_missed(
+    total: int, found: int, options: PagingOptions, *, is_key: bool, where: str, warn: Warn
+) -> None:
     message = (
-        f"The API announced {lowest:,} rows, and its pages held {found:,} different primary keys"
+        f"The API announced {total:,} rows, and its pages held {found:,} different primary keys"
     )
     way_out = f"correct primary_key, or write {options.announced_total.as_approximate}"
-    if not all(keys.is_unique for keys in seen):
+    if not is_key:
         warn(
             f"{message}. Several rows of a page have one key, so that it cannot be seen whether rows are missing: {way_out}."
         )
@@ -64,3 +82,27 @@ def check_moved_rows(
         f"{way_out}.",
         retryable=True,
     )
+
+
+def _warn_of_doubts(
+    changed: int,
+    found: int,
+    options: PagingOptions,
+    mark: PageMark | SequenceState,
+    *,
+    where: str,
+    warn: Warn,
+) -> None:
+    """Warns of fewer keys than a number that the spec does not name, and of ``changed`` records where pages may shift."""
+    unnamed = mark.announced.unnamed
+    if unnamed is not None and _is_missed(unnamed[1], found, options, mark):
+        warn(
+            f"The API announced {unnamed[1]:,} rows ({unnamed[0]}), and its pages held {found:,} different primary keys {where}: rows "
+            "changed their place while pages were read, so that others may be missing. Write total there, so that such a run fails and "
+            "is repeated, or read by keyset."
+        )
+    elif changed and options.has_shifting_pages and not has_comparable_total(options):
+        warn(
+            f"{changed:,} records came again on a later page with other content {where}: they were changed and moved while pages were "
+            f"read, so that others may be missing. Read by keyset, or send an upper bound."
+        )

@@ -22,11 +22,13 @@ class SeenKeys:
         """How often a key had come before in the current sequence."""
         self.is_unique = True
         """Whether no page had a key twice: an API shows each of its rows once in a page."""
+        self.changed = 0
+        """How many records of the current sequence came again on a later page with other content, as far as that is looked at."""
 
     def begin_sequence(self) -> None:
         """Notes that the pages of another sequence follow."""
         self._first = self._page + 1
-        self.repeats = 0
+        self.repeats = self.changed = 0
 
     def begin_page(self) -> None:
         """Notes that the keys of another page follow."""
@@ -50,12 +52,13 @@ class SeenKeys:
 
     def save(self) -> list[int]:
         """Returns the counts, without keys."""
-        return [self._first, self._page, self.repeats, int(self.is_unique)]
+        return [self._first, self._page, self.repeats, int(self.is_unique), self.changed]
 
     def restore(self, counts: Sequence[int]) -> None:
         """Takes saved counts; ``replay`` brings the keys back."""
-        self._first, self._page, self.repeats, is_unique = counts
+        self._first, self._page, self.repeats, is_unique, *more = counts
         self.is_unique = bool(is_unique)
+        self.changed = more[0] if more else 0  # not in the progress that release 0.1 left
 
     def replay(self, digest: bytes, *, in_sequence: bool) -> None:
         """Remembers a key of an earlier attempt, which came in the sequence that goes on or before it."""
