@@ -102,3 +102,10 @@ def place(request: pytest.FixtureRequest, servers: None) -> str:
     # adlfs takes square brackets for those of an IPv6 address
     name = request.node.name.translate({ord("["): "(", ord("]"): ")"})
     return f"{request.param}://{CONTAINER}/{name} é+=%3A"
+
+
+@pytest.fixture(autouse=True)
+def _azure_asks_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its library waits a quarter of a minute after an error of the store, and longer after the next."""
+    blobs = pytest.importorskip("azure.storage.blob.aio")
+    monkeypatch.setattr(blobs.ExponentialRetry, "get_backoff_time", lambda *_: 0.1)
