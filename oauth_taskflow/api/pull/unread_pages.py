@@ -2,102 +2,32 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from itertools import chain
 from operator import itemgetter
-from typing import Any
+from urllib.parse import parse_qsl
 
-import msgspec
-
-from oauth_taskflow.api.decoders.json import read_members
-from oauth_taskflow.api.decoders.numbers import decode
 from oauth_taskflow.api.paginators.base import PagingOptions
 from oauth_taskflow.api.pull.marks import UnnamedTotal
 from oauth_taskflow.api.pull.page import PageView
+from oauth_taskflow.api.pull.paging_fields import (
+    COUNTS,
+    POINTER_HEADERS,
+    POINTERS,
+    TOTALS,
+    VAGUE_TOTALS,
+    Number,
+    Place,
+    find_places,
+    is_pointer,
+    plain_name,
+)
 from oauth_taskflow.api.pull.totals import read_header_total
+from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.http_headers import parse_links
 
-# Names in public APIs. A pointer under another name is not found, and the page is read without a warning.
-_FLAGS = (
-    "has_more",
-    "hasMore",
-    "has_next",
-    "hasNext",
-    "has_next_page",
-    "hasNextPage",
-    "isTruncated",
-    "is_truncated",
-    "moreResult",
-    "more_items_in_collection",
-    "truncated",
-    "IsTruncated",
-)
-_POINTERS = (
-    "@odata.nextLink",
-    "LastEvaluatedKey",
-    "__next",
-    "next",
-    "nextCursor",
-    "nextLink",
-    "nextPage",
-    "nextPageToken",
-    "nextPageUrl",
-    "nextRecordsUrl",
-    "nextToken",
-    "next_cursor",
-    "next_link",
-    "next_page",
-    "next_page_token",
-    "next_page_url",
-    "next_token",
-    "next_url",
-)
-# Lists of links, each with its relation: FHIR, PayPal.
-_LINK_LISTS = ("link", "links")
-_RELATIONS = ("rel", "relation")
-_TARGETS = ("href", "url")
-_PAGE_RELATIONS = frozenset({"first", "last", "prev", "previous"})
-# How many records there are. "total" and "count" only where something shows that they describe the list: elsewhere they may be
-# money, and "count" beside "total" or "start" is that of one page.
-_TOTALS = (
-    "@odata.count",
-    "filter_count",
-    "numFound",
-    "totalCount",
-    "totalElements",
-    "totalEntries",
-    "totalItems",
-    "totalRecords",
-    "totalResults",
-    "totalSize",
-    "total_count",
-    "total_elements",
-    "total_entries",
-    "total_items",
-    "total_records",
-    "total_results",
-    "total_size",
-)
-_VAGUE_TOTALS = ("total", "count")
-_PAGING_WORDS = (
-    "limit",
-    "maxResults",
-    "max_results",
-    "offset",
-    "page",
-    "pageSize",
-    "page_size",
-    "perPage",
-    "per_page",
-    "previous",
-    "skip",
-    "start",
-)
-_OF_LISTS = frozenset({*_PAGING_WORDS, *_POINTERS})
-# An object with nothing but these, a list and a number is the envelope of that list.
-_ENVELOPE = frozenset({"code", "message", "msg", "ok", "status", "success", *_VAGUE_TOTALS})
 _TOTAL_HEADERS = (
+    "Total",
     "X-Total-Count",
     "X-Total",
     "X-WP-Total",
@@ -105,41 +35,9 @@ _TOTAL_HEADERS = (
     "Total-Count",
     "Content-Range",
 )
-_PLACES = (
-    "_links",
-    "_meta",
-    "links",
-    "meta",
-    "page",
-    "page_info",
-    "pageInfo",
-    "paging",
-    "pagination",
-    "response_metadata",
-)
-_DIGITS = re.compile(r"\d{1,15}", re.ASCII)
-# As in meta.pagination.links.next.
-_DEEPEST = 3
-
-
-@dataclass(frozen=True)
-class _Place:
-    """An object of a body with its paging fields; ``path`` leads there, with a dot at its end, and is empty for the root.
-
-    ``members`` are its undecoded values, without the objects that are places themselves. ``beside`` are its keys next to the
-    one that leads to the list; None where the list is not in it.
-    """
-
-    path: str
-    members: dict[str, msgspec.Raw]
-    beside: frozenset[str] | None
-
-    def read(self, name: str) -> Any:
-        """The value at ``name``; None when it is absent, and for a number of thousands of digits."""
-        try:
-            return decode(self.members[name]) if name in self.members else None
-        except msgspec.MsgspecError:
-            return None
+_PAGE_RELATIONS = frozenset({"first", "last", "prev", "previous"})
+# Parameters of CouchDB that ask for a part of a view.
+_KEY_RANGE = frozenset({"endkey", "key", "keys", "startkey"})
 
 
 def find_unnamed_total(page: PageView, options: PagingOptions | None) -> UnnamedTotal | None:
@@ -225,8 +123,15 @@ def find_sign_of_more(page: PageView) -> str | None:
     links = parse_links(page.headers.get("Link", "")).found
     if any("next" in link.rels and link.is_about(page.url) for link in links):
         return "a Link header with rel=next"
-    signs = (f"{place.path}{name}" for place in _find_places(page) for name in _find_signs(place))
-    return next(signs, None)
+    places = list(find_places(page))
+    flags = [(f"{p.path}{key}", says_more) for p in places for key, says_more in p.find_flags()]
+    said = [key for key, says_more in flags if says_more]
+    # Beside flags that say that nothing follows, Zendesk has links, and Plaid a token for what changes later.
+    if flags:
+        return next(iter(said), None)
+    headers = (name for name in POINTER_HEADERS if is_pointer(page.headers.get(name)))
+    fields = (f"{place.path}{key}" for place in places for key in place.find_pointers())
+    return next(chain(headers, fields), None)
 
 
 def _may_have_missed_pointer(page: PageView, options: PagingOptions) -> bool:
@@ -242,10 +147,12 @@ def _denies_more(page: PageView) -> bool:
     links = parse_links(page.headers.get("Link", "")).found
     if any(not _PAGE_RELATIONS.isdisjoint(link.rels) for link in links):
         return True
+    if any(name in page.headers for name in POINTER_HEADERS):
+        return True
     return any(
-        not place.members.keys().isdisjoint(_POINTERS)
-        or any(place.read(name) is False for name in _FLAGS)
-        for place in _find_places(page)
+        not all(says_more for _, says_more in place.find_flags())
+        or any(True for _ in place.find(POINTERS))
+        for place in find_places(page)
     )
 
 
@@ -259,78 +166,32 @@ def _find_totals(page: PageView, options: PagingOptions | None) -> Iterator[Unna
         value = read_header_total(page.headers.get(header))
         if type(value) is int and not page.headers[header].startswith("bytes"):
             yield header, value
-    for place in _find_places(page):
-        totals = list(_read_numbers(place, _TOTALS))
-        vague = dict(_read_numbers(place, _VAGUE_TOTALS))
-        is_of_list = place.beside is None or not _OF_LISTS.isdisjoint(place.members)
-        if is_of_list or options is not None or _is_envelope(place, page, vague):
-            is_of_page = totals or len(vague) > 1 or "start" in place.members
-            if is_of_page or (options is not None and vague.get("count") == options.page_size):
-                vague.pop("count", None)
-            totals += vague.items()
-        yield from ((place.path + name, number) for name, number in totals)
+    for place in find_places(page):
+        totals = [
+            number
+            for number in place.find_numbers(TOTALS)
+            if number.name != "totalrows" or not _asks_for_key_range(page.first)
+        ]
+        vague = list(place.find_numbers(VAGUE_TOTALS))
+        if place.is_of_list or options is not None or _is_envelope(place, page, vague):
+            is_of_page = totals or len(vague) > 1 or place.has_start
+            size = None if options is None else options.page_size
+            totals += [
+                number
+                for number in vague
+                if number.name not in COUNTS or not (is_of_page or number.value == size)
+            ]
+        yield from ((f"{place.path}{number.key}", number.value) for number in totals)
 
 
-def _read_numbers(place: _Place, names: tuple[str, ...]) -> Iterator[UnnamedTotal]:
-    for name in names:
-        value = place.read(name)
-        if isinstance(value, dict):  # Elasticsearch's hits.total.value
-            name, value = f"{name}.value", value.get("value")  # noqa: PLW2901
-        if isinstance(value, str) and _DIGITS.fullmatch(value):  # as PHP often writes numbers
-            value = int(value)
-        if type(value) is int:
-            yield name, value
-
-
-def _is_envelope(place: _Place, page: PageView, totals: dict[str, int]) -> bool:
+def _is_envelope(place: Place, page: PageView, totals: list[Number]) -> bool:
     """Whether the object exists for the list in it, so that a number beside the list is one of records."""
-    if len(totals) > 1 and totals.get("count") != page.rows:
-        return False
-    return place.beside is not None and place.beside <= _ENVELOPE
+    counts = {number.value for number in totals if number.name in COUNTS}
+    return place.is_envelope and (len(totals) < 2 or page.rows in counts)
 
 
-def _find_places(page: PageView) -> Iterator[_Place]:
-    """Yields the objects that may describe the paging: the root, those around the list, and what is named so in them."""
-    members, path = page.body.members, ""
-    for key in page.list_keys or ("",):
-        yield from _descend(members, path, members.keys() - {key})
-        members, path = _read_object(members.get(key)) or {}, f"{path}{key}."
-
-
-def _descend(
-    members: dict[str, msgspec.Raw], path: str, beside: Collection[str] | None, depth: int = 0
-) -> Iterator[_Place]:
-    inner = {name: _read_object(members.get(name)) for name in _PLACES}
-    own = {name: raw for name, raw in members.items() if inner.get(name) is None}
-    yield _Place(path, own, None if beside is None else frozenset(beside))
-    for name, found in inner.items():
-        if found is not None and depth < _DEEPEST:
-            yield from _descend(found, f"{path}{name}.", None, depth + 1)
-
-
-def _read_object(raw: msgspec.Raw | None) -> dict[str, msgspec.Raw] | None:
-    return None if raw is None else read_members(raw)
-
-
-def _find_signs(place: _Place) -> Iterator[str]:
-    yield from (name for name in _FLAGS if place.read(name) is True)
-    yield from (name for name in _POINTERS if _leads_on(name, place.read(name)))
-    yield from (name for name in _LINK_LISTS if _has_next_link(place.read(name)))
-
-
-def _leads_on(name: str, pointer: Any) -> bool:
-    if isinstance(pointer, dict):  # an empty link: {"href": null, "rel": "next"}
-        targets = [pointer[key] for key in _TARGETS if key in pointer] or pointer.values()
-        return any(targets)
-    if isinstance(pointer, str) and name == "next":  # a field of a single record may have this name
-        return "/" in pointer or "?" in pointer
-    if isinstance(pointer, str):  # X ends by "0", others by "-1"
-        return pointer not in {"", "0", "-1"}
-    return isinstance(pointer, int) and not isinstance(pointer, bool) and pointer > 0
-
-
-def _has_next_link(links: Any) -> bool:
-    found = [link for link in links if isinstance(link, dict)] if isinstance(links, list) else []
-    return any(
-        "next" in map(link.get, _RELATIONS) and any(map(link.get, _TARGETS)) for link in found
-    )
+def _asks_for_key_range(request: ApiRequest) -> bool:
+    """Whether CouchDB would answer a part of a view, whose ``total_rows`` counts the whole view."""
+    names = {*request.params, *(request.json if isinstance(request.json, dict) else ())}
+    names.update(name for name, _ in parse_qsl(request.path.partition("?")[2]))
+    return not _KEY_RANGE.isdisjoint(map(plain_name, names))

@@ -53,12 +53,17 @@ class Offline:
 first_page = ApiRequest("/rows", params={"q": "a"})
 
 
-def read_warnings(paginate: Paginate | None, records: str | None, *answers: Any) -> list[str]:
+def read_warnings(
+    paginate: Paginate | None,
+    records: str | None,
+    *answers: Any,
+    request: ApiRequest = first_page,
+) -> list[str]:
     """The warnings of a pull of ``answers``, each as ``Offline`` takes them; whoever asks for one more gets a 404."""
     warnings = list[str]()
     left = iter([*answers, answer({}, status=404)])
     options: dict[str, Any] = {"paginate": paginate, "records": Records(path=records)}
-    list(pull(Offline(lambda _: next(left)), first_page, warn=warnings.append, **options))
+    list(pull(Offline(lambda _: next(left)), request, warn=warnings.append, **options))
     return warnings
 
 
