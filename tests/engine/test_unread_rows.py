@@ -39,3 +39,31 @@ def test_keys_that_the_api_compares_as_texts_lose_no_record_in_silence(
         "Reading ends after 4 records, and the API announced 6 records (total) at GET https://api.example.com/items?after=4. If it is "
         "right and none were deleted meanwhile, records are missing from this output: correct paginate, and write total there.",
     ]
+
+
+LOST = """
+request: {path: /items}
+records: items
+paginate: {type: cursor, next: next, param: after}
+"""
+
+
+@pytest.mark.parametrize("cut", [None, "10", "20"])
+def test_a_lost_cursor_is_a_warning_also_where_an_earlier_attempt_read_the_first_total(
+    cut: str | None, tmp_path: Path
+) -> None:
+    refused = list[str]()
+
+    def route(request: Asked) -> Any:
+        after = request.query.get("after", "0")
+        if after == cut and after not in refused:
+            refused.append(after)
+            return Reply({}, 503)
+        start = int(after)
+        body = {"items": [{"id": start + number} for number in range(10)], "totalCount": 47}
+        return body if after == "20" else {**body, "next": str(start + 10)}
+
+    summary = attempt_until_done(LOST, route, tmp_path)
+    assert len(read_lines(summary)) == 30
+    (warning,) = summary.warnings
+    assert "ends after 30 records, and the API announced 47 records (totalCount)" in warning

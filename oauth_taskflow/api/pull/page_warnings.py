@@ -15,9 +15,7 @@ from msgspec.structs import replace
 
 from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.pull.page import Page
-
-# Fewer rows are not a full page: many short ones have as many by chance.
-_FEWEST_ROWS = 10
+from oauth_taskflow.api.pull.unread_pages import FEWEST_ROWS
 
 
 class PageFigures(Struct, frozen=True):
@@ -122,7 +120,7 @@ class PageWarnings:
         """
         figures = self.figures
         is_full = pages == 1 and not named and self._is_full(first_rows)
-        is_full_end = pages > 1 and last_rows == first_rows >= _FEWEST_ROWS
+        is_full_end = pages > 1 and last_rows == first_rows >= FEWEST_ROWS
         self.figures = replace(
             figures,
             full=max(figures.full, first_rows if is_full else 0),
@@ -168,7 +166,7 @@ class PageWarnings:
     def _is_full(self, rows: int) -> bool:
         sizes = set(self._list_sizes())
         # Without a size to compare with, a round number is most likely the server's default page size.
-        is_round = rows >= _FEWEST_ROWS and (rows % 10 == 0 or rows % 25 == 0)
+        is_round = rows >= FEWEST_ROWS and (rows % 10 == 0 or rows % 25 == 0)
         return rows in sizes if sizes else is_round
 
     def _list_sizes(self) -> Iterator[int]:

@@ -162,9 +162,11 @@ class PageSequence:
             PagesCutShort: the API announced more.
         """
         self.request = None
-        where, rows, unnamed = locate_response(response), self.counted_rows, self._announced.unnamed
+        where, rows = locate_response(response), self.counted_rows
         self._announced.check_end(rows, self.index, where, is_bare=True)
-        self._warn_if(describe_unread_rows(where, self._written, rows, self._records, unnamed))
+        if self.options.ends_by == "count":
+            unnamed = self._announced.unnamed
+            self._warn_if(describe_unread_rows(where, self._written, rows, self._records, unnamed))
 
     def end_by_rule(
         self, response: requests.Response, *, is_skip: bool = False, dropped: int = 0

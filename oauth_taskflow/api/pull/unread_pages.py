@@ -35,6 +35,8 @@ _TOTAL_HEADERS = (
     "Total-Count",
     "Content-Range",
 )
+# Fewer rows are not a full page: many short ones have as many by chance.
+FEWEST_ROWS = 10
 _PAGE_RELATIONS = frozenset({"first", "last", "prev", "previous"})
 # Parameters of CouchDB that ask for a part of a view.
 _KEY_RANGE = frozenset({"endkey", "key", "keys", "startkey"})
@@ -43,10 +45,10 @@ _KEY_RANGE = frozenset({"endkey", "key", "keys", "startkey"})
 def find_unnamed_total(page: PageView, options: PagingOptions | None) -> UnnamedTotal | None:
     """Returns the number of all records that ``page`` announces where the spec names none, and its place.
 
-    None where the API ends its pages by a pointer: such numbers are often estimates. Of several, the lowest counts.
+    Of several, the lowest counts. Where the API ends its pages by a pointer, such numbers are often estimates.
     """
-    is_counted = options is None or options.ends_by == "count"
-    if not is_counted or (options is not None and options.announced_total.place):
+    is_read_on = options is None or options.ends_by in {"count", "pointer"}
+    if not is_read_on or (options is not None and options.announced_total.place):
         return None
     return _find_lowest_total(page, options)
 
@@ -87,9 +89,9 @@ def _describe_unread_rows(
     A row may hold several ``records``, as in ``items[].lines[]``, and the number may be theirs.
     """
     rows = max(page.rows_so_far, records) if options is None else page.rows_so_far
+    if options is not None and options.ends_by == "pointer":
+        first = first if _denies_end_by_pointer(page, options, first) else None
     totals = [first]
-    if options is not None and _may_have_missed_pointer(page, options):
-        totals.append(_find_lowest_total(page, options))
     # By a key, each page may announce what is left from there on.
     if page.index > 0 and options is not None and options.has_shifting_pages:
         last = find_unnamed_total(page, options)
@@ -134,26 +136,40 @@ def find_sign_of_more(page: PageView) -> str | None:
     return next(chain(headers, fields), None)
 
 
-def _may_have_missed_pointer(page: PageView, options: PagingOptions) -> bool:
-    """Whether no pointer was ever found, and nothing on the first page says that it is the last."""
-    may_be_elsewhere = options.ends_by == "pointer" and page.index == 0
-    if not may_be_elsewhere or options.announced_total.place or options.names_end(page.body):
+def _denies_end_by_pointer(
+    page: PageView, options: PagingOptions, first: UnnamedTotal | None
+) -> bool:
+    """Whether the total of the first page outweighs that ``page`` has no pointer.
+
+    On page one nothing may say that it is the last. After it, the pointer is under the right name, and the page may really be the
+    last one: only a full page that announces as many as the first denies that. Estimates change from page to page or are round.
+    """
+    names_end = options.names_end(page.body) or _has_empty_pointer(page)
+    if first is None or _has_end_flag(page):
         return False
-    return not _denies_more(page)
+    if page.index == 0:
+        return not names_end
+    is_full = page.rows == page.first_rows >= FEWEST_ROWS
+    if not is_full or first[1] % 100 == 0 or _find_lowest_total(page, options) != first:
+        return False
+    # Beside an empty pointer, a few rows may be ones that the API counts and hides; a further page is more than that.
+    return not names_end or first[1] - page.rows_so_far >= page.rows
 
 
-def _denies_more(page: PageView) -> bool:
-    """Whether ``page`` has a flag that is false, an empty pointer, or links to other pages only, under names of public APIs."""
+def _has_end_flag(page: PageView) -> bool:
+    """Whether ``page`` has a flag under a name of public APIs that says that nothing follows."""
+    places = find_places(page)
+    return not all(says_more for place in places for _, says_more in place.find_flags())
+
+
+def _has_empty_pointer(page: PageView) -> bool:
+    """Whether ``page``, which leads nowhere, has a pointer under a name of public APIs, or links to other pages only."""
     links = parse_links(page.headers.get("Link", "")).found
     if any(not _PAGE_RELATIONS.isdisjoint(link.rels) for link in links):
         return True
     if any(name in page.headers for name in POINTER_HEADERS):
         return True
-    return any(
-        not all(says_more for _, says_more in place.find_flags())
-        or any(True for _ in place.find(POINTERS))
-        for place in find_places(page)
-    )
+    return any(True for place in find_places(page) for _ in place.find(POINTERS))
 
 
 def _find_lowest_total(page: PageView, options: PagingOptions | None) -> UnnamedTotal | None:

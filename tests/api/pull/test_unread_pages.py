@@ -15,6 +15,7 @@ from oauth_taskflow.api.options import (
     PageNumberPaginator,
     Paginate,
     SinglePage,
+    TotalRows,
 )
 from oauth_taskflow.api.paginators.cursor import LastRecord
 from tests.api.pull.offline import read_warnings
@@ -237,6 +238,107 @@ def test_an_estimate_beyond_the_last_page_is_no_sign_where_pointers_were_found()
     paginate = CursorPaginator(next="nxt", param="after")
     pages = [(2, {"nxt": "a", "total_count": 900}), (1, {"total_count": 900})]
     assert find_warnings(paginate, *pages) == []
+
+
+FULL = 10
+
+
+def find_lost_pages(paginate: Paginate, *ends: dict[str, Any]) -> list[str]:
+    """Returns the warnings of a pull of three full pages, where the last one has what is in ``ends``."""
+    pages = [
+        {"items": [{"id": number * FULL + row} for row in range(FULL)], "total": 47}
+        for number in range(3)
+    ]
+    leads_on = [
+        ({**page, "nxt": f"/rows?page={number}"}, {"Link": f"</rows?page={number}>; rel=next"})
+        for number, page in enumerate(pages[:2], start=2)
+    ]
+    body = {key: value for end in ends for key, value in end.items()}
+    headers = {name: body.pop(name) for name in HEADERS & body.keys()}
+    return read_warnings(paginate, "items", *leads_on, ({**pages[2], **body}, headers))
+
+
+POINTER_STYLES: list[Paginate] = [
+    CursorPaginator(next="nxt", param="after"),
+    NextUrlPaginator(next="nxt"),
+    LinkHeaderPaginator(),
+]
+
+
+@pytest.mark.parametrize("paginate", POINTER_STYLES)
+@pytest.mark.parametrize(
+    "end",
+    [
+        {},
+        {"nxt": None},
+        {"nxt": ""},
+        {"links": {"next": None}},
+        {"Link": "</rows?page=1>; rel=first"},
+    ],
+)
+def test_a_pointer_that_is_lost_behind_a_full_page_is_a_sign_beside_a_total(
+    paginate: Paginate, end: dict[str, Any]
+) -> None:
+    (warning,) = find_lost_pages(paginate, end)
+    assert warning.startswith(
+        "Reading ends after 30 records, and the API announced 47 records (total) at GET"
+    )
+
+
+def test_a_few_rows_that_are_missing_are_a_sign_where_nothing_names_the_end() -> None:
+    """Beside an empty pointer they may be rows that the API counts and hides."""
+    cursor = POINTER_STYLES[0]
+    pages = [
+        {"items": [{"id": n * FULL + row} for row in range(FULL)], "total": 23, "nxt": f"c{n}"}
+        for n in range(2)
+    ]
+    for end, count in (({"nxt": None}, 0), ({}, 1)):
+        last = {key: value for key, value in pages[1].items() if key != "nxt"}
+        assert len(read_warnings(cursor, "items", pages[0], {**last, **end})) == count
+
+
+@pytest.mark.parametrize("paginate", POINTER_STYLES)
+@pytest.mark.parametrize(
+    "end",
+    [
+        {"items": ROWS[:5]},  # a page that is not full
+        {"total": 46},  # an estimate
+        {"total": None},
+        {"has_more": False},  # the API's word
+        {"isLast": True},
+        {"total": 30},
+    ],
+)
+def test_what_tells_an_estimate_or_names_the_end_behind_pointers_is_no_sign(
+    paginate: Paginate, end: dict[str, Any]
+) -> None:
+    assert find_lost_pages(paginate, {"nxt": None}, end) == []
+
+
+@pytest.mark.parametrize(("total", "warns"), [(1_000, 0), (1_001, 1)])
+@pytest.mark.parametrize(("rows", "is_full"), [(10, True), (9, False)])
+def test_a_round_total_is_an_estimate_and_a_few_rows_are_no_full_page(
+    total: int, warns: int, rows: int, *, is_full: bool
+) -> None:
+    """YouTube's searches announce 1,000,000."""
+    pages = [
+        {"items": [{"id": n * rows + row} for row in range(rows)], "total": total, "nxt": f"c{n}"}
+        for n in range(2)
+    ]
+    del pages[1]["nxt"]
+    assert len(read_warnings(POINTER_STYLES[0], "items", *pages)) == (warns and is_full)
+
+
+def test_an_end_value_or_flag_of_the_spec_decides_about_a_lost_pointer() -> None:
+    assert (
+        find_lost_pages(CursorPaginator(next="nxt", param="a", end_values=("0",)), {"nxt": "0"})
+        == []
+    )
+    by_status = CursorPaginator(next="nxt", param="a", end_on_status=(404,))
+    assert find_lost_pages(by_status, {"nxt": "more"}) == []
+    named = CursorPaginator(next="nxt", param="a", total=TotalRows(path="total", approximate=True))
+    (warning,) = find_lost_pages(named)
+    assert "total is approximate" in warning
 
 
 def test_the_total_of_a_single_record_is_its_own() -> None:
