@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import chain
 from operator import itemgetter
 from urllib.parse import parse_qsl
 
 from oauth_taskflow.api.paginators.base import PagingOptions
+from oauth_taskflow.api.pull.asked_sizes import find_asked_size
 from oauth_taskflow.api.pull.marks import UnnamedTotal
 from oauth_taskflow.api.pull.page import PageView
 from oauth_taskflow.api.pull.paging_fields import (
@@ -69,7 +70,8 @@ def describe_unread_pages(
         return None
     sign = find_sign_of_more(page) if options is None or page.rows else None
     if sign is None:
-        return _describe_unread_rows(page, options, first_total, records)
+        unread = _describe_unread_rows(page, options, first_total, records)
+        return unread or (_describe_full_page(page, records) if options is None else None)
     if options is None:
         return (
             f"The answer says that more pages follow ({sign}), and one is read {page.where}. Write paginate, or "
@@ -99,6 +101,31 @@ def _describe_unread_rows(
         totals += [last] if is_believed else []
     lowest = min(filter(None, totals), key=itemgetter(1), default=None)
     return None if rows == 1 else describe_unread_rows(page.where, options, rows, records, lowest)
+
+
+def _describe_full_page(page: PageView, records: int) -> str | None:
+    """Returns a warning when the only page is as full as the request asks for, and nothing in it says that it is all.
+
+    Without a size in the request a page may look full too, but round numbers are no sign: many lists are as long for good, such
+    as 50 states, 250 countries or a catalog of 100.
+    """
+    name = find_asked_size(page.first, page.rows) if page.rows >= FEWEST_ROWS else None
+    if name is None or _has_end_flag(page) or _has_empty_pointer(page):
+        return None
+    if announces_all(page, {page.rows, records}):
+        return None
+    return (
+        f"The answer is as full as the request asks for ({name}: {page.rows:,}), and one page is read {page.where}. If there may be "
+        "more, write paginate; if one page is all you want, paginate: {type: none}."
+    )
+
+
+def announces_all(page: PageView, numbers: Collection[int]) -> bool:
+    """Whether ``page`` announces one of ``numbers`` as that of all records; a field named "count" may be that of the page."""
+    return any(
+        number in numbers and plain_name(place.rpartition(".")[2]) not in COUNTS
+        for place, number in _find_totals(page, None)
+    )
 
 
 def describe_unread_rows(
