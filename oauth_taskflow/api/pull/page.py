@@ -23,7 +23,7 @@ class Page:
     ``found`` is what the caller of ``pull`` looks for in the body of each page.
     ``is_capped``: it is the last one that the API shows of this request, and others may be behind it.
     ``part`` is what this page's request asked for, where the caller of ``pull`` made several requests of one.
-    ``names_end``: its next pointer is there and empty, so that nothing is misspelled.
+    ``shows_end``: it shows that it is the last one: its next pointer is there and empty, or it announces as many rows as came.
     ``waits`` are the seconds that its request waited, by reason; see ``oauth_taskflow.waits``.
     """
 
@@ -38,7 +38,7 @@ class Page:
     is_capped: bool = False
     part: Any = field(default=None, repr=False, compare=False)
     waits: Mapping[str, float] | None = field(default=None, repr=False, compare=False)
-    names_end: bool = field(default=False, repr=False, compare=False)
+    shows_end: bool = field(default=False, repr=False, compare=False)
 
     @property
     def count(self) -> int:

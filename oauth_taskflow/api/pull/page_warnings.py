@@ -23,7 +23,7 @@ class PageFigures(Struct, frozen=True):
 
     ``full`` is the most rows of a full first page that none followed. ``has_followed``: some sequence had a second page.
     ``full_end`` is the most rows of a last page that was as full as the first, ``has_short_end``: some last page was not.
-    ``names_end``: the last page has its next pointer, and nothing in it.
+    ``names_end``: the last page shows that it is the last, see ``Page.shows_end``.
     ``is_found`` and ``is_missed`` are explained at ``PageWarnings.add_sequence``.
     """
 
@@ -93,7 +93,7 @@ class PageWarnings:
             last_rows=page.count,
             is_found=figures.is_found or not page.is_doubtful,
             is_missed=figures.is_missed or page.is_doubtful,
-            names_end=page.names_end,
+            names_end=page.shows_end,
         )
 
     def end_sequence(self) -> None:
@@ -116,7 +116,7 @@ class PageWarnings:
         """Notes a sequence that has ended after ``pages`` pages, with ``first_rows`` and ``last_rows`` rows in the outer ones.
 
         ``found`` means that the records path was in a page or may be absent, ``missed`` that a page lacked it.
-        ``named`` means that the last page names the end: its next pointer is there, and empty.
+        ``named`` means that the last page shows that it is the last, see ``Page.shows_end``.
         """
         figures = self.figures
         is_full = pages == 1 and not named and self._is_full(first_rows)

@@ -160,11 +160,15 @@ def plain_name(name: str) -> str:
 
 
 class Number(NamedTuple):
-    """A number in a field: the plain name of the field, its key as the API spells it, and the value."""
+    """A number in a field: the plain name of the field, its key as the API spells it, and the value.
+
+    Not ``is_exact`` is one that Elasticsearch stopped to count.
+    """
 
     name: str
     key: str
     value: int
+    is_exact: bool = True
 
 
 @dataclass(frozen=True)
@@ -249,13 +253,14 @@ class Place:
     def find_numbers(self, names: frozenset[str]) -> Iterator[Number]:
         """Yields the fields with one of ``names`` that hold a whole number, also as text."""
         for name, key, found in self.find(names):
-            value = found
+            value, is_exact = found, True
             if isinstance(found, dict):  # Elasticsearch's hits.total.value
                 key, value = f"{key}.value", found.get("value")  # noqa: PLW2901
+                is_exact = found.get("relation") != "gte"
             if isinstance(value, str) and _DIGITS.fullmatch(value):  # as PHP often writes numbers
                 value = int(value)
             if type(value) is int:
-                yield Number(name, key, value)
+                yield Number(name, key, value, is_exact)
 
 
 def is_pointer(value: Any) -> bool:

@@ -30,6 +30,7 @@ from oauth_taskflow.api.pull.unread_pages import (
     describe_unread_pages,
     describe_unread_rows,
     find_unnamed_total,
+    is_surely_last,
 )
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import PaginationLimit
@@ -226,8 +227,8 @@ class PageSequence:
         is_doubtful = content.is_doubtful and page.announced != 0
         records = self._trail.drop_repeats(page.records)
         figures = (size, url, page.index, page.announced, is_doubtful)
-        names_end = self.request is None and self.options.names_end(page.body)
-        return Page(records, *figures, self._mark(), is_capped=is_capped, names_end=names_end)
+        shows_end = self.request is None and is_surely_last(page, self.options, self._records)
+        return Page(records, *figures, self._mark(), is_capped=is_capped, shows_end=shows_end)
 
     def _warn_of_content(self, page: PageView, content: Content) -> None:
         """Warns of a page that came damaged, or that says itself that it is not whole."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from itertools import chain
 from operator import itemgetter
 from urllib.parse import parse_qsl
@@ -112,7 +112,7 @@ def _describe_full_page(page: PageView, records: int) -> str | None:
     name = find_asked_size(page.first, page.rows) if page.rows >= FEWEST_ROWS else None
     if name is None or _has_end_flag(page) or _has_empty_pointer(page):
         return None
-    if announces_all(page, {page.rows, records}):
+    if _announces_all(page, records, None):
         return None
     return (
         f"The answer is as full as the request asks for ({name}: {page.rows:,}), and one page is read {page.where}. If there may be "
@@ -120,11 +120,32 @@ def _describe_full_page(page: PageView, records: int) -> str | None:
     )
 
 
-def announces_all(page: PageView, numbers: Collection[int]) -> bool:
-    """Whether ``page`` announces one of ``numbers`` as that of all records; a field named "count" may be that of the page."""
+def is_surely_last(page: PageView, options: PagingOptions, records: int) -> bool:
+    """Whether ``page``, with which reading ends, shows that nothing is misread.
+
+    Its next pointer is there, and empty; or it is the only one, and announces as many rows as it has, or as the ``records`` in them.
+    """
+    if options.names_end(page.body):
+        return True
+    return page.index == 0 and _announces_all(page, records, options)
+
+
+def _announces_all(page: PageView, records: int, options: PagingOptions | None) -> bool:
+    """Whether ``page``, the only one, announces as many rows or ``records`` as came; a count may be that of the page.
+
+    Where a count ends the pages, so may a total that the author names, unless its name is one for all records.
+    """
+    all_read = {page.rows, records}
+    if options is not None and options.ends_by == "pointer" and page.total in all_read:
+        return True
+    named = ""
+    if options is not None and options.ends_by == "count":
+        named = options.announced_total.place
     return any(
-        number in numbers and plain_name(place.rpartition(".")[2]) not in COUNTS
-        for place, number in _find_totals(page, None)
+        number.value in all_read
+        and number.is_exact
+        and number.name not in (VAGUE_TOTALS if number.key == named else COUNTS)
+        for number in _find_totals(page, options)
     )
 
 
@@ -200,15 +221,16 @@ def _has_empty_pointer(page: PageView) -> bool:
 
 
 def _find_lowest_total(page: PageView, options: PagingOptions | None) -> UnnamedTotal | None:
-    return min(_find_totals(page, options), key=itemgetter(1), default=None)
+    totals = ((number.key, number.value) for number in _find_totals(page, options))
+    return min(totals, key=itemgetter(1), default=None)
 
 
-def _find_totals(page: PageView, options: PagingOptions | None) -> Iterator[UnnamedTotal]:
-    """Yields each place with a number of all records, and the number."""
+def _find_totals(page: PageView, options: PagingOptions | None) -> Iterator[Number]:
+    """Yields each number of all records; its key leads to it from the root."""
     for header in _TOTAL_HEADERS:
         value = read_header_total(page.headers.get(header))
         if type(value) is int and not page.headers[header].startswith("bytes"):
-            yield header, value
+            yield Number("", header, value)
     for place in find_places(page):
         totals = [
             number
@@ -224,7 +246,7 @@ def _find_totals(page: PageView, options: PagingOptions | None) -> Iterator[Unna
                 for number in vague
                 if number.name not in COUNTS or not (is_of_page or number.value == size)
             ]
-        yield from ((f"{place.path}{number.key}", number.value) for number in totals)
+        yield from (number._replace(key=f"{place.path}{number.key}") for number in totals)
 
 
 def _is_envelope(place: Place, page: PageView, totals: list[Number]) -> bool:

@@ -12,10 +12,13 @@ from oauth_taskflow.api.options import (
     OffsetPaginator,
     PageNumberPaginator,
     Paginate,
+    Records,
     TotalRows,
 )
+from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.pull.page_warnings import PageWarnings, judge_ends
 from tests.api.pull.both_sessions import read_by_both
+from tests.api.pull.offline import Offline, first_page
 
 CURSOR = CursorPaginator(next="paging.after", param="after")
 
@@ -164,6 +167,78 @@ def test_an_empty_next_pointer_in_its_place_is_an_end_without_doubt(
 ) -> None:
     read_by_both(lambda _: {"items": [{}] * 50, **body}, records="items", paginate=paginate)
     assert caplog.text.count("No second page was ever found") == warns * 2
+
+
+ROWS = [{"id": number} for number in range(50)]
+SIZED = CursorPaginator(next="weiter", param="after", size=50)
+NUMBERED = PageNumberPaginator(size=50, total_pages="pages")
+
+
+def end_with(
+    paginate: Paginate,
+    body: dict[str, Any],
+    headers: dict[str, str] | None = None,
+    path: str = "items",
+) -> list[str]:
+    """The warnings about a pull whose only page has the rows that are in ``body``, or fifty."""
+    end: dict[str, Any] = {"paginate": paginate, "records": Records(path=path)}
+    offline = Offline(lambda _: ({"items": ROWS, **body}, headers or {}))
+    warnings = PageWarnings(paginate)
+    warnings.begin_sequence()
+    for page in pull(offline, first_page, warn=lambda _: None, **end):
+        warnings.add_page(page)
+    warnings.end_sequence()
+    return list(warnings.warnings())
+
+
+@pytest.mark.parametrize(
+    ("paginate", "body", "headers"),
+    [
+        (SIZED, {}, {"X-Total-Count": "50"}),
+        (SIZED, {"totalCount": 50}, {}),
+        (SIZED, {"total": "50"}, {}),
+        (SIZED, {"meta": {"total": 50, "count": 50}}, {}),
+        (SIZED, {"hits": 0, "total": {"value": 50, "relation": "eq"}}, {}),
+        (LinkHeaderPaginator(), {}, {"Content-Range": "0-49/50"}),
+        (CursorPaginator(next="weiter", param="after", total="count", size=50), {"count": 50}, {}),
+        (NUMBERED, {"pages": 1, "total": 50}, {}),
+        (PageNumberPaginator(size=50, total="totalItems"), {"totalItems": 50}, {}),
+        (
+            OffsetPaginator(size=50, total=TotalRows(header="X-Total-Count")),
+            {},
+            {"X-Total-Count": "50"},
+        ),
+    ],
+)
+def test_a_full_first_page_with_all_that_is_announced_is_the_end(
+    paginate: Paginate, body: dict[str, Any], headers: dict[str, str]
+) -> None:
+    assert end_with(paginate, body, headers) == []
+
+
+@pytest.mark.parametrize(
+    ("paginate", "body"),
+    [
+        (SIZED, {}),
+        (SIZED, {"count": 50}),  # that of the page, as well as not
+        (SIZED, {"totalCount": 49}),
+        (SIZED, {"hits": 0, "total": {"value": 50, "relation": "gte"}}),  # a lower bound
+        (NUMBERED, {"pages": 1}),
+        (NUMBERED, {"pages": 1, "count": 50}),
+        (PageNumberPaginator(size=50, total="total"), {"total": 50}),
+        (PageNumberPaginator(size=50, total="meta.count"), {"meta": {"count": 50}}),
+    ],
+)
+def test_a_full_first_page_beside_a_number_that_may_be_its_own_is_in_doubt(
+    paginate: Paginate, body: dict[str, Any]
+) -> None:
+    (warning,) = end_with(paginate, body)
+    assert warning.startswith("No second page was ever")
+
+
+def test_a_number_of_the_records_that_rows_hold_is_reached_too() -> None:
+    body = {"items": [{"lines": [1, 2]}] * 50, "totalCount": 100}
+    assert end_with(SIZED, body, path="items[].lines[]") == []
 
 
 def judge_tasks(
