@@ -70,6 +70,11 @@ class PageFlag(Options, frozen=True, kw_only=True):
         return re.fullmatch(self.matches, text) is not None
 
     def _hint(self, value: Any) -> str:
+        if self.matches is None and isinstance(value, str | int) and self.header is None:
+            return (
+                "A flag must be true or false on every page; matches: says which other values mean true. For a pointer to the next "
+                f"page, page by it (type: next_url or cursor), or write more: {{path: {self.path}, matches: '.+', absent: false}}."
+            )
         if self.header is None and self.matches is None:
             return "Correct the path of more or last; it must be true or false on every page."
         if value is None:

@@ -133,8 +133,15 @@ def test_a_flag_in_a_header_says_whether_pages_follow(
         (
             PageFlag(path="state"),
             {"state": "partial"},
-            "The flag 'state' of page 1 is 'partial' at GET https://api.example.com/v3/. Correct the path of more or "
-            "last; it must be true or false on every page.",
+            "The flag 'state' of page 1 is 'partial' at GET https://api.example.com/v3/. A flag must be true or false on "
+            "every page; matches: says which other values mean true. For a pointer to the next page, page by it (type: next_url or "
+            "cursor), or write more: {path: state, matches: '.+', absent: false}.",
+        ),
+        (
+            PageFlag(path="state"),
+            {"state": {}},
+            "The flag 'state' of page 1 is {} at GET https://api.example.com/v3/. Correct the path of more or last; it must be "
+            "true or false on every page.",
         ),
         (
             PageFlag(path="state", matches="partial"),
@@ -148,6 +155,16 @@ def test_a_flag_without_a_meaning_fails(flag: PageFlag, body: Any, message: str)
     with pytest.raises(InvalidRecord) as caught:
         flag.read(view(body))
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("pointer", [2, "2", "abc", "/rows?page=2"])
+def test_the_error_of_a_pointer_as_a_flag_names_what_makes_one_of_it(pointer: Any) -> None:
+    with pytest.raises(InvalidRecord) as caught:
+        PageFlag(path="next", absent=False).read(view({"next": pointer}))
+    assert "more: {path: next, matches: '.+', absent: false}" in str(caught.value)
+    remedy = PageFlag(path="next", matches=".+", absent=False)
+    assert remedy.read(view({"next": pointer}))
+    assert not any(remedy.read(view(body)) for body in ({}, {"next": None}, {"next": ""}))
 
 
 def test_the_word_of_a_flag_matches_as_a_whole_and_booleans_in_json_spelling() -> None:
