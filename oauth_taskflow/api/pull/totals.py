@@ -83,10 +83,12 @@ class Announcements:
     def update_unnamed(self, last: UnnamedTotal | None, page: PageView) -> None:
         """Takes the number of all records that ``page``, the last one, announces where page one announced it.
 
-        A number as low as the first page's own rows is one of that page.
+        A number as low as the first page's own rows is one of that page. Beside pointers it is often an estimate.
         """
         first = self.unnamed
-        if first is None or last is None or first[0] != last[0] or first[1] <= page.first_rows:
+        if first is None or last is None or not self._is_numbered:
+            return
+        if first[0] != last[0] or first[1] <= page.first_rows:
             return
         if page.rows > 0 or last[1] >= page.rows_so_far:
             self._check_fall(first[1], last[1], page)

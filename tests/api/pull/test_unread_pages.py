@@ -186,6 +186,12 @@ def test_numbers_that_are_no_total_of_all_pages_do_not_fall(totals: list[Any]) -
     assert not any("fell" in warning for warning in warnings)
 
 
+def test_an_estimate_beside_pointers_may_fall() -> None:
+    paginate = CursorPaginator(next="nxt", param="after")
+    pages = [(2, {"nxt": "a", "total_count": 9}), (1, {"total_count": 3})]
+    assert find_warnings(paginate, *pages) == []
+
+
 def test_a_total_of_page_one_counts_where_a_status_ends_the_pages() -> None:
     paginate = PageNumberPaginator(size=2, end_on_status=(404,))
     (warning,) = read_warnings(paginate, "items", {"items": ROWS[:2], "total_count": 9})
