@@ -13,6 +13,7 @@ import requests
 
 from oauth_taskflow.api.decoders.json import Body
 from oauth_taskflow.api.paginators.base import PagingOptions
+from oauth_taskflow.api.pull.other_lists import find_other_list
 from oauth_taskflow.api.pull.records import AbsentRecords
 from oauth_taskflow.api.pull.root_errors import (
     RootError,
@@ -128,9 +129,12 @@ class PageJudge:
         if not (has_landmark or may_be_absent):
             raise self.selector.missing_error(body)
         # A list under another name looks like a misspelt path, unless the author wrote that the path may be absent.
-        if written is None and self.selector.has_other_list(body):
-            raise self.selector.missing_error(body)
         keys = self.selector.list_keys
+        other = None
+        if written is None:
+            other = find_other_list(body, keys, self.options, response.headers)
+        if other is not None:
+            raise self.selector.missing_error(body, other)
         return Content(body, [], has_landmark, is_doubtful=not may_be_absent, list_keys=keys)
 
 

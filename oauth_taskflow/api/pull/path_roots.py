@@ -74,6 +74,23 @@ def has_default(path: str) -> bool:
     return bool(node["type"] == "or_expression" and node["children"][-1]["type"] == "literal")
 
 
+@lru_cache(maxsize=256)
+def filtered_keys(path: str) -> tuple[Keys, ...]:
+    """Returns the plain keys of each list of the body that ``path`` filters: ``link`` in ``link[?rel=='next'].url | [0]``."""
+    found = _iter_filtered(compile_path(path).parsed)
+    return tuple(keys for node in found for keys in _iter_roots(node))
+
+
+def _iter_filtered(node: Any) -> Iterator[Any]:
+    """Yields the node of each list that is filtered, where it starts from the body."""
+    kind, children = node["type"], node["children"]
+    if kind == "filter_projection":
+        yield children[0]
+    first_only = kind in _PROJECTING or kind == "subexpression"
+    for child in children[:1] if first_only else children:
+        yield from _iter_filtered(child)
+
+
 def _iter_roots(node: Any) -> Iterator[Keys]:
     kind, children = node["type"], node["children"]
     if kind == "field":

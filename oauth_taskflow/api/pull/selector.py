@@ -91,8 +91,11 @@ class RecordSelector:
             return list(items.values())
         return items if isinstance(items, list) else None
 
-    def missing_error(self, body: Body) -> RecordsNotFound:
-        """Returns the error for a body without the records' path; ``retryable``, since the next response may have it."""
+    def missing_error(self, body: Body, other: str | None = None) -> RecordsNotFound:
+        """Returns the error for a body without the records' path; ``retryable``, since the next response may have it.
+
+        ``other`` is the path of a list that looks like the records.
+        """
         path = self.options.path
         what = (
             f"The record selector {path!r} finds nothing in the answer"
@@ -100,26 +103,17 @@ class RecordSelector:
             else "The record selector of the whole body finds a mapping or a single value, not a list"
         )
         meant = "If the API leaves out an empty list, set records.absent: empty."
+        if other is not None:
+            meant = f"If {other!r} holds something else and this page is empty, set records.absent: empty."
+        looks = "" if other is None else f"The list {other!r} looks like the records. "
         correct = f"Correct records. {meant}" if path is not None else f"{_SINGLE} {meant}"
         return RecordsNotFound(
-            what, where=body.where, hint=f"{_keys_hint(body)}{correct}", retryable=True
+            what, where=body.where, hint=f"{_keys_hint(body)}{looks}{correct}", retryable=True
         )
 
     def is_misplaced(self, body: Body) -> bool:
         """Whether a text, number or list is where the path needs a mapping; empty values do not count."""
         return any(_is_blocked(body.json, keys) for keys in self._roots)
-
-    def has_other_list(self, body: Body) -> bool:
-        """Whether a list of mappings is next to the place to which the absent path leads."""
-        node = body.decode()
-        for key in self._keys or ():
-            if not isinstance(node, dict) or not isinstance(node.get(key), dict):
-                break
-            node = node[key]
-        return isinstance(node, dict) and any(
-            isinstance(value, list) and any(isinstance(item, dict) for item in value)
-            for value in node.values()
-        )
 
     def _rows(self, raw: bytes | msgspec.Raw, body: Body) -> list[Any]:
         if self._decode:

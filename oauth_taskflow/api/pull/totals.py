@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from oauth_taskflow.api.decoders.json import Body
 from oauth_taskflow.api.decoders.numbers import read_count
-from oauth_taskflow.api.paginators.base import PagingOptions
+from oauth_taskflow.api.paginators.base import PagingOptions, TotalRows
 from oauth_taskflow.api.pull.marks import Announced, UnnamedTotal
 from oauth_taskflow.api.pull.page import PageView
 from oauth_taskflow.errors import PagesCutShort
@@ -59,13 +60,7 @@ class Announcements:
         Raises:
             InvalidRecord: it is not a number.
         """
-        options = self._options
-        value: Any = None
-        if options.header is not None:
-            value = read_header_total(page.headers.get(options.header))
-        elif options.path is not None:
-            value = page.find(options.path)
-        total = read_count(value, f"total {options.place}", page.where)
+        total = read_announced_total(self._options, page.body, page.headers)
         is_believed = page.rows > 0 or total is None or total >= page.rows_so_far
         if total is not None and (is_believed or self.total is None):
             self._check_fall(self.total, total, page)
@@ -161,6 +156,20 @@ class Announcements:
             )
         elif is_skip and pages:
             self._warn(f"A rule in responses skipped page {pages + 1} and what follows {where}.")
+
+
+def read_announced_total(options: TotalRows, body: Body, headers: Mapping[str, str]) -> int | None:
+    """Returns the total at the place that ``options`` name; None where it is absent or unknown.
+
+    Raises:
+        InvalidRecord: it is not a number.
+    """
+    value: Any = None
+    if options.header is not None:
+        value = read_header_total(headers.get(options.header))
+    elif options.path is not None:
+        value = body.find(options.path)
+    return read_count(value, f"total {options.place}", body.where)
 
 
 def read_header_total(text: str | None) -> int | str | None:

@@ -166,18 +166,3 @@ def test_the_items_that_a_path_takes_apart_are_found_before_it_filters(
 ) -> None:
     body = Body(b'{"data": [{"id": 1, "on": true}, {"id": 2}], "by_id": {"1": {"id": 1}}}')
     assert RecordSelector(Records(path=path)).find_source_items(body) == items
-
-
-@pytest.mark.parametrize(
-    ("body", "found"),
-    [
-        ({"data": {"rows": [{"id": 1}]}}, True),
-        ({"data": {"rows": [1]}}, False),
-        ({"rows": [{"id": 1}]}, True),
-        ({"data": 5}, False),
-        ([{"id": 1}], False),
-    ],
-)
-def test_another_list_of_mappings_is_looked_for_where_the_path_ends(body: Any, found: bool) -> None:
-    selector = RecordSelector(Records(path="data.items"))
-    assert selector.has_other_list(Body(json.dumps(body).encode())) is found
