@@ -217,9 +217,9 @@ class _Reader:
         self._copier = FieldCopier(run.endpoint)
         self._seen = [stage.seen for stage in stages if isinstance(stage, CountsKeys)]
         endpoint = run.endpoint
-        self._page_warnings = PageWarnings(
-            endpoint.paginate, _record_options(endpoint).path, endpoint.request.params
-        )
+        paginate, params = endpoint.paginate, endpoint.request.params
+        params = params if paginate is None else paginate.other_params(params)
+        self._page_warnings = PageWarnings(paginate, _record_options(endpoint).path, params)
         self._warnings = WarningList()
         self._keeper = keeper
         if keeper is not None:

@@ -204,6 +204,19 @@ endpoints: {a: {request: {path: "/{{ params.x }}"}}}""",
     paginate: {type: page, param: X-Page, send_in: header}""",
         ["paginator-contradiction: the paginator sets the header 'x-page', too"],
     ),
+    "a value of page one, which later ones replace": (
+        """endpoints:
+  a: {request: {path: /a, params: {c: "*"}}, paginate: {type: cursor, next: n, param: c}}
+  b: {request: {path: /b, headers: {C: "0"}}, paginate: {type: keyset, key: id, param: c, send_in: header}}
+  c: {request: {path: /c, params: {page: 1}}, paginate: {type: page, send_first: false}}
+  d: {request: {path: /d, params: {offset: 0}}, paginate: {type: offset, send_first: false}}""",
+        [],
+    ),
+    "a size, which every page has, and a cursor at page one": (
+        """endpoints:
+  a: {request: {path: /a, params: {c: "*", n: 5}}, paginate: {type: cursor, next: x, param: c, size: 9, size_param: n}}""",
+        ["paginator-contradiction: the paginator sets the parameter 'n', too"],
+    ),
     "a contract that leaves out the change time": (
         f"""endpoints:
   a:

@@ -273,6 +273,11 @@ class PagingOptions(Options, frozen=True, kw_only=True, tag_field="type"):
         sends_first = getattr(self, "send_first", True)
         return frozenset({"token"} if sends_first else {"token", "number", "offset"})
 
+    def other_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns those of the query parameters ``params`` under whose names the paginator sends nothing."""
+        names = set(self.sent_names.values()) if self.place == "query" else set()
+        return {name: value for name, value in params.items() if name not in names}
+
     @property
     def sort_key(self) -> SortKey | None:
         """The key by which the pages are sorted and asked for; None for other styles."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from oauth_taskflow.api.paginators import Paginate
+from oauth_taskflow.api.paginators.base import PagingOptions
 from oauth_taskflow.api.pull.keys.dedupe import Deduplicator
 from oauth_taskflow.api.pull.keys.moved_rows import Mark, check_moved_rows
 from oauth_taskflow.api.pull.page import Page
@@ -30,7 +31,10 @@ class SessionPages:
     ) -> None:
         paths = [primary_key] if isinstance(primary_key, str) else primary_key
         self._keys = None if paths is None else Deduplicator(paths)
-        self._warnings = PageWarnings(paginate, records.path, request.params)
+        params = request.params
+        if isinstance(paginate, PagingOptions):  # the sequence refuses anything else
+            params = paginate.other_params(params)
+        self._warnings = PageWarnings(paginate, records.path, params)
         self._warnings.begin_sequence()
         self._paginate = paginate
         self._mark: Mark = None

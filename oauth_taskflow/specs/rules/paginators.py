@@ -7,8 +7,6 @@ from oauth_taskflow.api.paginators.custom import CustomPaginator
 from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
-from oauth_taskflow.specs.template_names import WATERMARK
-from oauth_taskflow.templates.references import parse_template
 
 _SMALL_PAGE = 5
 
@@ -28,9 +26,13 @@ def paginator_incomplete(view: EndpointView) -> Findings:
 def paginator_contradiction(view: EndpointView) -> Findings:
     """Options of a paginator that exclude each other, so that one of them would be ignored.
 
+    A parameter or header that the request sets as well counts, unless the paginator sends its own from page two on only: the
+    request's value is that of page one.
+
     Bad: `paginate: {type: offset, prefetch: 4}` (rows received are unknown before the page is there)
 
-    Good: `paginate: {type: offset, prefetch: 4, size: 100}`
+    Good: `paginate: {type: offset, prefetch: 4, size: 100}`, `params: {cursor: "*"}` with
+    `paginate: {type: cursor, next: meta.next_cursor, param: cursor}`
     """
     yield from _flaws(view, "contradiction")
     paginate = view.endpoint.paginate
@@ -44,14 +46,16 @@ def paginator_contradiction(view: EndpointView) -> Findings:
 
 
 def _find_names_set_twice(view: EndpointView, paginate: PagingOptions) -> Findings:
-    """Parameters and headers that both the request and the paginator set."""
+    """Parameters and headers that both the request and the paginator set on page one.
+
+    What the paginator sends from page two on only, such as a cursor, replaces the request's own value there.
+    """
     request = view.endpoint.request
     names = paginate.sent_names.items()
-    sent = {name for value, name in names if name and value not in view.placed_names}
+    elsewhere = view.placed_names | paginate.late_page_names
+    sent = {name for value, name in names if name and value not in elsewhere}
     if paginate.place == "query":
         for name in sent.intersection(request.params):
-            if _is_stored_cursor(request.params[name]):
-                continue  # the cursor of the first page; those of the others replace it
             hint = f"Remove it here; the paginator sends {name!r}."
             message = f"the paginator sets the parameter {name!r}, too"
             yield Finding(("request", "params", name), message, hint, at_key=True)
@@ -62,11 +66,6 @@ def _find_names_set_twice(view: EndpointView, paginate: PagingOptions) -> Findin
                 hint = f"Remove it here; the paginator sends {name!r}."
                 message = f"the paginator sets the header {name!r}, too"
                 yield Finding(("request", "headers", name), message, hint, at_key=True)
-
-
-def _is_stored_cursor(value: object) -> bool:
-    references = parse_template(value).references if isinstance(value, str) else ()
-    return (WATERMARK, "cursor") in references
 
 
 @endpoint_rule("records-contradiction", about="records")
