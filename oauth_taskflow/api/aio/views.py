@@ -89,9 +89,17 @@ def response_view(response: httpx.Response) -> ApiResponse:
     view.url, view.headers = str(response.url), CaseInsensitiveDict(response.headers.items())
     view.encoding = get_encoding_from_headers(view.headers)
     view.request = request_view(response.request)
+    view.history = [_hop_view(hop) for hop in response.history]
     set_limits(view.request, getattr(response, "limits", DEFAULT_LIMITS))
     if response.is_stream_consumed:
         vars(view).update(_content=response.content, _content_consumed=True)
+    return view
+
+
+def _hop_view(hop: httpx.Response) -> requests.Response:
+    """A view of a redirect: where it came from, and its status."""
+    view = requests.Response()
+    view.status_code, view.url = hop.status_code, str(hop.url)
     return view
 
 

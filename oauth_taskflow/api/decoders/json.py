@@ -55,6 +55,11 @@ _NO_SPEC = (
 _HTML = re.compile(rb"\s*<(?:!doctype|html|head|body|!--)", re.IGNORECASE)
 
 
+def looks_like_html(content: bytes) -> bool:
+    """Whether ``content`` begins as a page of HTML does."""
+    return _HTML.match(content) is not None
+
+
 def plain_keys(path: str) -> tuple[str, ...] | None:
     """The keys of a JMESPath that only descends (``data."@odata.x"``); None for every other path."""
     if _PLAIN.fullmatch(path) is None:
@@ -298,7 +303,7 @@ class Body:
 
     def _unreadable(self, content: bytes, reason: str) -> InvalidRecord:
         """The error of ``content`` that cannot be read; retryable where the next response may be complete."""
-        if _HTML.match(content):
+        if looks_like_html(content):
             hint = "It is a login, error or maintenance page: check the path, and that the token is accepted there."
             return self._invalid("it is an HTML page", content, hint=hint, retryable=True)
         if holds_lines(content):

@@ -83,10 +83,10 @@ class PageReader:
             sequence.end_by_rule(response, is_skip=is_skip, dropped=dropped)
             return None
         if read.content is None:
-            if read.decision is None and sequence.is_past_end(response.status_code):
+            if read.decision is None and sequence.is_past_end(response):
                 sequence.end_by_status(response)
                 return None
-            raise _refusal_error(response, read.decision, sequence.end_hint(response.status_code))
+            raise _refusal_error(response, read.decision, sequence.end_hint(response))
         page = sequence.advance(response, read.content)
         if self.find is not None and not read.content.body.empty:
             found = read.content.body.find(self.find)

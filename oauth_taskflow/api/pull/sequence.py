@@ -24,6 +24,12 @@ from oauth_taskflow.api.pull.marks import (
 )
 from oauth_taskflow.api.pull.page import Page, PageView
 from oauth_taskflow.api.pull.page_judge import Content, locate_response
+from oauth_taskflow.api.pull.past_end import (
+    describe_foreign_end,
+    find_end_hint,
+    is_elsewhere,
+    path_of,
+)
 from oauth_taskflow.api.pull.row_unit import RowUnit
 from oauth_taskflow.api.pull.totals import Announcements, Warn
 from oauth_taskflow.api.pull.unread_pages import (
@@ -85,6 +91,7 @@ class PageSequence:
         is_compared = may_repeat and self.options.sort_key is None
         self._overlap = OverlapGuard(self.options, warn) if is_compared else None
         self._pages: int | None = None
+        self._path = ""
         self._cap = CapWatch(self.options)
         self._trail = KeyTrail(self.options.sort_key)
         self.is_last: Callable[[list[Any]], bool] | None = None
@@ -148,13 +155,14 @@ class PageSequence:
         is_expected = self._pages is None or index < self._pages
         return is_expected and self._cap.may_have_page(index)
 
-    def is_past_end(self, status: int) -> bool:
-        """Whether ``status`` means that the page before was the last; never for page one."""
-        return self.index > 0 and status in self.options.end_on_status
+    def is_past_end(self, response: requests.Response) -> bool:
+        """Whether the status of ``response`` means that the page before was the last; never for page one or another path."""
+        is_end = self.index > 0 and response.status_code in self.options.end_on_status
+        return is_end and not is_elsewhere(response, self._path)
 
-    def end_hint(self, status: int) -> str:
-        """Returns the hint for a request after page one that is answered with ``status``; empty without one."""
-        return self.options.refusal_hint(status) if self.index > 0 else ""
+    def end_hint(self, response: requests.Response) -> str:
+        """Returns the hint for a request after page one that is answered with an error status; empty without one."""
+        return find_end_hint(self.options, response, self._path) if self.index > 0 else ""
 
     def end_by_status(self, response: requests.Response) -> None:
         """Ends the sequence with a response whose status means the end.
@@ -168,6 +176,8 @@ class PageSequence:
         if self.options.ends_by == "count":
             unnamed = self._announced.unnamed
             self._warn_if(describe_unread_rows(where, self._written, rows, self._records, unnamed))
+        if not self._announced.names_end(rows):
+            self._warn_if(describe_foreign_end(response, self.index, where))
 
     def end_by_rule(
         self, response: requests.Response, *, is_skip: bool = False, dropped: int = 0
@@ -197,6 +207,7 @@ class PageSequence:
             InvalidRecord: a flag, cursor or total is unreadable, or a flag is missing.
         """
         assert self.request is not None
+        self._path = path_of(response)
         page = self._build_view(response, content)
         self._loops.check_content(page)
         if self._overlap is not None:

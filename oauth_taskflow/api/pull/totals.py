@@ -52,6 +52,11 @@ class Announcements:
         """The last total, unless it is an estimate or a lower bound."""
         return None if self._options.approximate or self._is_lower_bound else self.total
 
+    def names_end(self, rows: int) -> bool:
+        """Whether the end after ``rows`` rows, which nothing denies, is where a total or page count said that it would be."""
+        is_named = self.exact_total is not None or self.page_count is not None
+        return is_named or (self.unnamed is not None and self.unnamed[1] == rows)
+
     def update_total(self, page: PageView) -> None:
         """Remembers the total that ``page`` announces. A page without a total leaves the last one valid.
 

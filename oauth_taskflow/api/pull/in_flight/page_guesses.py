@@ -95,7 +95,7 @@ class PageGuesses:
             return not any(edge in self._edges for edge in _edges(content))
         if read.decision is not None:
             return read.decision.action in {"skip", "end"}
-        return self._sequence.is_past_end(read.response.status_code)
+        return self._sequence.is_past_end(read.response)
 
     def note(self, read: ReadResponse) -> None:
         """Looks for surprises in the answer that the sequence has just taken."""
