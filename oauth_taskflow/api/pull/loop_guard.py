@@ -9,6 +9,7 @@ from typing import Any
 from oauth_taskflow.api.decoders.numbers import encode
 from oauth_taskflow.api.paginators.base import PagingOptions
 from oauth_taskflow.api.pull.marks import GuardMark, SequenceState, split_digests
+from oauth_taskflow.api.pull.own_end import names_own_end
 from oauth_taskflow.api.pull.page import PageView
 from oauth_taskflow.api.pull.totals import Warn
 from oauth_taskflow.api.request import ApiRequest
@@ -23,7 +24,8 @@ class LoopGuard:
 
     A request that comes again, even after others, would never end. Neither would ``REPEATED_PAGES`` pages in a row
     that repeat earlier pages of the sequence. In ``is_indexed`` sequences, whose requests are numbered, the same page
-    twice in a row is a loop, unless the total shows that a page of rows was added in front meanwhile.
+    twice in a row is a loop, unless the total shows that a page of rows was added in front meanwhile. It is the end where the
+    page said so itself; see ``is_end_again``.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class LoopGuard:
         self._contents: set[bytes] = set()
         self._ends: set[bytes] = set()
         self._last = b""
+        self._names_end = False
         self._total: int | None = None
         self._repeated = self._empty = 0
         # The digests of the last page alone, for its mark.
@@ -50,6 +53,7 @@ class LoopGuard:
             last=self._last,
             repeated=self._repeated,
             empty=self._empty,
+            names_end=self._names_end,
         )
 
     def restore(self, state: SequenceState) -> None:
@@ -58,6 +62,17 @@ class LoopGuard:
         self._ends |= split_digests(state.ends)
         self._contents |= split_digests(state.contents)
         self._last, self._repeated, self._empty = state.last, state.repeated, state.empty
+        self._names_end = state.names_end
+
+    def is_end_again(self, page: PageView) -> bool:
+        """Whether ``page`` is the page before once more, and that one said that no other follows.
+
+        Some servers answer numbers behind the last page like that.
+        """
+        if not self._names_end or page.rows == 0:
+            return False
+        is_same = _digest(encode(page.received)) == self._last
+        return is_same and not _has_grown(self._total, page)
 
     def check_content(self, page: PageView) -> None:
         """Compares ``page`` with the pages before it; warns of one that comes again under another cursor or URL.
@@ -66,6 +81,7 @@ class LoopGuard:
             PaginationLoop: ``page`` is the last of too many without anything new.
         """
         self._new_request = self._new_ends = self._new_content = b""
+        self._names_end = False
         if page.rows == 0:
             self._last = b""
             return
@@ -103,7 +119,9 @@ class LoopGuard:
                 hint="The API ignores the paging parameter (check its name), or sends its last page again: then "
                 "set total, total_pages, more or last.",
             )
-        self._last = last
+        self._names_end = names_own_end(page, self._options)
+        # After a page that names the end, even a lone record is not a new one.
+        self._last = content if self._names_end else last
 
     def check_request(self, request: ApiRequest, page: PageView) -> None:
         """Compares the ``request`` that follows ``page`` with the requests before it.

@@ -36,7 +36,10 @@ class Announced(Struct, frozen=True):
 
 
 class GuardMark(Struct, frozen=True):
-    """The changes of the loop guard by one page: new digests (empty without one), and its counts after the page."""
+    """The changes of the loop guard by one page: new digests (empty without one), and its counts after the page.
+
+    ``names_end``: the page says itself that it is the last one.
+    """
 
     request: bytes = b""
     ends: bytes = b""
@@ -44,6 +47,7 @@ class GuardMark(Struct, frozen=True):
     last: bytes = b""
     repeated: int = 0
     empty: int = 0
+    names_end: bool = False
 
 
 class KeyMark(Struct, frozen=True):
@@ -88,7 +92,7 @@ class SequenceState(Struct):
 
     ``request`` holds the changing parts of the next request, None at the end of the sequence. The digests are those of
     the loop guard, 16 bytes each, one after the other. ``end`` is the state of what recognises the last page wanted;
-    ``overlaps`` says that a page repeated the end of the page before. A sequence that is read in parts has nothing but the ``parts``
+    ``overlaps`` says that a page repeated the end of the page before, ``names_end`` that the last page says itself that none follows. A sequence that is read in parts has nothing but the ``parts``
     that are left.
     """
 
@@ -110,6 +114,7 @@ class SequenceState(Struct):
     end: Any = None
     parts: list[Any] | None = None
     overlaps: bool = False
+    names_end: bool = False
 
 
 @runtime_checkable
@@ -166,6 +171,7 @@ class Marks:
             key=mark.key,
             end=mark.end,
             overlaps=mark.overlaps,
+            names_end=mark.guard.names_end,
         )
 
 

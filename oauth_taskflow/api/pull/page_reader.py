@@ -88,6 +88,8 @@ class PageReader:
                 return None
             raise _refusal_error(response, read.decision, sequence.end_hint(response))
         page = sequence.advance(response, read.content)
+        if page is None:
+            return None
         if self.find is not None and not read.content.body.empty:
             found = read.content.body.find(self.find)
             page = replace(page, found=take_secrets_out(response.request, found))

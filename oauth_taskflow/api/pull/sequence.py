@@ -170,14 +170,25 @@ class PageSequence:
         Raises:
             PagesCutShort: the API announced more.
         """
+        where = locate_response(response)
+        self._end_before(where)
+        if not self._announced.names_end(self.counted_rows):
+            self._warn_if(describe_foreign_end(response, self.index, where))
+
+    def _end_before(self, where: str) -> None:
+        """Ends the sequence with an answer that is not a page of it."""
         self.request = None
-        where, rows = locate_response(response), self.counted_rows
+        rows = self.counted_rows
         self._announced.check_end(rows, self.index, where, is_bare=True)
         if self.options.ends_by == "count":
             unnamed = self._announced.unnamed
             self._warn_if(describe_unread_rows(where, self._written, rows, self._records, unnamed))
-        if not self._announced.names_end(rows):
-            self._warn_if(describe_foreign_end(response, self.index, where))
+
+    def _drop_repeat(self, page: PageView) -> None:
+        """Ends the sequence with ``page``, which is the last one once more, and takes it out of the counts."""
+        self.rows -= page.rows
+        self._records -= len(page.records)
+        self._end_before(page.where)
 
     def end_by_rule(
         self, response: requests.Response, *, is_skip: bool = False, dropped: int = 0
@@ -196,8 +207,8 @@ class PageSequence:
             self.counted_rows, self.index, locate_response(response), is_skip=is_skip
         )
 
-    def advance(self, response: requests.Response, content: Content) -> Page:
-        """Takes the page that answered ``request`` and works out the next request.
+    def advance(self, response: requests.Response, content: Content) -> Page | None:
+        """Takes the page that answered ``request`` and works out the next request; None for the last page once more.
 
         Raises:
             PagesCutShort: this is the last page, and the API announced more records.
@@ -209,6 +220,9 @@ class PageSequence:
         assert self.request is not None
         self._path = path_of(response)
         page = self._build_view(response, content)
+        if self._loops.is_end_again(page):
+            self._drop_repeat(page)
+            return None
         self._loops.check_content(page)
         if self._overlap is not None:
             self._overlap.check(page)

@@ -1,0 +1,92 @@
+"""Whether a page says itself that it is the last one, in fields that the spec does not name.
+
+Some servers answer every number behind the last page with that page again. Only a word of the page itself tells that from an API
+that ignores the paging parameter, so anything that may speak against it counts more than what speaks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from oauth_taskflow.api.decoders.numbers import decode
+from oauth_taskflow.api.paginators.base import PagingOptions
+from oauth_taskflow.api.pull.page import PageView
+from oauth_taskflow.api.pull.paging_fields import (
+    COUNTS,
+    POINTER_HEADERS,
+    POINTERS,
+    Place,
+    find_places,
+    is_pointer,
+    plain_name,
+)
+from oauth_taskflow.api.pull.unread_pages import find_sign_of_more, find_unnamed_total
+from oauth_taskflow.http_headers import parse_links
+
+_PAGE_COUNTS = frozenset({"numpages", "pagecount", "pages", "totalpages"})
+# Where pages are numbered from 0, this may be one less than their number, so it can deny an end and never name it.
+_LAST_NUMBERS = frozenset({"last", "lastpage"})
+_BACK = frozenset({"prev", "previous"})
+
+
+def names_own_end(page: PageView, options: PagingOptions) -> bool:
+    """Whether ``page`` says that no page follows: by an empty pointer, a flag, or a total or page count that is reached.
+
+    Never where the author names a flag, which says more than anything that is found here.
+    """
+    if options.more is not None or options.last is not None or find_sign_of_more(page) is not None:
+        return False
+    words = [*_read_totals(page, options), *_read_headers(page)]
+    for place in find_places(page):
+        words += _read_fields(place, page.index + 1)
+    return True in words and False not in words
+
+
+def _read_totals(page: PageView, options: PagingOptions) -> Iterator[bool | None]:
+    """Yields True for a total that is reached, False for one that is not, and None for one that may count this page alone."""
+    if page.announced is not None and page.announced > page.rows_so_far:
+        yield False
+    elif page.total is not None:  # no estimate
+        yield page.rows_so_far == page.total
+    unnamed = find_unnamed_total(page, options)
+    if unnamed is not None:
+        name, total = unnamed
+        is_of_page = plain_name(name.rpartition(".")[2]) in COUNTS
+        reached = None if is_of_page else page.rows_so_far == total
+        yield False if total > page.rows_so_far else reached
+
+
+def _read_headers(page: PageView) -> Iterator[bool]:
+    if any(name in page.headers for name in POINTER_HEADERS):
+        yield True  # one that leads on is a sign of more
+    links = parse_links(page.headers.get("Link", "")).found
+    if any(not _BACK.isdisjoint(link.rels) for link in links):
+        yield True
+
+
+def _read_fields(place: Place, pages: int) -> Iterator[bool]:
+    """Yields what each field of ``place`` says about the end after ``pages`` pages."""
+    yield from (not says_more for _, says_more in place.find_flags())
+    yield from (_is_empty(value) for _, _, value in place.find(POINTERS))
+    for key, raw in place.members.items():
+        name = plain_name(key)
+        number = _read_number(raw) if name in _PAGE_COUNTS | _LAST_NUMBERS else None
+        if number is not None and (number > pages or name in _PAGE_COUNTS):
+            yield number <= pages
+
+
+def _is_empty(pointer: Any) -> bool:
+    if isinstance(pointer, dict):  # {"href": null}
+        return not any(pointer.values())
+    return not pointer or (isinstance(pointer, str | int) and not is_pointer(pointer))
+
+
+def _read_number(raw: msgspec.Raw) -> int | None:
+    try:
+        value = decode(raw)
+    except msgspec.MsgspecError:
+        return None
+    return value if type(value) is int else None
