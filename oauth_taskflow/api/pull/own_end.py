@@ -23,7 +23,11 @@ from oauth_taskflow.api.pull.paging_fields import (
     is_pointer,
     plain_name,
 )
-from oauth_taskflow.api.pull.unread_pages import find_sign_of_more, find_unnamed_total
+from oauth_taskflow.api.pull.unread_pages import (
+    FEWEST_ROWS,
+    find_sign_of_more,
+    find_unnamed_total,
+)
 from oauth_taskflow.http_headers import parse_links
 
 _PAGE_COUNTS = frozenset({"numpages", "pagecount", "pages", "totalpages"})
@@ -39,10 +43,23 @@ def names_own_end(page: PageView, options: PagingOptions) -> bool:
     """
     if options.more is not None or options.last is not None or find_sign_of_more(page) is not None:
         return False
-    words = [*_read_totals(page, options), *_read_headers(page)]
-    for place in find_places(page):
-        words += _read_fields(place, page.index + 1)
+    words = [*_read_totals(page, options), *_read_fields(page), *_read_pointers(page)]
     return True in words and False not in words
+
+
+def describe_lone_page(page: PageView, options: PagingOptions) -> str | None:
+    """Returns a warning where ``page`` is page one once more, and full: an API that ignores the paging parameter answers so, too.
+
+    Its empty pointer may be a field that it never fills.
+    """
+    size, rows = options.page_size, page.rows
+    is_full = rows == size if size is not None else rows % 10 == 0 or rows % 25 == 0
+    if page.index != 1 or rows < FEWEST_ROWS or not is_full or True in _read_fields(page):
+        return None
+    return (
+        f"Page 2 held exactly what page 1 held ({rows:,} rows), and page 1 says that no other follows {page.where}. If the API ignores "
+        "the paging parameter, records are missing from this output: check its name, or write total or total_pages."
+    )
 
 
 def _read_totals(page: PageView, options: PagingOptions) -> Iterator[bool | None]:
@@ -59,23 +76,30 @@ def _read_totals(page: PageView, options: PagingOptions) -> Iterator[bool | None
         yield False if total > page.rows_so_far else reached
 
 
-def _read_headers(page: PageView) -> Iterator[bool]:
-    if any(name in page.headers for name in POINTER_HEADERS):
-        yield True  # one that leads on is a sign of more
-    links = parse_links(page.headers.get("Link", "")).found
-    if any(not _BACK.isdisjoint(link.rels) for link in links):
-        yield True
+def _read_fields(page: PageView) -> Iterator[bool]:
+    """Yields what each flag and number of pages says about the end after ``page``."""
+    for place in find_places(page):
+        yield from (not says_more for _, says_more in place.find_flags())
+        yield from _read_page_counts(place, page.index + 1)
 
 
-def _read_fields(place: Place, pages: int) -> Iterator[bool]:
-    """Yields what each field of ``place`` says about the end after ``pages`` pages."""
-    yield from (not says_more for _, says_more in place.find_flags())
-    yield from (_is_empty(value) for _, _, value in place.find(POINTERS))
+def _read_page_counts(place: Place, pages: int) -> Iterator[bool]:
     for key, raw in place.members.items():
         name = plain_name(key)
         number = _read_number(raw) if name in _PAGE_COUNTS | _LAST_NUMBERS else None
         if number is not None and (number > pages or name in _PAGE_COUNTS):
             yield number <= pages
+
+
+def _read_pointers(page: PageView) -> Iterator[bool]:
+    """Yields what each pointer says about the end after ``page``, which leads nowhere."""
+    if any(name in page.headers for name in POINTER_HEADERS):
+        yield True  # one that leads on is a sign of more
+    links = parse_links(page.headers.get("Link", "")).found
+    if any(not _BACK.isdisjoint(link.rels) for link in links):
+        yield True
+    for place in find_places(page):
+        yield from (_is_empty(value) for _, _, value in place.find(POINTERS))
 
 
 def _is_empty(pointer: Any) -> bool:

@@ -22,6 +22,7 @@ from oauth_taskflow.api.pull.marks import (
     SequenceState,
     next_request,
 )
+from oauth_taskflow.api.pull.own_end import describe_lone_page
 from oauth_taskflow.api.pull.page import Page, PageView
 from oauth_taskflow.api.pull.page_judge import Content, locate_response
 from oauth_taskflow.api.pull.past_end import (
@@ -189,6 +190,8 @@ class PageSequence:
         self.rows -= page.rows
         self._records -= len(page.records)
         self._end_before(page.where)
+        if not self._announced.names_end(self.counted_rows):
+            self._warn_if(describe_lone_page(page, self.options))
 
     def end_by_rule(
         self, response: requests.Response, *, is_skip: bool = False, dropped: int = 0

@@ -174,3 +174,39 @@ def test_a_page_that_comes_again_after_a_cut_is_known_again() -> None:
     offline = Offline(api)
     assert list(pull(offline, first_page, resume=state, **options)) == []
     assert [asked.params["page"] for asked in offline.asked] == [3]
+
+
+class Deaf:
+    """Answers each request with the same ``rows``, because it does not know the paging parameter, and ``said`` beside them."""
+
+    def __init__(self, rows: int, said: Any) -> None:
+        self.body = {"items": [{"id": number} for number in range(rows)], **said}
+
+    def __call__(self, request: ApiRequest) -> Any:
+        return self.body, {}
+
+
+@pytest.mark.parametrize(
+    ("rows", "said", "size", "warns"),
+    [
+        (50, BY_NULL, 50, True),
+        (50, BY_NULL, None, True),
+        (50, {"next": None, "has_more": False}, 50, False),
+        (50, {"next": None, "pages": 1}, 50, False),
+        (50, {"next": None, "total_count": 50}, 50, False),
+        (49, BY_NULL, 50, False),
+        (7, BY_NULL, None, False),
+    ],
+)
+def test_a_full_page_that_alone_names_its_end_by_an_empty_pointer_is_a_warning(
+    rows: int, said: Any, size: int | None, warns: bool
+) -> None:
+    """The API may never fill that pointer, and ignore a misspelled parameter."""
+    paginate = PageNumberPaginator(size=size, short_page="continue")
+    offline, told = Offline(Deaf(rows, said)), list[str]()
+    options: dict[str, Any] = {"paginate": paginate, "records": ITEMS, "decode": True, "ahead": 0}
+    pages = list(pull(offline, first_page, warn=told.append, **options))
+    assert [len(page.records) for page in pages] == [rows]
+    assert [text.startswith("Page 2 held exactly what page 1 held") for text in told] == (
+        [True] if warns else []
+    )
