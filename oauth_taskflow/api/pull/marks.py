@@ -92,8 +92,8 @@ class SequenceState(Struct):
 
     ``request`` holds the changing parts of the next request, None at the end of the sequence. The digests are those of
     the loop guard, 16 bytes each, one after the other. ``end`` is the state of what recognises the last page wanted;
-    ``overlaps`` says that a page repeated the end of the page before, ``names_end`` that the last page says itself that none follows. A sequence that is read in parts has nothing but the ``parts``
-    that are left.
+    ``overlaps`` says that a page repeated the end of the page before, ``names_end`` that the last page says itself that none
+    follows. A sequence that is read in parts has nothing but the ``parts`` that are left.
     """
 
     request: dict[str, Any] | None

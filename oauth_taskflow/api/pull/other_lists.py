@@ -1,6 +1,6 @@
 """Finds the list that was probably meant where the path of the records is absent.
 
-A list of mappings beside that place looks like the records under another name. Lists of links do not, and neither do those from
+A list of mappings next to that place looks like the records under another name. Lists of links do not, and neither do those from
 which the spec itself picks its next URL, total or flag.
 """
 

@@ -199,7 +199,7 @@ class Place:
 
     @property
     def has_start(self) -> bool:
-        """Whether it says where the page starts, so that a count beside it is that of the page."""
+        """Whether it says where the page starts, so that a count near it is that of the page."""
         return self._has_any(frozenset({_START}))
 
     def _has_any(self, names: frozenset[str]) -> bool:
@@ -242,9 +242,8 @@ class Place:
         if isinstance(pointer, dict):  # an empty link: {"href": null, "rel": "next"}
             targets = [pointer[key] for key in _TARGETS if key in pointer] or pointer.values()
             return any(targets)
-        if (
-            isinstance(pointer, str) and name == "next"
-        ):  # a field of a single record may have this name
+        # A field of a single record may have this name.
+        if isinstance(pointer, str) and name == "next":
             return "/" in pointer or "?" in pointer
         if isinstance(pointer, str) and name == _CONTINUE and self.list_key is not None:
             return False
@@ -281,7 +280,7 @@ def find_places(page: PageView) -> Iterator[Place]:
 
 
 def _find_aggregates(members: Mapping[str, msgspec.Raw], path: str, key: str) -> Iterator[Place]:
-    """Yields Hasura's ``users_aggregate.aggregate`` beside the list ``users``."""
+    """Yields Hasura's ``users_aggregate.aggregate`` next to the list ``users``."""
     beside = f"{key}_aggregate"
     inner = (_read_object(members.get(beside)) or {}).get("aggregate")
     found = _read_object(inner)

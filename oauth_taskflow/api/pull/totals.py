@@ -83,7 +83,7 @@ class Announcements:
     def update_unnamed(self, last: UnnamedTotal | None, page: PageView) -> None:
         """Takes the number of all records that ``page``, the last one, announces where page one announced it.
 
-        A number as low as the first page's own rows is one of that page. Beside pointers it is often an estimate.
+        A number as low as the first page's own rows is one of that page. With pointers it is often an estimate.
         """
         first = self.unnamed
         if first is None or last is None or not self._is_numbered:

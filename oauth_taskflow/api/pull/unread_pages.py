@@ -176,7 +176,7 @@ def find_sign_of_more(page: PageView) -> str | None:
     places = list(find_places(page))
     flags = [(f"{p.path}{key}", says_more) for p in places for key, says_more in p.find_flags()]
     said = [key for key, says_more in flags if says_more]
-    # Beside flags that say that nothing follows, Zendesk has links, and Plaid a token for what changes later.
+    # With flags that say that nothing follows, Zendesk has links, and Plaid a token for what changes later.
     if flags:
         return next(iter(said), None)
     headers = (name for name in POINTER_HEADERS if is_pointer(page.headers.get(name)))
@@ -200,7 +200,7 @@ def _denies_end_by_pointer(
     is_full = page.rows == page.first_rows >= FEWEST_ROWS
     if not is_full or first[1] % 100 == 0 or _find_lowest_total(page, options) != first:
         return False
-    # Beside an empty pointer, a few rows may be ones that the API counts and hides; a further page is more than that.
+    # With an empty pointer, a few rows may be ones that the API counts and hides; a further page is more than that.
     return not names_end or first[1] - page.rows_so_far >= page.rows
 
 

@@ -18,10 +18,11 @@ from oauth_taskflow.api.options import (
 from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.pull.marks import Marks
 from oauth_taskflow.api.request import ApiRequest
+from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.errors import PagesCutShort, PaginationLoop
 from tests.api.pull.both_sessions import read_by_both
 from tests.api.pull.offline import Offline, first_page
-from tests.api.scripted import Asked
+from tests.api.scripted import Asked, Sources, scripted
 
 ITEMS = Records(path="items")
 SIZE = 4
@@ -102,15 +103,24 @@ def test_the_last_of_several_pages_comes_again() -> None:
     assert read(Clamped(12, said, others)) == (list(range(12)), [], 4)
 
 
-@pytest.mark.parametrize("prefetch", [None, 3])
-def test_both_sessions_end_there(prefetch: int | None) -> None:
-    api = Clamped(8, BY_NULL, {"next": "/rows?page=2"})
-    paginate = PageNumberPaginator(size=SIZE, size_param="per_page", prefetch=prefetch)
+TWO_PAGES = Clamped(8, BY_NULL, {"next": "/rows?page=2"})
 
-    def route(asked: Asked) -> Any:
-        return api.answer(int(asked.query["page"]))[0]
 
-    assert read_by_both(route, records="items", paginate=paginate)[0] == api.rows
+def answer_two_pages(asked: Asked) -> Any:
+    return TWO_PAGES.answer(int(asked.query["page"]))[0]
+
+
+def test_both_sessions_end_there() -> None:
+    records, _ = read_by_both(answer_two_pages, records="items", paginate=BARE)
+    assert records == TWO_PAGES.rows
+
+
+def test_pages_that_are_asked_for_at_once_end_there() -> None:
+    """How many pages behind the end are asked for depends on when the answers come."""
+    paginate = PageNumberPaginator(size=SIZE, size_param="per_page", prefetch=3)
+    with scripted(answer_two_pages) as api, OAuthSession(api.url, Sources()) as session:
+        records = list(session.paginate("/rows", records="items", paginate=paginate))
+    assert records == TWO_PAGES.rows
 
 
 LOOPS: dict[str, tuple[Any, Any]] = {

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -16,6 +15,7 @@ from oauth_taskflow.specs.check import CheckedSpec, check_text
 from oauth_taskflow.specs.model import Endpoint
 from tests.specs.mutations import keys, texts, values
 from tests.specs.mutations.sites import Base, Mutant
+from tests.support.timed import time_action
 
 ROOT = Path(__file__).resolve().parents[3]
 CORPUS = [
@@ -109,9 +109,8 @@ def judge(mutants: Iterable[Mutant]) -> Figures:
     originals = {path.stem: check_text(path.read_text(encoding="utf-8")) for path in CORPUS}
     figures = Figures()
     for mutant in mutants:
-        begun = time.thread_time()
-        checked = check_text(mutant.text)
-        figures.slowest = max(figures.slowest, time.thread_time() - begun)
+        checked, seconds = time_action(partial(check_text, mutant.text))
+        figures.slowest = max(figures.slowest, seconds)
         if not checked.problems:
             same = _meaning(checked) == _meaning(originals[mutant.base])
             figures.neutral += same
