@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,8 @@ paginate: {type: keyset, key: id, param: after, size: 2}
 """
 
 
-@pytest.mark.parametrize("cut", [None, "2", "4"])
-def test_keys_that_the_api_compares_as_texts_lose_no_record_in_silence(
-    cut: str | None, tmp_path: Path
-) -> None:
-    """``"10" > "4"`` is false for texts: the third page is empty, and by its own account nothing is left."""
+def refuse_once(cut: str | None, answer: Callable[[str], Any]) -> Callable[[Asked], Any]:
+    """A route that refuses the first request after ``cut``; ``answer`` gets the value of ``after``."""
     refused = list[str]()
 
     def route(request: Asked) -> Any:
@@ -30,10 +28,22 @@ def test_keys_that_the_api_compares_as_texts_lose_no_record_in_silence(
         if after == cut and after not in refused:
             refused.append(after)
             return Reply({}, 503)
+        return answer(after)
+
+    return route
+
+
+@pytest.mark.parametrize("cut", [None, "2", "4"])
+def test_keys_that_the_api_compares_as_texts_lose_no_record_in_silence(
+    cut: str | None, tmp_path: Path
+) -> None:
+    """``"10" > "4"`` is false for texts: the third page is empty, and by its own account nothing is left."""
+
+    def answer(after: str) -> Any:
         found = [number for number in (1, 2, 3, 4, 10, 11) if str(number) > after and number < 10]
         return {"items": [{"id": number} for number in found[:2]], "total": 6, "limit": 2}
 
-    summary = attempt_until_done(TEXT, route, tmp_path)
+    summary = attempt_until_done(TEXT, refuse_once(cut, answer), tmp_path)
     assert len(read_lines(summary)) == 4
     assert summary.warnings == [
         "Reading ends after 4 records, and the API announced 6 records (total) at GET https://api.example.com/items?after=4. If it is "
@@ -52,18 +62,12 @@ paginate: {type: cursor, next: next, param: after}
 def test_a_lost_cursor_is_a_warning_also_where_an_earlier_attempt_read_the_first_total(
     cut: str | None, tmp_path: Path
 ) -> None:
-    refused = list[str]()
-
-    def route(request: Asked) -> Any:
-        after = request.query.get("after", "0")
-        if after == cut and after not in refused:
-            refused.append(after)
-            return Reply({}, 503)
+    def answer(after: str) -> Any:
         start = int(after)
         body = {"items": [{"id": start + number} for number in range(10)], "totalCount": 47}
         return body if after == "20" else {**body, "next": str(start + 10)}
 
-    summary = attempt_until_done(LOST, route, tmp_path)
+    summary = attempt_until_done(LOST, refuse_once(cut, answer), tmp_path)
     assert len(read_lines(summary)) == 30
     (warning,) = summary.warnings
     assert "ends after 30 records, and the API announced 47 records (totalCount)" in warning

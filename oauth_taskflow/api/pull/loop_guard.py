@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import Any
 
 from oauth_taskflow.api.decoders.numbers import encode
@@ -25,7 +26,7 @@ class LoopGuard:
     A request that comes again, even after others, would never end. Neither would ``REPEATED_PAGES`` pages in a row
     that repeat earlier pages of the sequence. In ``is_indexed`` sequences, whose requests are numbered, the same page
     twice in a row is a loop, unless the total shows that a page of rows was added in front meanwhile. It is the end where the
-    page said so itself; see ``is_end_again``.
+    page said so itself; see ``check_content``.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class LoopGuard:
         self._contents: set[bytes] = set()
         self._ends: set[bytes] = set()
         self._last = b""
-        self._names_end = False
+        self._names_end: Callable[[], bool] = bool  # False
         self._total: int | None = None
         self._repeated = self._empty = 0
         # The digests of the last page alone, for its mark.
@@ -62,29 +63,21 @@ class LoopGuard:
         self._ends |= split_digests(state.ends)
         self._contents |= split_digests(state.contents)
         self._last, self._repeated, self._empty = state.last, state.repeated, state.empty
-        self._names_end = state.names_end
+        self._names_end = partial(bool, state.names_end)
 
-    def is_end_again(self, page: PageView) -> bool:
-        """Whether ``page`` is the page before once more, and that one said that no other follows.
-
-        Some servers answer numbers behind the last page like that.
-        """
-        if not self._names_end or page.rows == 0:
-            return False
-        is_same = _digest(encode(page.received)) == self._last
-        return is_same and not _has_grown(self._total, page)
-
-    def check_content(self, page: PageView) -> None:
+    def check_content(self, page: PageView) -> bool:
         """Compares ``page`` with the pages before it; warns of one that comes again under another cursor or URL.
+
+        Returns whether it is the page before once more, and that one said that no other follows. Some servers answer numbers
+        behind the last page like that.
 
         Raises:
             PaginationLoop: ``page`` is the last of too many without anything new.
         """
         self._new_request = self._new_ends = self._new_content = b""
-        self._names_end = False
         if page.rows == 0:
-            self._last = b""
-            return
+            self._last, self._names_end = b"", bool
+            return False
         # Hashing a whole page costs as much as writing it, so only pages that may be repeats are hashed.
         ends = _digest(encode([page.rows, page.received[0], page.received[-1]]))
         may_repeat = ends in self._ends
@@ -92,7 +85,7 @@ class LoopGuard:
         self._new_ends = ends
         self._repeated = self._repeated + 1 if may_repeat else 0
         if not (may_repeat or self._is_indexed):
-            return
+            return False
         is_doubtful = self._options.ends_by == "pointer" and page.rows > 1
         if self._repeated == 1 and is_doubtful and page.received[0] != page.received[-1]:
             self._warn(
@@ -100,28 +93,34 @@ class LoopGuard:
                 "page cursor or URL: records came twice, and others may be missing. Check paginate and the request's parameters."
             )
         content = _digest(encode(page.received))
-        if self._is_indexed:
-            self._compare_with_last(page, content)
+        if self._is_indexed and self._is_last_again(page, content):
+            return True
         is_repeated = content in self._contents
         self._contents.add(content)
         self._new_content = content
         if is_repeated and self._repeated >= REPEATED_PAGES:
             raise endless_repeat_error(page.index, page.where)
+        return False
 
-    def _compare_with_last(self, page: PageView, content: bytes) -> None:
+    def _is_last_again(self, page: PageView, content: bytes) -> bool:
         # Records are compared, since bodies often echo the page's own number or URL. A lone record may well come twice.
         last = content if page.rows > 1 else _digest(page.body.json)
         before, self._total = self._total, page.total
-        if last == self._last and not _has_grown(before, page):
+        is_same = self._last in {content, last} and not _has_grown(before, page)
+        if is_same and self._names_end():
+            return True
+        if is_same:
             raise PaginationLoop(
                 f"Page {page.index + 1} holds exactly what page {page.index} held",
                 where=page.where,
                 hint="The API ignores the paging parameter (check its name), or sends its last page again: then "
                 "set total, total_pages, more or last.",
             )
-        self._names_end = names_own_end(page, self._options)
-        # After a page that names the end, even a lone record is not a new one.
-        self._last = content if self._names_end else last
+        # Found out only where it is asked for: it would take a quarter of the time of a short page.
+        self._names_end = cache(partial(names_own_end, page, self._options))
+        # After a lone record that names the end, the same one is not a new one.
+        self._last = content if page.rows == 1 and self._names_end() else last
+        return False
 
     def check_request(self, request: ApiRequest, page: PageView) -> None:
         """Compares the ``request`` that follows ``page`` with the requests before it.

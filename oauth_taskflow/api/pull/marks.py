@@ -6,7 +6,7 @@ a sequence to the whole state. Requests in it may hold secrets; the caller decid
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -38,7 +38,7 @@ class Announced(Struct, frozen=True):
 class GuardMark(Struct, frozen=True):
     """The changes of the loop guard by one page: new digests (empty without one), and its counts after the page.
 
-    ``names_end``: the page says itself that it is the last one.
+    ``names_end`` finds out whether the page says itself that it is the last one.
     """
 
     request: bytes = b""
@@ -47,7 +47,7 @@ class GuardMark(Struct, frozen=True):
     last: bytes = b""
     repeated: int = 0
     empty: int = 0
-    names_end: bool = False
+    names_end: Callable[[], bool] = bool  # False
 
 
 class KeyMark(Struct, frozen=True):
@@ -171,7 +171,7 @@ class Marks:
             key=mark.key,
             end=mark.end,
             overlaps=mark.overlaps,
-            names_end=mark.guard.names_end,
+            names_end=mark.guard.names_end(),
         )
 
 

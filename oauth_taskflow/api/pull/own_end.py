@@ -27,12 +27,14 @@ from oauth_taskflow.api.pull.unread_pages import (
     FEWEST_ROWS,
     find_sign_of_more,
     find_unnamed_total,
+    looks_full,
 )
 from oauth_taskflow.http_headers import parse_links
 
 _PAGE_COUNTS = frozenset({"numpages", "pagecount", "pages", "totalpages"})
 # Where pages are numbered from 0, this may be one less than their number, so it can deny an end and never name it.
 _LAST_NUMBERS = frozenset({"last", "lastpage"})
+_PAGE_NUMBERS = _PAGE_COUNTS | _LAST_NUMBERS
 _BACK = frozenset({"prev", "previous"})
 
 
@@ -53,7 +55,7 @@ def describe_lone_page(page: PageView, options: PagingOptions) -> str | None:
     Its empty pointer may be a field that it never fills.
     """
     size, rows = options.page_size, page.rows
-    is_full = rows == size if size is not None else rows % 10 == 0 or rows % 25 == 0
+    is_full = rows == size if size is not None else looks_full(rows)
     if page.index != 1 or rows < FEWEST_ROWS or not is_full or True in _read_fields(page):
         return None
     return (
@@ -86,7 +88,7 @@ def _read_fields(page: PageView) -> Iterator[bool]:
 def _read_page_counts(place: Place, pages: int) -> Iterator[bool]:
     for key, raw in place.members.items():
         name = plain_name(key)
-        number = _read_number(raw) if name in _PAGE_COUNTS | _LAST_NUMBERS else None
+        number = _read_number(raw) if name in _PAGE_NUMBERS else None
         if number is not None and (number > pages or name in _PAGE_COUNTS):
             yield number <= pages
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.pull.page import Page
-from oauth_taskflow.api.pull.unread_pages import FEWEST_ROWS
+from oauth_taskflow.api.pull.unread_pages import FEWEST_ROWS, looks_full
 
 
 class PageFigures(Struct, frozen=True):
@@ -165,9 +165,7 @@ class PageWarnings:
 
     def _is_full(self, rows: int) -> bool:
         sizes = set(self._list_sizes())
-        # Without a size to compare with, a round number is most likely the server's default page size.
-        is_round = rows >= FEWEST_ROWS and (rows % 10 == 0 or rows % 25 == 0)
-        return rows in sizes if sizes else is_round
+        return rows in sizes if sizes else looks_full(rows)
 
     def _list_sizes(self) -> Iterator[int]:
         """Yields the page size that is asked for; without a declared one, any number among the parameters may be it."""

@@ -35,6 +35,8 @@ _LAST_FLAGS = frozenset({"endofstream", "islast", "islastpage"})
 # Flags only where something shows that they describe the list, and only as true or false: "last_page" is mostly a number.
 _VAGUE_FLAGS = frozenset({"more"})
 _VAGUE_LAST_FLAGS = frozenset({"last", "lastpage"})
+_ALL_FLAGS = _FLAGS | _LAST_FLAGS
+_ALL_VAGUE_FLAGS = _VAGUE_FLAGS | _VAGUE_LAST_FLAGS
 _YES_AND_NO = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 POINTERS = frozenset(
     {
@@ -60,6 +62,7 @@ POINTERS = frozenset(
 )
 # Kubernetes has a text in "metadata", MediaWiki an object at the root; a text elsewhere may be anything.
 _CONTINUE = "continue"
+_LEADING_ON = POINTERS | {_CONTINUE}
 POINTER_HEADERS = (
     "X-Next-Page",
     "X-Next-Cursor",
@@ -99,34 +102,35 @@ TOTALS = frozenset(
 COUNTS = frozenset({"count", "recordcount"})
 VAGUE_TOTALS = frozenset({"total", *COUNTS})
 _FIRST = frozenset({"first"})
-_START = "start"
-_PAGING_WORDS = frozenset(
-    {
-        "currentpage",
-        "itemsperpage",
-        "limit",
-        "maxresults",
-        "offset",
-        "page",
-        "pageable",
-        "pagecount",
-        "pageindex",
-        "pagenumber",
-        "pagesize",
-        "perpage",
-        "previous",
-        "skip",
-        _START,
-        "startat",
-        "startindex",
-        "totalpages",
-    }
+_STARTS = frozenset({"start"})
+_PAGING_WORDS = (
+    frozenset(
+        {
+            "currentpage",
+            "itemsperpage",
+            "limit",
+            "maxresults",
+            "offset",
+            "page",
+            "pageable",
+            "pagecount",
+            "pageindex",
+            "pagenumber",
+            "pagesize",
+            "perpage",
+            "previous",
+            "skip",
+            "startat",
+            "startindex",
+            "totalpages",
+        }
+    )
+    | _STARTS
 )
+_OF_LISTS = _PAGING_WORDS | POINTERS
 # An object with nothing but these, a list and a number is the envelope of that list.
 _ENVELOPE = frozenset(
-    {"code", "message", "msg", "ok", "status", "success", *VAGUE_TOTALS}
-    | _VAGUE_FLAGS
-    | _VAGUE_LAST_FLAGS
+    {"code", "message", "msg", "ok", "status", "success", *VAGUE_TOTALS, *_ALL_VAGUE_FLAGS}
 )
 _PAGING_PLACES = frozenset(
     {"links", "meta", "page", "pageinfo", "pagination", "paging", "responsemetadata", "resultinfo"}
@@ -134,13 +138,10 @@ _PAGING_PLACES = frozenset(
 # These are places of other things too: an order may keep its total in "info".
 _PLACES = _PAGING_PLACES | {"hydraview", "info", "metadata", "view"}
 _KNOWN = frozenset(
-    {_CONTINUE}
-    | _FIRST
-    | _FLAGS
-    | _LAST_FLAGS
-    | _VAGUE_FLAGS
-    | _VAGUE_LAST_FLAGS
-    | POINTERS
+    _FIRST
+    | _ALL_FLAGS
+    | _ALL_VAGUE_FLAGS
+    | _LEADING_ON
     | _LINK_LISTS
     | TOTALS
     | VAGUE_TOTALS
@@ -188,7 +189,7 @@ class Place:
     @property
     def is_of_list(self) -> bool:
         """Whether the name of the object or words of paging in it show that its fields describe the list."""
-        return self.is_paging or self._has_any(_PAGING_WORDS | POINTERS)
+        return self.is_paging or self._has_any(_OF_LISTS)
 
     @property
     def is_envelope(self) -> bool:
@@ -200,7 +201,7 @@ class Place:
     @property
     def has_start(self) -> bool:
         """Whether it says where the page starts, so that a count near it is that of the page."""
-        return self._has_any(frozenset({_START}))
+        return self._has_any(_STARTS)
 
     def _has_any(self, names: frozenset[str]) -> bool:
         return any(name in names for name, _ in self.fields)
@@ -218,7 +219,7 @@ class Place:
 
     def find_flags(self) -> Iterator[tuple[str, bool]]:
         """Yields the key of each flag, and whether it says that more pages follow."""
-        for name, key, value in self.find(_FLAGS | _LAST_FLAGS):
+        for name, key, value in self.find(_ALL_FLAGS):
             flag = _YES_AND_NO.get(str(value).lower())
             if flag or (flag is not None and name != _TRUNCATED):
                 yield key, flag is (name in _FLAGS)
@@ -228,14 +229,14 @@ class Place:
             yield from self._find_vague_flags()
 
     def _find_vague_flags(self) -> Iterator[tuple[str, bool]]:
-        for name, key, value in self.find(_VAGUE_FLAGS | _VAGUE_LAST_FLAGS):
+        for name, key, value in self.find(_ALL_VAGUE_FLAGS):
             if isinstance(value, bool):
                 yield key, value is (name in _VAGUE_FLAGS)
 
     def find_pointers(self) -> Iterator[str]:
         """Yields the key of each field that leads to another page."""
-        names = POINTERS | {_CONTINUE}
-        yield from (key for name, key, value in self.find(names) if self._leads_on(name, value))
+        found = self.find(_LEADING_ON)
+        yield from (key for name, key, value in found if self._leads_on(name, value))
         yield from (key for _, key, value in self.find(_LINK_LISTS) if _has_next_link(value))
 
     def _leads_on(self, name: str, pointer: Any) -> bool:

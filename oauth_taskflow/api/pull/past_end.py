@@ -15,18 +15,13 @@ _ELSEWHERE = (
 )
 
 
-def path_of(response: requests.Response) -> str:
-    """Returns the path that gave ``response``, after redirects; a slash at its end does not count."""
-    return _path_in(response.url)
-
-
 def is_elsewhere(response: requests.Response, before: str) -> bool:
-    """Whether redirects led to another path than the one asked for, and than ``before``, which gave the page before.
+    """Whether redirects led to another path than the one asked for, and than that of the URL ``before``, which gave the page before.
 
-    An API may have moved, so that it redirects each page.
+    An API may have moved, so that it redirects each page. A slash at the end does not count.
     """
     asked = response.history[0].url if response.history else response.url
-    return path_of(response) not in {_path_in(asked), before}
+    return _path_in(response.url) not in {_path_in(asked), _path_in(before)}
 
 
 def _path_in(url: str) -> str:

@@ -29,7 +29,6 @@ from oauth_taskflow.api.pull.past_end import (
     describe_foreign_end,
     find_end_hint,
     is_elsewhere,
-    path_of,
 )
 from oauth_taskflow.api.pull.row_unit import RowUnit
 from oauth_taskflow.api.pull.totals import Announcements, Warn
@@ -92,7 +91,7 @@ class PageSequence:
         is_compared = may_repeat and self.options.sort_key is None
         self._overlap = OverlapGuard(self.options, warn) if is_compared else None
         self._pages: int | None = None
-        self._path = ""
+        self._url = ""
         self._cap = CapWatch(self.options)
         self._trail = KeyTrail(self.options.sort_key)
         self.is_last: Callable[[list[Any]], bool] | None = None
@@ -159,11 +158,11 @@ class PageSequence:
     def is_past_end(self, response: requests.Response) -> bool:
         """Whether the status of ``response`` means that the page before was the last; never for page one or another path."""
         is_end = self.index > 0 and response.status_code in self.options.end_on_status
-        return is_end and not is_elsewhere(response, self._path)
+        return is_end and not is_elsewhere(response, self._url)
 
     def end_hint(self, response: requests.Response) -> str:
         """Returns the hint for a request after page one that is answered with an error status; empty without one."""
-        return find_end_hint(self.options, response, self._path) if self.index > 0 else ""
+        return find_end_hint(self.options, response, self._url) if self.index > 0 else ""
 
     def end_by_status(self, response: requests.Response) -> None:
         """Ends the sequence with a response whose status means the end.
@@ -221,12 +220,12 @@ class PageSequence:
             InvalidRecord: a flag, cursor or total is unreadable, or a flag is missing.
         """
         assert self.request is not None
-        self._path = path_of(response)
+        self._url = response.url
         page = self._build_view(response, content)
-        if self._loops.is_end_again(page):
+        is_end_again = self._loops.check_content(page)
+        if is_end_again:
             self._drop_repeat(page)
             return None
-        self._loops.check_content(page)
         if self._overlap is not None:
             self._overlap.check(page)
         self._check_record_limit(page)

@@ -43,6 +43,11 @@ _PAGE_RELATIONS = frozenset({"first", "last", "prev", "previous"})
 _KEY_RANGE = frozenset({"endkey", "key", "keys", "startkey"})
 
 
+def looks_full(rows: int) -> bool:
+    """Whether ``rows`` is a round number, which is most likely the server's default page size."""
+    return rows >= FEWEST_ROWS and (rows % 10 == 0 or rows % 25 == 0)
+
+
 def find_unnamed_total(page: PageView, options: PagingOptions | None) -> UnnamedTotal | None:
     """Returns the number of all records that ``page`` announces where the spec names none, and its place.
 
@@ -192,9 +197,9 @@ def _denies_end_by_pointer(
     On page one nothing may say that it is the last. After it, the pointer is under the right name, and the page may really be the
     last one: only a full page that announces as many as the first denies that. Estimates change from page to page or are round.
     """
-    names_end = options.names_end(page.body) or _has_empty_pointer(page)
     if first is None or _has_end_flag(page):
         return False
+    names_end = options.names_end(page.body) or _has_empty_pointer(page)
     if page.index == 0:
         return not names_end
     is_full = page.rows == page.first_rows >= FEWEST_ROWS

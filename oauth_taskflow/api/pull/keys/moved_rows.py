@@ -104,5 +104,5 @@ def _warn_of_doubts(
     elif changed and options.has_shifting_pages and not has_comparable_total(options):
         warn(
             f"{changed:,} records came again on a later page with other content {where}: they were changed and moved while pages were "
-            f"read, so that others may be missing. Read by keyset, or send an upper bound."
+            "read, so that others may be missing. Read by keyset, or send an upper bound."
         )
