@@ -73,14 +73,22 @@ def test_graphql_takes_the_cursor_among_its_variables(tmp_path: Path) -> None:
     assert {asked.target for asked in pulled.api.asked} == {"/graphql"}
 
 
-def test_elasticsearch_scrolls_by_another_url_and_ends_with_an_empty_page(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_fixed", [False, True])  # both occur, by the number of shards
+def test_elasticsearch_scrolls_by_another_url_and_ends_with_an_empty_page(
+    tmp_path: Path, is_fixed: bool
+) -> None:
+    starts = iter(range(0, 100, 3))
+
     def route(asked: Asked) -> Any:
+        start = next(starts)
         if asked.path == "/logs/_search":
             assert asked.json == {"size": 3, "sort": ["_doc"]}
-            return {"_scroll_id": "s3", "hits": {"hits": ROWS[:3]}}
-        assert (asked.target, asked.json["scroll"]) == ("/_search/scroll", "1m")
-        start = int(asked.json["scroll_id"][1:])
-        return {"_scroll_id": f"s{start + 3}", "hits": {"hits": ROWS[start : start + 3]}}
+        else:
+            sent = {"scroll": "1m", "scroll_id": "s" if is_fixed else f"s{start}"}
+            assert (asked.target, asked.json) == ("/_search/scroll", sent)
+        total = {"value": 7, "relation": "eq"}
+        scroll_id = "s" if is_fixed else f"s{start + 3}"
+        return {"_scroll_id": scroll_id, "hits": {"total": total, "hits": ROWS[start : start + 3]}}
 
     text = """
     request:
@@ -92,7 +100,7 @@ def test_elasticsearch_scrolls_by_another_url_and_ends_with_an_empty_page(tmp_pa
         scroll: "{{ '1m' if page.token is defined else omit }}"
         scroll_id: "{{ page.token | default(omit) }}"
     records: hits.hits
-    paginate: {type: cursor, next: _scroll_id, empty_page: end}
+    paginate: {type: cursor, next: _scroll_id, empty_page: end, total: hits.total.value}
     """
     pulled = pull(text, route, tmp_path)
     assert pulled.ids == [1, 2, 3, 4, 5, 6, 7]

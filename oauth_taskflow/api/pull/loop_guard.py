@@ -18,13 +18,18 @@ from oauth_taskflow.errors import PaginationLimit, PaginationLoop
 
 # This many pages in a row without anything new are a loop; one or two are overlap or chance.
 REPEATED_PAGES = 3
+_MOVING_HINT = (
+    "The rows are others, so the API seems to keep its place itself, as Elasticsearch's scroll does. Then name the exact number "
+    "of all records as total in paginate: it shows when a page is lost."
+)
 
 
 class LoopGuard:
     """Remembers the requests and pages of one sequence, in 16 bytes each.
 
     A request that comes again, even after others, would never end. Neither would ``REPEATED_PAGES`` pages in a row
-    that repeat earlier pages of the sequence. In ``is_indexed`` sequences, whose requests are numbered, the same page
+    that repeat earlier pages of the sequence. A server that keeps its place itself is asked the same again and again, and moves on;
+    see ``check_request``. In ``is_indexed`` sequences, whose requests are numbered, the same page
     twice in a row is a loop, unless the total shows that a page of rows was added in front meanwhile. It is the end where the
     page said so itself; see ``check_content``.
     """
@@ -35,7 +40,9 @@ class LoopGuard:
         self._options = options
         self._warn = warn
         self._is_indexed = is_indexed
-        self._requests = {first.fingerprint()}
+        self._request = first.fingerprint()
+        self._requests = {self._request}
+        self._before: Sequence[Any] = ()
         self._contents: set[bytes] = set()
         self._ends: set[bytes] = set()
         self._last = b""
@@ -60,6 +67,7 @@ class LoopGuard:
     def restore(self, state: SequenceState) -> None:
         """Knows again all pages before the one that ``state`` goes on with."""
         self._requests |= split_digests(state.requests)
+        self._request = state.requests[-16:] or self._request
         self._ends |= split_digests(state.ends)
         self._contents |= split_digests(state.contents)
         self._last, self._repeated, self._empty = state.last, state.repeated, state.empty
@@ -125,19 +133,25 @@ class LoopGuard:
     def check_request(self, request: ApiRequest, page: PageView) -> None:
         """Compares the ``request`` that follows ``page`` with the requests before it.
 
+        It may be the one that ``page`` answered where the server moved on all the same: ``page`` has rows, and none of them was on
+        the page before. Such a server does not repeat a page that is lost on the way, which only an exact total shows.
+
         Raises:
             PaginationLoop: ``request`` was made before, or too many empty pages came.
             PaginationLimit: ``request`` is one more than ``max_pages`` allow.
         """
         digest = request.fingerprint()
-        if digest in self._requests:
+        has_moved = digest == self._request and self._has_moved_on(page)
+        if digest in self._requests and not (has_moved and page.total is not None):
             raise PaginationLoop(
                 f"Page {page.index + 1} leads back to a page that was read before",
                 where=page.where,
-                hint=self._options.loop_hint(page),
+                hint=_MOVING_HINT if has_moved else self._options.loop_hint(page),
             )
-        self._requests.add(digest)
-        self._new_request = digest
+        self._before = page.received
+        if not has_moved:
+            self._requests.add(digest)
+            self._request = self._new_request = digest
         self._check_empty(page)
         if page.index + 1 >= self._options.max_pages:
             raise PaginationLimit(
@@ -145,6 +159,11 @@ class LoopGuard:
                 where=page.where,
                 hint="Narrow the request, or raise max_pages if so many are expected.",
             )
+
+    def _has_moved_on(self, page: PageView) -> bool:
+        if page.index == 0 or page.rows == 0 or self._options.ends_by != "pointer":
+            return False
+        return {encode(row) for row in self._before}.isdisjoint(map(encode, page.received))
 
     def _check_empty(self, page: PageView) -> None:
         self._empty = self._empty + 1 if page.rows == 0 else 0

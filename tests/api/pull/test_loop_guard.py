@@ -13,10 +13,11 @@ from oauth_taskflow.api.options import (
     PageNumberPaginator,
     Paginate,
     Records,
+    TotalRows,
 )
 from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.request import ApiRequest
-from oauth_taskflow.errors import PaginationLoop
+from oauth_taskflow.errors import PagesCutShort, PaginationLoop
 from tests.api.pull.offline import Offline, first_page
 
 ITEMS = Records(path="items")
@@ -106,3 +107,71 @@ def test_an_empty_page_that_leads_to_itself_names_the_key_to_write() -> None:
         read(Offline(stays), CURSOR)
     ending = CursorPaginator(next="next", param="after", empty_page="end")
     assert len(read(Offline(stays), ending)) == 2
+
+
+def scroll(total: Any, *, size: int = 2, rows: int = 5, shared: int = 0) -> Offline:
+    """A server that keeps its place itself, behind one cursor for all pages; each page begins with ``shared`` rows of the last."""
+    state = {"start": 0}
+
+    def api(asked: ApiRequest) -> Any:
+        assert asked.params.get("after", "s") == "s"
+        start = state["start"]
+        state["start"] = start + size - shared
+        items = [{"id": number} for number in range(start, min(start + size, rows))]
+        return {"items": items, "next": "s", **({} if total is None else {"total": total})}
+
+    return Offline(api)
+
+
+SCROLL = CursorPaginator(next="next", param="after", empty_page="end", total="total")
+
+
+def test_a_cursor_that_stays_the_same_is_no_loop_while_the_pages_differ() -> None:
+    assert [row["id"] for row in read(scroll(5), SCROLL)] == [0, 1, 2, 3, 4]
+    assert len(read(scroll(50, size=1, rows=50), SCROLL)) == 50
+
+
+def test_a_cursor_that_stays_the_same_needs_an_exact_total() -> None:
+    without = CursorPaginator(next="next", param="after", empty_page="end")
+    estimated = CursorPaginator(
+        next="next",
+        param="after",
+        empty_page="end",
+        total=TotalRows(path="total", approximate=True),
+    )
+    at_least = CursorPaginator(next="next", param="after", empty_page="end", total="total.value")
+    for api, paginate in (
+        (scroll(5), without),
+        (scroll(5), estimated),
+        (scroll(None), SCROLL),
+        (scroll({"value": 5, "relation": "gte"}), at_least),
+    ):
+        with pytest.raises(PaginationLoop, match=r"Page 2 leads back .* name the exact number"):
+            read(api, paginate)
+
+
+def test_a_cursor_that_stays_the_same_with_a_row_of_the_page_before_is_a_loop() -> None:
+    with pytest.raises(PaginationLoop, match=r"Page 2 leads back .* repeats a page cursor"):
+        read(scroll(50, size=3, rows=50, shared=1), SCROLL)
+
+
+def test_a_cursor_that_points_to_its_own_page_is_a_loop() -> None:
+    def api(asked: ApiRequest) -> Any:
+        first = 0 if "after" not in asked.params else 2
+        return {"items": [{"id": first}, {"id": first + 1}], "next": "s", "total": 9}
+
+    with pytest.raises(PaginationLoop, match="Page 3 leads back"):
+        read(Offline(api), SCROLL)
+
+
+def test_a_page_that_is_lost_behind_one_cursor_fails_by_the_total() -> None:
+    api = scroll(9, rows=9)
+    answer, asked = api.api, iter(range(9))
+
+    def lossy(request: ApiRequest) -> Any:
+        if next(asked) == 2:
+            answer(request)
+        return answer(request)
+
+    with pytest.raises(PagesCutShort, match="after 7 records, but the API announced 9"):
+        read(Offline(lossy), SCROLL)
