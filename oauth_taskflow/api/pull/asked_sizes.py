@@ -31,6 +31,8 @@ _SIZES = frozenset(
         "top",
     }
 )
+# At so many rows public APIs cap a page that asks for more. Fewer are often the length of a whole list, such as 50 states.
+_CAPS = frozenset({100, 200, 250, 500, 1_000, 2_000, 5_000, 10_000})
 # The last name of page[size], filter[limit] and page.limit.
 _LAST_NAME = re.compile(r"([\w$-]+)\W*")
 # A name and a number in a text: JSON such as LoopBack's filter, GraphQL, SQL.
@@ -40,11 +42,16 @@ _IN_TEXT = re.compile(
 _DIGITS = re.compile(r"\d{1,9}", re.ASCII)
 
 
-def find_asked_size(request: ApiRequest, rows: int) -> str | None:
-    """Returns the name under which ``request`` asks for pages of ``rows`` rows, as it is written there; None without one."""
+def find_asked_size(request: ApiRequest, rows: int) -> tuple[str, int] | None:
+    """Returns the size of a full page with ``rows`` rows that ``request`` asks for, and its name as it is written there.
+
+    A page is full, too, when it is as long as many APIs allow, and the request asks for more. None where neither is the case.
+    """
     query = parse_qsl(request.path.partition("?")[2])
     parts = (*query, *request.params.items(), *request.form.items(), ("", request.json))
-    return next((name for part in parts for name, size in _find_sizes(*part) if size == rows), None)
+    sizes = [found for part in parts for found in _find_sizes(*part)]
+    is_cap = rows in _CAPS
+    return next((s for s in sizes if s[1] == rows or (is_cap and s[1] > rows)), None)
 
 
 def _find_sizes(name: str, value: Any) -> Iterator[tuple[str, int]]:

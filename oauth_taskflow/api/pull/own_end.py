@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
-
-from oauth_taskflow.api.decoders.numbers import decode
 from oauth_taskflow.api.paginators.base import PagingOptions
 from oauth_taskflow.api.pull.page import PageView
 from oauth_taskflow.api.pull.paging_fields import (
     COUNTS,
+    LAST_NUMBERS,
+    PAGE_COUNTS,
     POINTER_HEADERS,
     POINTERS,
     Place,
@@ -31,10 +30,7 @@ from oauth_taskflow.api.pull.unread_pages import (
 )
 from oauth_taskflow.http_headers import parse_links
 
-_PAGE_COUNTS = frozenset({"numpages", "pagecount", "pages", "totalpages"})
-# Where pages are numbered from 0, this may be one less than their number, so it can deny an end and never name it.
-_LAST_NUMBERS = frozenset({"last", "lastpage"})
-_PAGE_NUMBERS = _PAGE_COUNTS | _LAST_NUMBERS
+_PAGE_NUMBERS = PAGE_COUNTS | LAST_NUMBERS
 _BACK = frozenset({"prev", "previous"})
 
 
@@ -86,11 +82,10 @@ def _read_fields(page: PageView) -> Iterator[bool]:
 
 
 def _read_page_counts(place: Place, pages: int) -> Iterator[bool]:
-    for key, raw in place.members.items():
-        name = plain_name(key)
-        number = _read_number(raw) if name in _PAGE_NUMBERS else None
-        if number is not None and (number > pages or name in _PAGE_COUNTS):
-            yield number <= pages
+    for number in place.find_numbers(_PAGE_NUMBERS):
+        # The number of the last page may be one less than that of all, so it can deny an end and never name it.
+        if number.value > pages or number.name in PAGE_COUNTS:
+            yield number.value <= pages
 
 
 def _read_pointers(page: PageView) -> Iterator[bool]:
@@ -108,11 +103,3 @@ def _is_empty(pointer: Any) -> bool:
     if isinstance(pointer, dict):  # {"href": null}
         return not any(pointer.values())
     return not pointer or (isinstance(pointer, str | int) and not is_pointer(pointer))
-
-
-def _read_number(raw: msgspec.Raw) -> int | None:
-    try:
-        value = decode(raw)
-    except msgspec.MsgspecError:
-        return None
-    return value if type(value) is int else None

@@ -70,6 +70,8 @@ POINTER_HEADERS = (
     "x-ms-continuation",
     "x-ms-continuationtoken",
 )
+# A JSON object with the names that others write in the body.
+_OBJECT_HEADER = "X-Pagination"
 # Lists of links, each with its relation: FHIR, PayPal.
 _LINK_LISTS = frozenset({"link", "links"})
 _RELATIONS = ("rel", "relation")
@@ -101,6 +103,10 @@ TOTALS = frozenset(
 )
 COUNTS = frozenset({"count", "recordcount"})
 VAGUE_TOTALS = frozenset({"total", *COUNTS})
+# Numbers of pages. One that is the last may be one less than their number, where pages count from 0.
+PAGE_COUNTS = frozenset({"numberofpages", "numpages", "pagecount", "pages", "totalpages"})
+LAST_NUMBERS = frozenset({"last", "lastpage"})
+OWN_NUMBERS = frozenset({"currentpage", "number", "page", "pageindex", "pagenumber"})
 _FIRST = frozenset({"first"})
 _STARTS = frozenset({"start"})
 _PAGING_WORDS = (
@@ -145,6 +151,9 @@ _KNOWN = frozenset(
     | _LINK_LISTS
     | TOTALS
     | VAGUE_TOTALS
+    | PAGE_COUNTS
+    | LAST_NUMBERS
+    | OWN_NUMBERS
     | _PAGING_WORDS
     | _PLACES
 )
@@ -271,7 +280,17 @@ def is_pointer(value: Any) -> bool:
 
 
 def find_places(page: PageView) -> Iterator[Place]:
-    """Yields the objects that may describe the paging: the root, those around the list, and what is named so in them."""
+    """Yields the objects that may describe the paging: the root, those around the list, and what is named so in them.
+
+    After these, the object in the header of ASP.NET.
+    """
+    yield from _find_body_places(page)
+    found = read_members(page.headers.get(_OBJECT_HEADER, "").encode())
+    if found:
+        yield from _descend(found, f"{_OBJECT_HEADER}.", None, _DEEPEST, is_paging=True)
+
+
+def _find_body_places(page: PageView) -> Iterator[Place]:
     members, path, name = page.body.members, "", ""
     for key in page.list_keys or ("",):
         yield from _descend(members, path, key, is_paging=name in _PAGING_PLACES)

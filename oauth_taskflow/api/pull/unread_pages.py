@@ -13,6 +13,9 @@ from oauth_taskflow.api.pull.marks import UnnamedTotal
 from oauth_taskflow.api.pull.page import PageView
 from oauth_taskflow.api.pull.paging_fields import (
     COUNTS,
+    LAST_NUMBERS,
+    OWN_NUMBERS,
+    PAGE_COUNTS,
     POINTER_HEADERS,
     POINTERS,
     TOTALS,
@@ -35,6 +38,14 @@ _TOTAL_HEADERS = (
     "X-Pagination-Total-Count",
     "Total-Count",
     "Content-Range",
+)
+_PAGE_COUNT_HEADERS = (
+    "X-Total-Pages",
+    "X-WP-TotalPages",
+    "X-Pagination-Page-Count",
+    "X-Page-Count",
+    "X-Pages",
+    "Total-Pages",
 )
 # Fewer rows are not a full page: many short ones have as many by chance.
 FEWEST_ROWS = 10
@@ -76,7 +87,7 @@ def describe_unread_pages(
     sign = find_sign_of_more(page) if options is None or page.rows else None
     if sign is None:
         unread = _describe_unread_rows(page, options, first_total, records)
-        return unread or (_describe_full_page(page, records) if options is None else None)
+        return unread or (_describe_only_page(page, records) if options is None else None)
     if options is None:
         return (
             f"The answer says that more pages follow ({sign}), and one is read {page.where}. Write paginate, or "
@@ -108,21 +119,47 @@ def _describe_unread_rows(
     return None if rows == 1 else describe_unread_rows(page.where, options, rows, records, lowest)
 
 
-def _describe_full_page(page: PageView, records: int) -> str | None:
-    """Returns a warning when the only page is as full as the request asks for, and nothing in it says that it is all.
-
-    Without a size in the request a page may look full too, but round numbers are no sign: many lists are as long for good, such
-    as 50 states, 250 countries or a catalog of 100.
-    """
-    name = find_asked_size(page.first, page.rows) if page.rows >= FEWEST_ROWS else None
-    if name is None or _has_end_flag(page) or _has_empty_pointer(page):
+def _describe_only_page(page: PageView, records: int) -> str | None:
+    """Returns a warning when the only page announces further ones, or is full; None where something in it says that it is all."""
+    if page.rows < 2 or _has_end_flag(page) or _has_empty_pointer(page):
         return None
     if _announces_all(page, records, None):
         return None
+    remedy = "paginate: {type: none}"
+    count = _find_page_count(page)
+    if count is not None:
+        return (
+            f"The answer announces {count[1]:,} pages ({count[0]}), and one is read {page.where}. Write paginate, or {remedy} if one is "
+            "all you want."
+        )
+    # Without a size in the request a page may look full too, but round numbers are no sign: many lists are as long for good,
+    # such as 50 states, 250 countries or a catalog of 100.
+    asked = find_asked_size(page.first, page.rows) if page.rows >= FEWEST_ROWS else None
+    if asked is None:
+        return None
+    name, size = asked
+    full = f"is as full as the request asks for ({name}: {size:,})"
+    if size > page.rows:
+        full = f"has {page.rows:,} records, which many APIs allow at most, and the request asks for more ({name}: {size:,})"
     return (
-        f"The answer is as full as the request asks for ({name}: {page.rows:,}), and one page is read {page.where}. If there may be "
-        "more, write paginate; if one page is all you want, paginate: {type: none}."
+        f"The answer {full}, and one page is read {page.where}. If there may be more, write paginate; if one page is all you want, "
+        f"{remedy}."
     )
+
+
+def _find_page_count(page: PageView) -> tuple[str, int] | None:
+    """Returns a number of several pages, and its place; None without one, or where the page names itself a later one."""
+    for header in _PAGE_COUNT_HEADERS:
+        value = read_header_total(page.headers.get(header))
+        if isinstance(value, int) and value > 1:
+            return header, value
+    for place in find_places(page):
+        names = PAGE_COUNTS | LAST_NUMBERS if place.is_of_list else PAGE_COUNTS - {"pages"}
+        is_later = any(number.value > 1 for number in place.find_numbers(OWN_NUMBERS))
+        for number in [] if is_later else place.find_numbers(names):
+            if number.value > 1:
+                return f"{place.path}{number.key}", number.value
+    return None
 
 
 def is_surely_last(page: PageView, options: PagingOptions, records: int) -> bool:

@@ -118,3 +118,27 @@ def test_rows_count_as_the_api_returns_them() -> None:
 def test_paginate_says_that_one_page_is_enough_or_reads_on() -> None:
     assert read_warnings(SinglePage(), None, ROWS, request=SIZED) == []
     assert read_warnings(OffsetPaginator(size=20), None, ROWS, [], request=SIZED) == []
+
+
+CAPPED = [{"id": number} for number in range(100)]
+
+
+def test_a_page_as_long_as_many_apis_allow_is_a_warning_where_more_is_asked_for() -> None:
+    (warning,) = find_warnings(ApiRequest("/rows", params={"limit": 1_000}), CAPPED)
+    assert warning.startswith(
+        "The answer has 100 records, which many APIs allow at most, and the request asks for more (limit: 1,000), and one page is read"
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "answer"),
+    [
+        (1_000, CAPPED[:99]),
+        (1_000, CAPPED[:50]),  # states
+        (99, CAPPED),
+        (1_000, (CAPPED, {"X-Total-Count": "100"})),
+        (1_000, (CAPPED, {"Link": "</rows?page=1>; rel=first"})),
+    ],
+)
+def test_another_page_below_its_size_gives_none(size: int, answer: Any) -> None:
+    assert find_warnings(ApiRequest("/rows", params={"limit": size}), answer) == []

@@ -212,3 +212,60 @@ def test_keys_of_any_length_and_number_are_read() -> None:
     many = {f"{'key' * 400}{number}": number for number in range(2_000)}
     (warning,) = find_warnings({**many, "totalDocs": 90})
     assert "(totalDocs)" in warning
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "place"),
+    [
+        ({"totalPages": 13}, {}, "totalPages"),
+        ({"page": 1, "pages": "13"}, {}, "pages"),
+        ({"current_page": 1, "last_page": 13}, {}, "last_page"),  # Laravel
+        ({"meta": {"page-count": 13}}, {}, "meta.page-count"),
+        ({"page": {"number": 0, "totalPages": 13}}, {}, "page.totalPages"),  # Spring
+        ({}, {"X-WP-TotalPages": "13"}, "X-WP-TotalPages"),
+        ({}, {"X-Pages": "13"}, "X-Pages"),
+        ({}, {"X-Pagination": '{"CurrentPage": 1, "TotalPages": 13}'}, "X-Pagination.TotalPages"),
+    ],
+)
+def test_a_number_of_pages_without_paginate_is_a_sign(body: Any, headers: Any, place: str) -> None:
+    (warning,) = find_warnings(body, headers)
+    assert warning.startswith(f"The answer announces 13 pages ({place}), and one is read at GET")
+    assert "Write paginate, or paginate: {type: none}" in warning
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        ({"totalPages": 1}, {}),
+        ({"totalPages": 0}, {}),
+        ({"title": "A book with chapters", "pages": 300}, {}),
+        ({"title": "A book", "last": 300}, {}),
+        ({"totalPages": 13, "has_more": False}, {}),
+        ({"totalPages": 13, "next": None}, {}),
+        ({"totalPages": 13, "total": 20}, {}),
+        ({"totalPages": 13, "page": 13}, {}),  # asked for
+        ({"totalPages": 13.5}, {}),
+        ({"totalPages": {"of": 3}}, {}),
+        ({}, {"X-Total-Pages": "1"}),
+        ({}, {"X-Total-Pages": "many"}),
+        ({}, {"X-Pagination": '{"TotalPages": 1, "TotalCount": 20, "HasNext": false}'}),
+        ({}, {"X-Pagination": "13"}),
+        ({}, {"X-Pagination": '{"TotalPages": 13'}),
+        ({}, {"X-Pagination": "\u00ff"}),
+    ],
+)
+def test_no_number_of_further_pages_gives_no_warning(body: Any, headers: Any) -> None:
+    assert find_warnings(body, headers) == []
+
+
+def test_one_record_may_have_a_number_of_pages_itself() -> None:
+    body = {"items": ROWS[:1], "pageCount": 300}
+    assert read_warnings(None, "items", body) == []
+
+
+def test_a_header_with_an_object_has_the_signs_of_a_body() -> None:
+    """ASP.NET."""
+    (warning,) = find_warnings({}, {"X-Pagination": '{"TotalCount": 90, "PageSize": 20}'})
+    assert "announces 90 records (X-Pagination.TotalCount)" in warning
+    (warning,) = find_warnings({}, {"X-Pagination": '{"HasNext": true}'})
+    assert "more pages follow (X-Pagination.HasNext)" in warning
