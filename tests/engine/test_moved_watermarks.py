@@ -9,7 +9,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from oauth_taskflow.api.options import PageNumberPaginator
+from oauth_taskflow.api.options import (
+    CursorPaginator,
+    NextUrlPaginator,
+    PageNumberPaginator,
+    Paginate,
+)
 from oauth_taskflow.errors import PagesCutShort
 from tests.api.scripted import Asked, Reply
 from tests.engine.test_resumed_watermarks import ChangingApi, new_bench
@@ -24,7 +29,7 @@ class MovingApi(ChangingApi):
 
     def __call__(self, asked: Asked) -> Any:
         reply = super().__call__(asked)
-        if asked.query["at"] == "0" and self.then is not None:
+        if asked.query.get("at", "0") == "0" and self.then is not None:
             self.then()
             self.then = None
         return reply
@@ -81,5 +86,28 @@ def test_without_a_total_rows_that_come_again_with_other_content_are_a_warning(
         "ann-3",
         "ann-0",
     ]
+    (warning,) = summary.warnings
+    assert warning.startswith("1 records came again on a later page with other content at https://")
+
+
+@pytest.mark.parametrize(
+    ("paginate", "style"),
+    [
+        (NextUrlPaginator(next="url"), "next url"),
+        (CursorPaginator(next="next", param="at"), "cursor"),
+    ],
+)
+@pytest.mark.parametrize("cuts", [set[int](), {1}, {2}, {3}])
+def test_rows_move_behind_pointers_that_count_pages_as_behind_page_numbers(
+    paginate: Paginate, style: str, cuts: set[int]
+) -> None:
+    with new_bench(style, "instant", primary_key="id", paginate=paginate, checks=None) as bench:
+        api = bench.api = MovingApi(style)
+        api.add("ann", *range(1, 8))
+        api.move_first_row()
+        api.cuts = cuts
+        _, contents, summary = bench.finish("run")
+    ids = [json.loads(line)["id"] for line in contents[0].splitlines()]
+    assert ids == ["ann-0", "ann-1", "ann-3", "ann-4", "ann-5", "ann-6", "ann-0"]
     (warning,) = summary.warnings
     assert warning.startswith("1 records came again on a later page with other content at https://")

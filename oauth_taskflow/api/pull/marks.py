@@ -22,10 +22,22 @@ _CHANGING = ("path", "method", "params", "headers", "json", "form", "exact")
 UnnamedTotal = tuple[str, int]
 
 
+class Counters(Struct, frozen=True):
+    """The parameters that have counted rows or pages in all pointers of a sequence so far, as (name, what it counts).
+
+    None before the first pointer. ``is_shown``: in one pointer they were no values of the last record, from which a key would
+    go on. ``counts``: the pointers are offsets or page numbers in disguise.
+    """
+
+    found: frozenset[tuple[str, str]] | None = None
+    is_shown: bool = False
+    counts: bool = False
+
+
 class Announced(Struct, frozen=True):
     """The last total, flag and page count that the API announced, and the lowest total of the sequence.
 
-    ``unnamed`` is that of page one where the spec names no total.
+    ``unnamed`` is that of page one where the spec names no total. ``counters`` are those of its pointers.
     """
 
     total: int | None = None
@@ -33,6 +45,7 @@ class Announced(Struct, frozen=True):
     page_count: int | None = None
     lowest: int | None = None
     unnamed: UnnamedTotal | None = None
+    counters: Counters = Counters()
 
 
 class GuardMark(Struct, frozen=True):

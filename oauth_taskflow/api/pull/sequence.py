@@ -82,7 +82,7 @@ class PageSequence:
         self._first_rows = 0
         self._unit = RowUnit(self.options)
         self._warn = warn
-        self._announced = Announcements(self.options, warn)
+        self._announced = Announcements(self.options, warn, self.start)
         paginator = self.paginator
         self._indexed = paginator if isinstance(paginator, IndexedPaginator) else None
         is_indexed = self._indexed is not None
@@ -326,7 +326,10 @@ class PageSequence:
             self._announced.page_count = self._announced.page_count if count is None else count
         if continues is False:
             return None
-        return self.paginator.next_request(request, replace(page, continues=continues))
+        following = self.paginator.next_request(request, replace(page, continues=continues))
+        if following is not None:
+            self._announced.add_pointer(following, page)
+        return following
 
     def _read_flags(self, page: PageView) -> bool | None:
         """Returns whether pages follow by the declared flags: False when one of them says that this is the last page."""

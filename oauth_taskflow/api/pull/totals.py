@@ -9,8 +9,10 @@ from typing import Any
 from oauth_taskflow.api.decoders.json import Body
 from oauth_taskflow.api.decoders.numbers import read_count
 from oauth_taskflow.api.paginators.base import PagingOptions, TotalRows
+from oauth_taskflow.api.pull.counting_pointers import CountingPointers
 from oauth_taskflow.api.pull.marks import Announced, UnnamedTotal
 from oauth_taskflow.api.pull.page import PageView
+from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import PagesCutShort
 
 # A number alone, or after a slash as in Content-Range (RFC 9110 §14.4), where * means unknown.
@@ -23,10 +25,11 @@ Warn = Callable[[str], None]
 class Announcements:
     """The last total, flag and page count that the pages of one sequence announced, and its lowest total."""
 
-    def __init__(self, options: PagingOptions, warn: Warn) -> None:
+    def __init__(self, options: PagingOptions, warn: Warn, first: ApiRequest) -> None:
         self._options = options.announced_total
         # A deleted row moves those behind it into pages that were read before; many page cursors are row numbers in disguise.
         self._is_numbered = options.has_shifting_pages
+        self._pointers = CountingPointers(first, options)
         self._warns_of_fall = options.may_shift_pages and not self._options.approximate
         self._may_be_cut = options.cap is None and options.ends_by in {"count", "pointer"}
         self._is_lower_bound = False
@@ -39,13 +42,15 @@ class Announcements:
 
     def mark(self) -> Announced:
         """Returns what was announced."""
-        return Announced(self.total, self.continues, self.page_count, self._lowest, self.unnamed)
+        figures = (self.total, self.continues, self.page_count, self._lowest, self.unnamed)
+        return Announced(*figures, self._pointers.state)
 
     def restore(self, announced: Announced) -> None:
         """Takes what the pages of an earlier process announced."""
         self.total, self.continues = announced.total, announced.continues
         self.page_count, self._lowest = announced.page_count, announced.lowest
         self.unnamed = announced.unnamed
+        self._pointers.restore(announced.counters)
 
     @property
     def exact_total(self) -> int | None:
@@ -56,6 +61,10 @@ class Announcements:
         """Whether the end after ``rows`` rows, which nothing denies, is where a total or page count said that it would be."""
         is_named = self.exact_total is not None or self.page_count is not None
         return is_named or (self.unnamed is not None and self.unnamed[1] == rows)
+
+    def add_pointer(self, request: ApiRequest, page: PageView) -> None:
+        """Takes the ``request`` that follows ``page``, whose pointer may count rows or pages."""
+        self._pointers.advance(request, page)
 
     def update_total(self, page: PageView) -> None:
         """Remembers the total that ``page`` announces. A page without a total leaves the last one valid.
@@ -83,10 +92,11 @@ class Announcements:
     def update_unnamed(self, last: UnnamedTotal | None, page: PageView) -> None:
         """Takes the number of all records that ``page``, the last one, announces where page one announced it.
 
-        A number as low as the first page's own rows is one of that page. With pointers it is often an estimate.
+        A number as low as the first page's own rows is one of that page. With pointers that count nothing it is often an estimate.
         """
         first = self.unnamed
-        if first is None or last is None or not self._is_numbered:
+        may_shift = self._is_numbered or self._pointers.state.counts
+        if first is None or last is None or not may_shift:
             return
         if first[0] != last[0] or first[1] <= page.first_rows:
             return
@@ -97,11 +107,11 @@ class Announcements:
     def _check_fall(self, before: int | None, total: int, page: PageView) -> None:
         if self._warns_of_fall and before is not None and total < before:
             self._warns_of_fall = False
-            cause = (
-                "with numbered pages or offsets"
-                if self._is_numbered
-                else "if the pointer to the next page counts rows,"
-            )
+            cause = "if the pointer to the next page counts rows,"
+            if self._pointers.state.counts:
+                cause = "since the pointers to the next pages count rows or pages,"
+            if self._is_numbered:
+                cause = "with numbered pages or offsets"
             self._warn(
                 f"The total fell from {before:,} to {total:,} while pages were read: rows were deleted, and {cause} as many others "
                 f"may be missing {page.where}."

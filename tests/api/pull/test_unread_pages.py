@@ -256,7 +256,7 @@ def find_lost_pages(paginate: Paginate, *ends: dict[str, Any]) -> list[str]:
         for number in range(3)
     ]
     leads_on = [
-        ({**page, "nxt": f"/rows?page={number}"}, {"Link": f"</rows?page={number}>; rel=next"})
+        ({**page, "nxt": f"/rows?at=c{number}"}, {"Link": f"</rows?at=c{number}>; rel=next"})
         for number, page in enumerate(pages[:2], start=2)
     ]
     body = {key: value for end in ends for key, value in end.items()}

@@ -33,7 +33,7 @@ def check_moved_rows(
     be any number, and a total as high as the cap may be cut there. Where ``records`` makes several records of a row, no key names a row.
 
     A number of all records that the spec does not name may be anything, so that fewer keys are a warning. So are records that
-    came again with other content by number or offset, which shows without any number that they moved.
+    came again with other content by number or offset, or by pointers that count, which shows without any number that they moved.
 
     Raises:
         PagesCutShort: fewer rows came than the API announced, although some came twice; ``retryable``. A warning instead
@@ -101,8 +101,13 @@ def _warn_of_doubts(
             "changed their place while pages were read, so that others may be missing. Write total there, so that such a run fails and "
             "is repeated, or read by keyset."
         )
-    elif changed and options.has_shifting_pages and not has_comparable_total(options):
+    elif changed and _shifts_pages(options, mark) and not has_comparable_total(options):
         warn(
             f"{changed:,} records came again on a later page with other content {where}: they were changed and moved while pages were "
             "read, so that others may be missing. Read by keyset, or send an upper bound."
         )
+
+
+def _shifts_pages(options: PagingOptions, mark: PageMark | SequenceState) -> bool:
+    """Whether pages are asked for by number or offset, openly or in pointers of the API."""
+    return options.has_shifting_pages or mark.announced.counters.counts
