@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
+from oauth_taskflow.api.pull.left_totals import LeftTotals
 from oauth_taskflow.api.request import ApiRequest
 
 # The parts of a request that differ from page to page; time limits are those of the first request.
@@ -37,7 +38,8 @@ class Counters(Struct, frozen=True):
 class Announced(Struct, frozen=True):
     """The last total, flag and page count that the API announced, and the lowest total of the sequence.
 
-    ``unnamed`` is that of page one where the spec names no total. ``counters`` are those of its pointers.
+    ``unnamed`` is that of page one where the spec names no total. ``counters`` are those of its pointers, ``left`` what the totals
+    would be if they count what is left.
     """
 
     total: int | None = None
@@ -46,6 +48,7 @@ class Announced(Struct, frozen=True):
     lowest: int | None = None
     unnamed: UnnamedTotal | None = None
     counters: Counters = Counters()
+    left: LeftTotals = LeftTotals()
 
 
 class GuardMark(Struct, frozen=True):

@@ -10,6 +10,7 @@ from oauth_taskflow.api.decoders.json import Body
 from oauth_taskflow.api.decoders.numbers import read_count
 from oauth_taskflow.api.paginators.base import PagingOptions, TotalRows
 from oauth_taskflow.api.pull.counting_pointers import CountingPointers
+from oauth_taskflow.api.pull.left_totals import LeftTotals
 from oauth_taskflow.api.pull.marks import Announced, UnnamedTotal
 from oauth_taskflow.api.pull.page import PageView
 from oauth_taskflow.api.request import ApiRequest
@@ -39,11 +40,17 @@ class Announcements:
         self.page_count: int | None = None
         self.unnamed: UnnamedTotal | None = None
         self._lowest: int | None = None
+        self._may_be_left = options.ends_by == "pointer"
+        self._left = LeftTotals()
+        # A fall that may show a total of what is left; the next page tells.
+        self._doubtful_fall = ""
 
     def mark(self) -> Announced:
         """Returns what was announced."""
-        figures = (self.total, self.continues, self.page_count, self._lowest, self.unnamed)
-        return Announced(*figures, self._pointers.state)
+        # What is left counts a row once more that moved behind the pointer, and none can move before it.
+        lowest = None if self._left.is_sure else self._lowest
+        figures = (self.total, self.continues, self.page_count, lowest, self.unnamed)
+        return Announced(*figures, self._pointers.state, self._left)
 
     def restore(self, announced: Announced) -> None:
         """Takes what the pages of an earlier process announced."""
@@ -51,6 +58,7 @@ class Announcements:
         self.page_count, self._lowest = announced.page_count, announced.lowest
         self.unnamed = announced.unnamed
         self._pointers.restore(announced.counters)
+        self._left = announced.left
 
     @property
     def exact_total(self) -> int | None:
@@ -75,6 +83,10 @@ class Announcements:
             InvalidRecord: it is not a number.
         """
         total = read_announced_total(self._options, page.body, page.headers)
+        if total is not None and self._may_be_left:
+            self._left = self._left.add(total, page)
+            total = total if self._left.whole is None else self._left.whole
+            self._settle_fall()
         is_believed = page.rows > 0 or total is None or total >= page.rows_so_far
         if total is not None and (is_believed or self.total is None):
             self._check_fall(self.total, total, page)
@@ -105,17 +117,28 @@ class Announcements:
             self.unnamed = min(first, last)
 
     def _check_fall(self, before: int | None, total: int, page: PageView) -> None:
-        if self._warns_of_fall and before is not None and total < before:
-            self._warns_of_fall = False
-            cause = "if the pointer to the next page counts rows,"
-            if self._pointers.state.counts:
-                cause = "since the pointers to the next pages count rows or pages,"
-            if self._is_numbered:
-                cause = "with numbered pages or offsets"
-            self._warn(
-                f"The total fell from {before:,} to {total:,} while pages were read: rows were deleted, and {cause} as many others "
-                f"may be missing {page.where}."
-            )
+        if not self._warns_of_fall or before is None or total >= before:
+            return
+        cause = "if the pointer to the next page counts rows,"
+        if self._pointers.state.counts:
+            cause = "since the pointers to the next pages count rows or pages,"
+        if self._is_numbered:
+            cause = "with numbered pages or offsets"
+        self._warns_of_fall = False
+        self._doubtful_fall = (
+            f"The total fell from {before:,} to {total:,} while pages were read: rows were deleted, and {cause} as many others "
+            f"may be missing {page.where}."
+        )
+        if not self._left.may_be:
+            self._settle_fall()
+
+    def _settle_fall(self) -> None:
+        """Warns of a fall of the total, unless the totals count what is left."""
+        if self._doubtful_fall and self._left.is_sure:
+            self._warns_of_fall = True  # a later fall is one of the whole
+        elif self._doubtful_fall:
+            self._warn(self._doubtful_fall)
+        self._doubtful_fall = ""
 
     def check_end(self, rows: int, pages: int, where: str, *, is_bare: bool = False) -> None:
         """Compares the end after ``rows`` rows and ``pages`` pages with the announcements.
@@ -125,6 +148,7 @@ class Announcements:
         Raises:
             PagesCutShort: more was announced; ``retryable``. An approximate total is a warning instead.
         """
+        self._settle_fall()
         denial = self._find_denial(pages, with_flag=is_bare)
         if denial:
             raise PagesCutShort(
@@ -162,6 +186,7 @@ class Announcements:
 
     def warn_about_rule(self, rows: int, pages: int, where: str, *, is_skip: bool = False) -> None:
         """Warns when an author's rule ends reading before everything came that was announced, or skips a later page."""
+        self._settle_fall()
         denial = self._find_denial(pages, with_flag=True)
         if self.total is not None and rows < self.total:
             denial = f"the API announced {self.total:,}"
