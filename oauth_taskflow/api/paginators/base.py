@@ -17,6 +17,7 @@ from oauth_taskflow.api.paginators.flags import (
     Flag,
     PageFlag,
     find_flag_flaws,
+    quote_path,
     read_flag_option,
 )
 from oauth_taskflow.errors import InvalidRecord
@@ -116,7 +117,9 @@ class TotalRows(Options, frozen=True, kw_only=True):
     @property
     def as_approximate(self) -> str:
         """The option as a spec writes it for an estimate, for hints."""
-        place = f"path: {self.path}" if self.path is not None else f"header: {self.header}"
+        place = (
+            f"path: {quote_path(self.path)}" if self.path is not None else f"header: {self.header}"
+        )
         return f"total: {{{place}, approximate: true}}"
 
 
@@ -307,6 +310,13 @@ class PagingOptions(Options, frozen=True, kw_only=True, tag_field="type"):
     def loop_hint(self, page: PageView) -> str:  # noqa: ARG002 - for the styles
         """Returns the hint for a request that comes again after ``page``."""
         return "The API repeats a page cursor or next URL; check paginate, and that the API ends its pages."
+
+    def same_page_hint(self, page: PageView) -> str:  # noqa: ARG002 - for the styles
+        """Returns the hint for a numbered ``page`` that holds exactly what the page before held."""
+        return (
+            "The API ignores the paging parameter (check its name), or sends its last page again: then set total, total_pages, "
+            "more or last."
+        )
 
     def names_end(self, body: Body) -> bool:  # noqa: ARG002 - for the styles
         """Whether ``body`` has the key of the next pointer, and nothing in it."""

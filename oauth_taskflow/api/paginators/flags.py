@@ -13,7 +13,15 @@ from oauth_taskflow.schema.types import JmesPath, Options, Text, doc
 if TYPE_CHECKING:  # loads the HTTP library
     from oauth_taskflow.api.pull.page import PageView
 
+# A path that YAML reads as text without quotes, also in a mapping on one line.
+_PLAIN_PATH = re.compile(r"[A-Za-z_][\w.-]*")
 _WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+def quote_path(path: str | None) -> str:
+    """Returns ``path`` as YAML on one line, in quotes where it needs them, such as ``'"@odata.count"'``."""
+    text = path or ""
+    return text if _PLAIN_PATH.fullmatch(text) else "'{}'".format(text.replace("'", "''"))
 
 
 class PageFlag(Options, frozen=True, kw_only=True):
@@ -73,7 +81,7 @@ class PageFlag(Options, frozen=True, kw_only=True):
         if self.matches is None and isinstance(value, str | int) and self.header is None:
             return (
                 "A flag must be true or false on every page; matches: says which other values mean true. For a pointer to the next "
-                f"page, page by it (type: next_url or cursor), or write more: {{path: {self.path}, matches: '.+', absent: false}}."
+                f"page, page by it (type: next_url or cursor), or write more: {{path: {quote_path(self.path)}, matches: '.+', absent: false}}."
             )
         if self.header is None and self.matches is None:
             return "Correct the path of more or last; it must be true or false on every page."

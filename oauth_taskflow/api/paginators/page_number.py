@@ -111,6 +111,15 @@ class PageNumberPaginator(PagingOptions, frozen=True, kw_only=True, tag="page"):
             self.size, self.size_param, self.short_page, first_rows
         )
 
+    def same_page_hint(self, page: PageView) -> str:
+        """Returns the hint; many APIs that count from 1 answer 0 with their first page too."""
+        if self.start == 0 and page.index == 1:
+            return (
+                "If the API counts pages from 1 and takes 0 for 1, leave out start: 0. Else it ignores the paging parameter: check its "
+                "name."
+            )
+        return super().same_page_hint(page)
+
     def first_request(self, request: ApiRequest) -> ApiRequest:
         """Returns ``request`` with the size and, unless ``send_first`` is off, the first number."""
         return self._ask(request, self.start if self.send_first else None)

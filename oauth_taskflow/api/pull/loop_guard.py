@@ -121,8 +121,7 @@ class LoopGuard:
             raise PaginationLoop(
                 f"Page {page.index + 1} holds exactly what page {page.index} held",
                 where=page.where,
-                hint="The API ignores the paging parameter (check its name), or sends its last page again: then "
-                "set total, total_pages, more or last.",
+                hint=self._options.same_page_hint(page),
             )
         # Found out only where it is asked for: it would take a quarter of the time of a short page.
         self._names_end = cache(partial(names_own_end, page, self._options))

@@ -182,6 +182,15 @@ def test_an_ignored_page_parameter_is_found_by_the_same_body_twice(
         list(pull(connect(api), ApiRequest("/"), paginate=PageNumberPaginator(), records=ITEMS))
 
 
+def test_an_api_that_takes_page_0_for_page_1_gets_its_own_hint(
+    serve: Serve, connect: Connect
+) -> None:
+    api = serve(lambda asked: {"items": [{"id": max(1, int(asked.query["page"]))}, {"id": 0}]})
+    numbers = PageNumberPaginator(start=0)
+    with pytest.raises(PaginationLoop, match="takes 0 for 1, leave out start: 0"):
+        list(pull(connect(api), ApiRequest("/"), paginate=numbers, records=ITEMS))
+
+
 @pytest.mark.parametrize(
     "paginate",
     [PageNumberPaginator(size=4, max_pages=2), PageNumberPaginator(size=4, max_records=7)],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 
 from oauth_taskflow.api.options import (
     OffsetPaginator,
@@ -40,6 +41,21 @@ def test_an_end_below_the_total_fails_and_may_be_retried(
     place = "header: X-Total" if total is HEADER else "path: total"
     assert f"after {whole} records, but the API announced 3,000 at GET http" in str(caught.value)
     assert f"write total: {{{place}, approximate: true}}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "written"),
+    [
+        ('"@odata.count"', "'\"@odata.count\"'"),
+        ("pages[0].total", "'pages[0].total'"),
+        ("meta.total", "meta.total"),
+        ('"it\'s"', "'\"it''s\"'"),
+    ],
+)
+def test_hints_write_paths_as_yaml_reads_them(path: str, written: str) -> None:
+    hint = TotalRows(path=path).as_approximate
+    assert hint == f"total: {{path: {written}, approximate: true}}"
+    assert yaml.safe_load(hint) == {"total": {"path": path, "approximate": True}}
 
 
 @pytest.mark.parametrize("style", PAGED)
