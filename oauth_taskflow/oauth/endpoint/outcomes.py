@@ -14,7 +14,8 @@ class Granted(SecretValue, frozen=True):
 
     ``skew`` is the server's clock minus ours in seconds, None when its answer carried no date; ``missing_scope``
     names requested scopes that the server left out, ``extra_scope`` those it gave unasked. ``found_at`` is where the
-    refresh token was found by its name, when it is not where the connection looks for it.
+    refresh token was found by its name, when it is not where the connection looks for it; ``unread`` is what is there
+    in place of a text, such as "an object".
     """
 
     token: Token
@@ -23,6 +24,7 @@ class Granted(SecretValue, frozen=True):
     missing_scope: tuple[str, ...] = ()
     extra_scope: tuple[str, ...] = ()
     found_at: str = ""
+    unread: str = ""
 
 
 class Rejected(Struct, frozen=True):

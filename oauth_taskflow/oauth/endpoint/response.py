@@ -166,7 +166,8 @@ def _token(
         kind = info.clean(token_type, 40)
         return Unusable(_wrong_type(kind, answer, info), 0, refresh_token, found_at)
     granted = _read_granted(body, access_token, refresh_token, answer, info)
-    return replace(granted, found_at=found_at) if found_at else granted
+    unread = "" if refresh_token else response_fields.describe_unread(dialect.refresh_token, body)
+    return replace(granted, found_at=found_at, unread=unread) if found_at or unread else granted
 
 
 def _no_mapping(answer: TokenHttpResponse, info: TokenRequestInfo) -> Outcome:

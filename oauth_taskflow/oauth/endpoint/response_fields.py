@@ -20,6 +20,7 @@ _DEEPEST = 6
 _MOST_NAMED = 8
 # Name and whole text of a field of JSON.
 _FIELD = re.compile(r'"([^"\\\s]{1,40})"\s*:\s*("(?:[^"\\]|\\.)*")')
+_HALF_CHARACTER = re.compile(r"[\ud800-\udfff]")
 _ERROR = re.compile(r'"error"\s*:')
 _OWN_FIELDS = frozenset({"access_token", "refresh_token", "token_type", "scope"})
 
@@ -41,7 +42,7 @@ def refresh_token_in(body: Mapping[str, Any], path: str) -> tuple[str | None, st
     A path that is misspelled must not cost the grant: a rotated refresh token exists once.
     """
     found = find_value(path, body)
-    if is_sendable(found):
+    if is_refresh_token(found):
         return found, ""
     named = dict(islice(_find_refresh_tokens(body, "", _DEEPEST), _MOST_NAMED))
     if len(set(named.values())) != 1:
@@ -59,13 +60,13 @@ def _find_refresh_tokens(value: Any, place: str, depth: int) -> Iterator[tuple[s
     else:
         return
     for where, name, item in items:
-        if _is_refresh_token(name) and is_sendable(item):
+        if _is_named_so(name) and is_refresh_token(item):
             yield where, item
         elif depth:
             yield from _find_refresh_tokens(item, where, depth - 1)
 
 
-def _is_refresh_token(name: str) -> bool:
+def _is_named_so(name: str) -> bool:
     return re.sub(r"[^a-z]", "", name.lower()) == "refreshtoken"
 
 
@@ -76,9 +77,9 @@ def refresh_token_in_text(raw: bytes) -> str | None:
     text = raw.decode("utf-8-sig", errors="replace")
     if _ERROR.search(text):  # no token is taken out of an error
         return None
-    named = {_unquote(value) for name, value in _FIELD.findall(text) if _is_refresh_token(name)}
+    named = {_unquote(value) for name, value in _FIELD.findall(text) if _is_named_so(name)}
     found = named.pop() if len(named) == 1 else None
-    return found if is_sendable(found) else None
+    return found if is_refresh_token(found) else None
 
 
 def _unquote(text: str) -> str | None:
@@ -90,9 +91,22 @@ def _unquote(text: str) -> str | None:
 
 def is_sendable(value: object) -> TypeGuard[str]:
     """Whether ``value`` is text that fits into a header or dialect: visible ASCII, not blank."""
-    return (
-        isinstance(value, str) and bool(value.strip()) and value.isascii() and value.isprintable()
-    )
+    return is_refresh_token(value) and value.isascii() and value.isprintable()
+
+
+def is_refresh_token(value: object) -> TypeGuard[str]:
+    """Whether ``value`` is text that can be sent in a form, unchanged: all but blanks, and halves of a character.
+
+    No header carries a refresh token. One with a line break at its end, as encoders of base64 write it, is as good.
+    """
+    return isinstance(value, str) and bool(value.strip()) and not _HALF_CHARACTER.search(value)
+
+
+def describe_unread(path: str, body: Mapping[str, Any]) -> str:
+    """What stands at ``path`` in place of a text, in the words of JSON; empty for what says that there is none."""
+    found = find_value(path, body)
+    kinds = ((bool, ""), (dict, "an object"), (list, "an array"), (int | float, "a number"))
+    return next((words for kind, words in kinds if found and isinstance(found, kind)), "")
 
 
 def problem_in(body: Mapping[str, Any], dialect: ResponseDialect) -> ErrorBody | None:

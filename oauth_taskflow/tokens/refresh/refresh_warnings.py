@@ -64,8 +64,20 @@ class RefreshWarnings:
         )
 
     def warn_of_answer(self, before: Token | None, granted: Granted) -> None:
-        """Log a scope that differs from the requested one, and a clock that is off; ``before`` is the last token."""
+        """Log a scope that differs from the requested one, a clock that is off, and a refresh token that is no text.
+
+        ``before`` is the last token.
+        """
         conn_id = self._context.conn_id
+        if granted.unread:
+            _log.warning(
+                "connection %s: at %s in the answer is %s and no text, so that the refresh token before it stays. If the "
+                "server rotates refresh tokens, that one is spent: set refresh_token_path to where the text is, and the "
+                "answer is read again",
+                conn_id,
+                self._context.endpoint.dialect.response.refresh_token,
+                granted.unread,
+            )
         if granted.missing_scope:
             _log.warning(
                 "connection %s: the server granted less than was asked for; missing scope: %s",
