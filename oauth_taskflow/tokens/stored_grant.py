@@ -169,7 +169,7 @@ class ArrivingConsent:
             stored = self._store(writer.store_granted(outcome, self._answer))
         elif is_worth_keeping(outcome):
             self._store(writer.store_unusable(outcome, self._answer))
-            raise explain_kept_answer(outcome)
+            raise explain_kept_answer(outcome, self._context.conn_id)
         else:
             self.drop()
             raise outcome.error

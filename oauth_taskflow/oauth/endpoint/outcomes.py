@@ -54,11 +54,13 @@ class Unusable(OutcomeUnknown, frozen=True):
 
     ``refresh_token`` is the one in it, which replaces the one that was sent; ``found_at`` as in ``Granted``. ``opaque``
     says that none was found, and that the answer holds what may be one: another request would spend more than it brings.
+    ``broken`` says that no setting of a connection reads such an answer.
     """
 
     refresh_token: Hidden[str | None] = None
     found_at: str = ""
     opaque: bool = False
+    broken: bool = False
 
 
 Failure = Rejected | NotProcessed | OutcomeUnknown

@@ -30,6 +30,7 @@ from oauth_taskflow.oauth.endpoint.outcomes import (
 from oauth_taskflow.oauth.endpoint.refusals import ERRORS, refusal_error
 from oauth_taskflow.oauth.endpoint.response_body import (
     ErrorBody,
+    describe_broken,
     describe_refusal,
     describe_shape,
     is_cut_off,
@@ -42,6 +43,7 @@ from oauth_taskflow.redaction import redact_address, redact_url
 
 _WRONG_PLACE = "Check that token_url is the token endpoint and not a login page."
 _OTHER_NAME = "Check that token_url is the token endpoint; if the token stands elsewhere in its answer, set token_path."
+_BROKEN = "The authorization server, or a proxy before it, writes answers that are not JSON: look at their logs."
 _BEARER_TYPES = frozenset({"", "bearer", "bearertoken"})
 # The request was refused before anything was done with it (RFC 9110 §15.5.9, RFC 8470 §5.2, RFC 6585 §4).
 _REFUSED_UNREAD = frozenset({408, 425, 429})
@@ -182,7 +184,7 @@ def _no_mapping(answer: TokenHttpResponse, info: TokenRequestInfo) -> Outcome:
     if is_cut_off(answer.body):
         return OutcomeUnknown(_cut_off(answer, info))
     if may_hold_token(answer.body, None):
-        return Unusable(error, 0, opaque=True)
+        return Unusable(error, 0, opaque=True, broken=True)
     return OutcomeUnknown(error, again=int(is_html(answer.body)))
 
 
@@ -236,14 +238,15 @@ def _scopes(text: str) -> set[str]:
 def _no_token(
     answer: TokenHttpResponse, info: TokenRequestInfo, body: dict[str, Any] | None
 ) -> InvalidTokenResponse:
-    found = info.clean(describe_shape(answer.body, body), 80)
+    broken = describe_broken(answer.body) if body is None else ""
+    found = broken or info.clean(describe_shape(answer.body, body), 80)
     text = info.clean(describe_refusal(answer.body, body)) if body else ""
     found += f", which say: {text}" if text else ""
     kind = info.clean(answer.content_type, 60) or "no content type"
     return InvalidTokenResponse(
         f"No access token in the answer (HTTP {answer.status}, {kind}: {found})",
         where=info.where,
-        hint=_OTHER_NAME if body else _WRONG_PLACE,
+        hint=_OTHER_NAME if body else _BROKEN if broken else _WRONG_PLACE,
     )
 
 

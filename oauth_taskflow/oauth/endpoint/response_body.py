@@ -17,6 +17,7 @@ from oauth_taskflow.oauth.endpoint.error_codes import UNNAMED
 _MAX_FIELDS = 200
 _NO_END = "Input data was truncated"
 _CODE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}")  # RFC 6749 §5.2, without the space
+_SPACE = " \t\r\n\0"
 _OPAQUE = re.compile(r"[A-Za-z0-9._~+/=-]{24,}")
 _TOKEN_LIKE = re.compile(r"[A-Za-z0-9._~+/=-]{16,}")
 # A script that does not end takes the rest along, and no tag holds another: any page costs linear time.
@@ -53,7 +54,7 @@ class ErrorBody(Struct, frozen=True):
 
 def parse_body(raw: bytes, content_type: str) -> dict[str, Any] | None:
     """The mapping in ``raw``, JSON or form-encoded; None without one."""
-    text = raw.decode("utf-8-sig", errors="replace").strip()
+    text = decode(raw)
     if text.startswith("{"):
         return _json_object(text)
     if content_type == "application/x-www-form-urlencoded" or re.match(r"[\w.]+=", text):
@@ -61,16 +62,36 @@ def parse_body(raw: bytes, content_type: str) -> dict[str, Any] | None:
     return None
 
 
+def decode(raw: bytes) -> str:
+    """The text of an answer, without blanks around it."""
+    return raw.decode("utf-8-sig", errors="replace").strip(_SPACE)
+
+
 def _json_object(text: str) -> dict[str, Any] | None:
+    """The object in ``text``, also if it was written twice or more: no copy says anything else."""
+    found, rest = _first_object(text)
+    while found is not None and rest:
+        copy, rest = _first_object(rest)
+        if copy != found:
+            return None
+    return found
+
+
+def _first_object(text: str) -> tuple[dict[str, Any] | None, str]:
+    """The object that ``text`` begins with, None without one, and what is behind it."""
     try:
-        found = json.loads(text, parse_constant=_no_value)
+        found, end = _DECODER.raw_decode(text)
     except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
+        return None, ""
+    return (found if isinstance(found, dict) else None), text[end:].strip(_SPACE)
 
 
 def _no_value(_name: str) -> None:
     """None for NaN and Infinity: they are not JSON (RFC 8259 §6), but must not cost the refresh token next to them."""
+
+
+# Control characters in a text are not JSON either.
+_DECODER = json.JSONDecoder(parse_constant=_no_value, strict=False)
 
 
 def _form(text: str) -> dict[str, Any] | None:
@@ -148,6 +169,19 @@ def is_cut_off(raw: bytes) -> bool:
 def is_html(raw: bytes) -> bool:
     """Whether ``raw`` looks like a web page, as proxies and maintenance pages send."""
     return raw.lstrip()[:200].lower().startswith((b"<!doctype html", b"<html", b"<head", b"<body"))
+
+
+def describe_broken(raw: bytes) -> str:
+    """What is wrong with ``raw``, which begins as a JSON object and is none; empty where it begins otherwise."""
+    text = decode(raw)
+    if not text.startswith("{"):
+        return ""
+    if is_cut_off(raw):
+        return f"{len(raw)} bytes of JSON without its end"
+    found, rest = _first_object(text)
+    if found is None:
+        return ""
+    return f"a JSON object, and {len(rest.encode())} bytes behind it that do not repeat it"
 
 
 def describe_shape(raw: bytes, body: Mapping[str, Any] | None) -> str:

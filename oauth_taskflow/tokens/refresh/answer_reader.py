@@ -6,6 +6,7 @@ import logging
 
 from msgspec.structs import replace
 
+from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Outcome, Unusable
 from oauth_taskflow.oauth.endpoint.response import interpret
 from oauth_taskflow.oauth.grants import RefreshToken
@@ -85,18 +86,25 @@ class AnswerReader:
         return transitions.store_grant(rescued, self.fingerprint(rescued), lifetimes)
 
     def store_unusable(
-        self, rescued: RescuedAnswer, outcome: Unusable, record: GrantRecord
+        self, rescued: RescuedAnswer, outcome: Unusable, failure: LastFailure
     ) -> Transition:
-        """The transition that stores the answer of ``rescued``, and the failure that ``outcome`` means."""
-        failure, now = record.last_failure, record.read_at.store_now(self._context.clock)
-        failures = failure.failures if failure else 0
-        pause = cooldown_seconds(outcome, GrantState.MISCONFIGURED, failures, self._context.options)
-        until = None if outcome.opaque or pause is None else now + pause
-        latest = LastFailure.from_error(
-            explain_kept_answer(outcome), self._context.fingerprints.client[0], until, failures + 1
-        )
-        lasting = AnswerFailure(latest, lasting=outcome.opaque)
+        """The transition that stores the answer of ``rescued``, and the ``failure`` that ``outcome`` means."""
+        lasting = AnswerFailure(failure, lasting=outcome.opaque)
         return answer_transitions.store_unusable(rescued, self.fingerprint(rescued), lasting)
+
+    def explain_unusable(
+        self, outcome: Unusable, record: GrantRecord
+    ) -> tuple[OAuthTaskflowError, LastFailure]:
+        """The error that ``outcome`` means for the grant of ``record``, and its stored form."""
+        context, before = self._context, record.last_failure
+        failures = before.failures if before else 0
+        pause = cooldown_seconds(outcome, GrantState.MISCONFIGURED, failures, context.options)
+        lasts = outcome.opaque or pause is None
+        until = None if lasts else record.read_at.store_now(context.clock) + (pause or 0.0)
+        asked_again_at = None if until is None else until - record.read_at.offset
+        error = explain_kept_answer(outcome, context.conn_id, asked_again_at)
+        client = context.fingerprints.client[0]
+        return error, LastFailure.from_error(error, client, until, failures + 1)
 
     def import_rescued(self, rescued: RescuedAnswer, record: GrantRecord) -> Transition:
         """The transition that stores an answer that an earlier attempt, or a consent, left in a recovery file.
@@ -112,7 +120,8 @@ class AnswerReader:
         if isinstance(outcome, Granted):
             return self.store_grant(self.add_grant(rescued, outcome, record))
         if isinstance(outcome, Unusable):
-            return self.store_unusable(self.add_unusable(rescued, outcome), outcome, record)
+            _, failure = self.explain_unusable(outcome, record)
+            return self.store_unusable(self.add_unusable(rescued, outcome), outcome, failure)
         return answer_transitions.clear_journal(rescued)
 
     def read_again(self, before: KeptAnswer, record: GrantRecord) -> FoundTokens:

@@ -37,7 +37,6 @@ from oauth_taskflow.tokens.state.failures import (
     as_consent_expiry,
     as_error,
     cooldown_seconds,
-    explain_kept_answer,
     next_state,
 )
 from oauth_taskflow.tokens.state.kept_answer import KeptAnswer
@@ -310,8 +309,8 @@ class RefreshAttempt:
     def _persist_unusable(self, outcome: Unusable) -> OAuthTaskflowError:
         """Store the refresh token of an answer that cannot be used."""
         rescued = self._reader.add_unusable(self._build_rescued(), outcome)
-        error = explain_kept_answer(outcome)
-        self._write_or_rescue(rescued, self._reader.store_unusable(rescued, outcome, self.record))
+        error, failure = self._reader.explain_unusable(outcome, self.record)
+        self._write_or_rescue(rescued, self._reader.store_unusable(rescued, outcome, failure))
         self._file.remove()
         expected = self._reader.fingerprint(rescued) or rescued.lineage
         if (

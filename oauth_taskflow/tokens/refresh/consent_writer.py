@@ -62,13 +62,14 @@ class ConsentWriter:
 
     def store_unusable(self, outcome: Unusable, answer: TokenHttpResponse | None) -> Transition:
         """The transition that stores the refresh token of an answer that cannot be used yet, and the failure."""
-        error, now = explain_kept_answer(outcome), self._context.clock.now()
+        context, now = self._context, self._context.clock.now()
+        error = explain_kept_answer(outcome, context.conn_id)
 
         def transition(record: GrantRecord) -> GrantRecord | None:
             if self._is_stored(record):
                 return None
             until = None if outcome.opaque else now + record.read_at.offset
-            failure = LastFailure.from_error(error, self._context.fingerprints.client[0], until, 1)
+            failure = LastFailure.from_error(error, context.fingerprints.client[0], until, 1)
             failure = failure.follow(None, record.read_at.store)
             new = self._begin(record, outcome.refresh_token, answer, held=outcome.opaque)
             new = replace(new, state=GrantState.MISCONFIGURED, last_failure=failure)
@@ -141,8 +142,8 @@ class ConsentWriter:
 
 
 def is_worth_keeping(outcome: Unusable) -> bool:
-    """Whether an answer without a usable access token holds a refresh token, or may hold one."""
-    return outcome.refresh_token is not None or outcome.opaque
+    """Whether an answer without a usable access token holds a refresh token, or one that another setting may find."""
+    return outcome.refresh_token is not None or (outcome.opaque and not outcome.broken)
 
 
 def _change_nothing(_record: GrantRecord) -> GrantRecord | None:

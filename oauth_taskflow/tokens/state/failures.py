@@ -76,16 +76,28 @@ def as_error(
     )
 
 
-def explain_kept_answer(outcome: Unusable) -> OAuthTaskflowError:
-    """The error of an unusable answer, with a hint that says whether the answer is kept."""
+def explain_kept_answer(
+    outcome: Unusable, conn_id: str, asked_again_at: float | None = None
+) -> OAuthTaskflowError:
+    """The error of an unusable answer, with a hint that says whether the answer is kept, and what comes next.
+
+    ``asked_again_at`` is when the next token may be requested (seconds since the epoch, our clock), where that is known.
+    """
     error = copy.copy(outcome.error)
     if outcome.refresh_token is not None:
         error.hint += " The refresh token in the answer is stored: no new login is needed."
+    elif outcome.broken:
+        error.hint += (
+            " The refresh token that was sent may be spent, so that nothing more is asked for. Authorize the connection "
+            f"again: airflow oauth login {conn_id}"
+        )
     elif outcome.opaque:
         error.hint += (
             " The answer is kept, and nothing more is asked for until the connection is corrected; it is read again then, "
             "and no new login is needed."
         )
+    if asked_again_at is not None:
+        error.hint += f" No worker asks again before {instant_text(asked_again_at)}."
     return error
 
 

@@ -83,6 +83,82 @@ def test_an_answer_that_is_whole_is_used_although_more_was_announced(store: Cloc
     assert server.sent == ["seed-token"]
 
 
+def doubled(between: bytes = b"", behind: bytes = b"") -> Form:
+    """The whole answer twice."""
+    return lambda at, rt: http_answer(200, body(at, rt) + between + body(at, rt) + behind)
+
+
+WHOLE: dict[str, Form] = {
+    "twice": doubled(),
+    "twice, on two lines": doubled(b"\r\n"),
+    "thrice": lambda at, rt: http_answer(200, body(at, rt) * 3),
+    "zeros behind it": doubled(behind=b"\n\0\0"),
+    "a tab in a text": lambda at, rt: http_answer(
+        200, body(at, rt)[:-1] + b', "description": "of\tCRM"}'
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WHOLE)
+def test_an_answer_that_says_one_thing_is_used(store: ClockedStore, case: str) -> None:
+    with rotating(WHOLE[case]) as server:
+        assert manager(store, server).token().access_token == "access-token-number-1"
+        assert manager(store, server).stored.read().refresh_token == "refresh-token-number-1"
+    assert server.sent == ["seed-token"]
+
+
+# What came, and how the error names it. The refresh token is whole in all of them.
+NAMED: dict[str, tuple[Form, str]] = {
+    "something else behind it": (
+        lambda at, rt: http_answer(200, body(at, rt) + b"<!-- 2 ms -->"),
+        "a JSON object, and 13 bytes behind it that do not repeat it",
+    ),
+    "half of it again": (
+        lambda at, rt: http_answer(200, body(at, rt) + b'{"refresh_'),
+        "a JSON object, and 10 bytes behind it that do not repeat it",
+    ),
+    "no end": (
+        lambda at, rt: http_answer(200, body(at, rt)[:-5]),
+        "bytes of JSON without its end",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NAMED)
+def test_a_broken_answer_is_named_with_the_moment_of_the_next_request(
+    store: ClockedStore, case: str
+) -> None:
+    form, words = NAMED[case]
+    with rotating(form) as server:
+        for wait, moment in ((0, "08:01:00Z"), (61, "08:03:01Z")):  # the second pause is longer
+            store._clock.sleep(wait)
+            for _ in range(2):  # the second worker finds the failure in the store
+                with pytest.raises(InvalidTokenResponse) as raised:
+                    manager(store, server).token()
+                assert words in str(raised.value)
+                assert "writes answers that are not JSON: look at their logs" in str(raised.value)
+                assert f"No worker asks again before 2027-01-15T{moment}." in str(raised.value)
+    assert len(server.sent) == 2
+
+
+@pytest.mark.parametrize("between", [b"", b"\n", b"}"])
+def test_two_answers_that_differ_end_in_a_login_and_cost_one_request(
+    store: ClockedStore, between: bytes
+) -> None:
+    def form(access_token: str, refresh_token: str) -> bytes:
+        other = body("another-access-token", "another-refresh-token-of-the-grant")
+        return http_answer(200, body(access_token, refresh_token) + between + other)
+
+    with rotating(form) as server:
+        for _ in range(3):
+            with pytest.raises(InvalidTokenResponse, match="again: airflow oauth login crm") as one:
+                manager(store, server).token()
+            assert "no new login is needed" not in str(one.value)
+            assert "No worker asks again before" not in str(one.value)
+            store._clock.sleep(4000)
+    assert server.sent == ["seed-token"]
+
+
 # The same half of an answer: the connection ends there, or what sent it announced no more.
 HALF: dict[str, Form] = {
     "the connection ends": lambda at, rt: http_answer(200, body(at, rt))[:-90],
