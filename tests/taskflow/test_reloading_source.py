@@ -29,14 +29,15 @@ def test_a_rotated_client_secret_is_found_in_the_connection_by_the_running_task(
     assert oauth_server.client_secret in list_secrets()
 
 
+@pytest.mark.parametrize("code", ["invalid_client", "unauthorized_client"])  # Keycloak's word
 def test_a_refused_token_is_replaced_with_the_new_client_secret(
-    oauth_server: OAuthTestServer, set_connection: SetConnection
+    oauth_server: OAuthTestServer, set_connection: SetConnection, code: str
 ) -> None:
     set_connection("crm", oauth_server.connection())
     source = token_source(load_settings("crm"))
     assert source is not None
     first = source.token().access_token
-    oauth_server.fault("/oauth/token", status=401, body='{"error": "invalid_client"}')
+    oauth_server.fault("/oauth/token", status=401, body=f'{{"error": "{code}"}}')
     set_connection("crm", oauth_server.connection(token_headers={"X-Rotated": "yes"}))
     assert source.replace_refused(first).access_token != first
 

@@ -24,7 +24,9 @@ def correct_clock(
     if not isinstance(refused, TokenRequestRejected) or skew is None or abs(skew) <= TOLERATED_SKEW:
         return None
     signs = CLIENT_AUTH_METHODS[client_auth].signs
-    if isinstance(refused, InvalidClient) and signs and client.signer:
+    # Older releases of Keycloak refuse mistimed assertions as unauthorized_client.
+    is_client = isinstance(refused, InvalidClient) or refused.error == "unauthorized_client"
+    if is_client and signs and client.signer:
         return replace(client, signer=client.signer.with_skew(skew)), grant
     signed = grant.with_skew(skew) if refused.error == "invalid_grant" else None
     return (client, signed) if signed is not None else None

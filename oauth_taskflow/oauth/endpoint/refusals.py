@@ -25,6 +25,12 @@ ERRORS: dict[str, type[TokenRequestRejected]] = {
     "interaction_required": ConsentRequired,
     "login_required": ConsentRequired,
 }
+_ASSERTION_HINT = (
+    "The client's signed assertion was refused. Check client id (login), private_key or client_assertion_file, key_id and "
+    "assertion_audience, and that the server knows the key"
+)
+_CLOCK_CHECKED = "this machine's clock was checked against the server's."
+_CLOCK_UNKNOWN = "check this machine's clock too, because the server does not show its own, and an assertion with a wrong time is refused."
 _NOT_THERE = "Check token_url: no token endpoint answers there."
 _PROOF_HINT = (
     "This machine's clock was checked against the server's: see whether the server takes the algorithm in dpop, and "
@@ -47,7 +53,7 @@ def refusal_error(
     problem: ErrorBody, answer: TokenHttpResponse, info: TokenRequestInfo
 ) -> TokenRequestRejected:
     """The error that ``problem`` in ``answer`` means for ``info``."""
-    code = "invalid_client" if problem.code == "http_401" else problem.code
+    code = "invalid_client" if _is_client_refused(problem, answer) else problem.code
     # Without a consent behind the grant, the error must not ask for another one.
     own = code == "invalid_grant" or (code, info.grant_type) == _CLIENT_DENIED
     hint = info.refusal_hint.replace("{conn_id}", info.conn_id) if own else ""
@@ -68,6 +74,14 @@ def refusal_error(
     return error
 
 
+def _is_client_refused(problem: ErrorBody, answer: TokenHttpResponse) -> bool:
+    """Whether the client's authentication failed, in whatever words: 401 means that (RFC 6749 §5.2).
+
+    Keycloak calls a wrong client secret ``unauthorized_client``, which elsewhere comes with 400 and means the grant type.
+    """
+    return answer.status == 401 and problem.code in {"http_401", "unauthorized_client"}
+
+
 def _hint(code: str, answer: TokenHttpResponse, info: TokenRequestInfo) -> str:
     """Names what to check; empty where the error's own hint is enough. Values may be secret, names are not."""
     if code == "invalid_request" and answer.parameters:
@@ -80,6 +94,9 @@ def _hint(code: str, answer: TokenHttpResponse, info: TokenRequestInfo) -> str:
         return f"Asked for was {names}: correct audience or resource of the connection."
     if ERRORS.get(code) is ConsentRequired and info.grant_type == "refresh_token":
         return f"A person must agree again: airflow oauth login {info.conn_id}"
+    if code == "invalid_client" and "client_assertion" in answer.parameters:
+        clock = _CLOCK_CHECKED if "date" in answer.headers else _CLOCK_UNKNOWN
+        return f"{_ASSERTION_HINT}; {clock}"
     absent = _NOT_THERE if info.grant_type else ""
     proof = _PROOF_HINT if "date" in answer.headers else _UNDATED_PROOF_HINT
     return {PROOF_REFUSED: proof, "http_404": absent, "http_405": absent}.get(code, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from email.utils import formatdate
@@ -20,7 +21,13 @@ from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.extension_grants import JwtBearer
 from oauth_taskflow.oauth.grants import ClientCredentials, Grant, GrantOptions, RefreshToken
 from oauth_taskflow.oauth.signing import Signer, shared_key
-from tests.oauth.raw_server import Behaviour, raw_server, read_request
+from tests.oauth.raw_server import (
+    Behaviour,
+    answering,
+    http_answer,
+    raw_server,
+    read_request,
+)
 from tests.support.clock import FakeClock
 
 SECRET = "k" * 32
@@ -62,9 +69,12 @@ def test_an_assertion_refused_for_its_time_is_signed_once_more_on_the_servers_cl
 
 
 @pytest.mark.parametrize("grant", [ClientCredentials(), RefreshToken("rt")])
-def test_a_refused_client_assertion_is_signed_again_on_the_servers_clock(grant: Grant) -> None:
+@pytest.mark.parametrize("code", ["invalid_client", "unauthorized_client"])
+def test_a_refused_client_assertion_is_signed_again_on_the_servers_clock(
+    grant: Grant, code: str
+) -> None:
     seen: list[dict[str, list[str]]] = []
-    with raw_server(strict("client_assertion", "invalid_client", seen, ahead=600)) as place:
+    with raw_server(strict("client_assertion", code, seen, ahead=600)) as place:
         outcome = endpoint(place, client_auth="client_secret_jwt").exchange(grant)
     assert isinstance(outcome, Granted)
     assert len(seen) == 2
@@ -91,6 +101,27 @@ def test_a_right_clock_signs_once_and_the_error_blames_no_consent() -> None:
         "audience and key of the connection, and that the server knows them; this machine's clock was checked against "
         "the server's."
     )
+
+
+@pytest.mark.parametrize("code", ["invalid_client", "unauthorized_client"])
+@pytest.mark.parametrize(
+    ("date", "words"),
+    [
+        (True, "this machine's clock was checked against the server's."),
+        (False, "check this machine's clock too, because the server does not show its own"),
+    ],
+)
+def test_a_refused_client_assertion_names_the_key_and_the_clock(
+    code: str, date: bool, words: str
+) -> None:
+    body = json.dumps({"error": code}).encode()
+    headers = [f"Date: {formatdate(usegmt=True)}"] if date else []
+    with raw_server(answering(http_answer(401, body, *headers))) as place:
+        outcome = endpoint(place, client_auth="client_secret_jwt").exchange(RefreshToken("rt"))
+    assert isinstance(outcome, Rejected)
+    assert isinstance(outcome.error, InvalidClient)
+    assert "Check client id (login), private_key or client_assertion_file" in str(outcome.error)
+    assert words in str(outcome.error)
 
 
 def test_the_second_refusal_is_the_last() -> None:

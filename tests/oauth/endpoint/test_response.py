@@ -172,6 +172,7 @@ def test_the_servers_clock_is_compared_with_ours() -> None:
         (400, {"status": "BAD_REFRESH_TOKEN", "message": "x"}, InvalidGrant),
         (400, {"error": "invalid_client"}, InvalidClient),
         (401, {"error": "invalid_client"}, InvalidClient),
+        (401, {"error": "unauthorized_client"}, InvalidClient),
         (401, b"", InvalidClient),
         (200, {"error": "incorrect_client_credentials"}, InvalidClient),
         (400, {"error": "consent_required"}, ConsentRequired),
