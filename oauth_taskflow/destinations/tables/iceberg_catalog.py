@@ -5,11 +5,12 @@ Properties: https://py.iceberg.apache.org/configuration/
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.exceptions import CommitFailedException
@@ -29,13 +30,17 @@ _CATALOG_FILE = "catalog.db"
 # Other clients open the file under this name.
 _NAME = "default"
 _FILE_IO = "pyiceberg.io.pyarrow.PyArrowFileIO"
+_ENDPOINT = "s3.endpoint"
+_AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
+# https://docs.aws.amazon.com/sdkref/latest/guide/feature-dataintegrity.html
+_CHECKSUMS = "AWS_REQUEST_CHECKSUM_CALCULATION"
 # The names of object_store -> those of PyIceberg.
 _STORE_NAMES = {
     "aws_access_key_id": "s3.access-key-id",
     "aws_secret_access_key": "s3.secret-access-key",
     "aws_session_token": "s3.session-token",
     "aws_region": "s3.region",
-    "aws_endpoint_url": "s3.endpoint",
+    "aws_endpoint_url": _ENDPOINT,
     "azure_storage_account_name": "adls.account-name",
     "azure_storage_account_key": "adls.account-key",
     "azure_storage_sas_token": "adls.sas-token",
@@ -65,7 +70,20 @@ def open_catalog(
             where=f"at {warehouse or 'the destination'}",
             hint="Name its connection: catalog_conn_id; a folder as warehouse holds its own catalog.",
         )
-    return _confirm_conflicts(_retry_while_made(lambda: load_catalog(_NAME, **properties)))
+    catalog = _confirm_conflicts(_retry_while_made(lambda: load_catalog(_NAME, **properties)))
+    _send_plain_objects(catalog.properties)
+    return catalog
+
+
+def _send_plain_objects(properties: Mapping[str, str]) -> None:
+    """Lets Arrow's S3 client send objects as they are to servers other than Amazon's.
+
+    It frames each object in chunks with a checksum behind them. Servers that do not know this form keep the frames as a part
+    of the object, and say that all is well: the table has files that nobody can read. The client has no argument for it.
+    """
+    endpoint = urlsplit(properties.get(_ENDPOINT, "")).hostname
+    if endpoint and not endpoint.endswith(_AMAZON):
+        os.environ.setdefault(_CHECKSUMS, "when_required")
 
 
 def _confirm_conflicts(catalog: Catalog) -> Catalog:
