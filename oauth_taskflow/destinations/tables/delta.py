@@ -6,6 +6,7 @@ https://delta-io.github.io/delta-rs/ and the protocol: https://github.com/delta-
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,13 +22,14 @@ from oauth_taskflow.destinations.arrow.reading import take_rows
 from oauth_taskflow.destinations.output_folders import read_reason
 from oauth_taskflow.destinations.tables.base import Commit, Committed
 from oauth_taskflow.destinations.tables.column_names import FORBIDDEN_IN_DELTA, check_names
+from oauth_taskflow.destinations.tables.conditional_writes import ignores_conditions
 from oauth_taskflow.destinations.tables.delta_files import (
     FILE_BYTES,
     WRITER,
     quote_column,
     scan_files,
 )
-from oauth_taskflow.destinations.tables.delta_log import RunNotes, describe_run
+from oauth_taskflow.destinations.tables.delta_log import RunNotes, describe_run, read_newest_note
 from oauth_taskflow.destinations.tables.delta_merge import (
     add_order_columns,
     find_newer,
@@ -50,6 +52,9 @@ from oauth_taskflow.destinations.tables.technical_columns import TechnicalColumn
 from oauth_taskflow.errors import ApiError, DestinationError
 from oauth_taskflow.record_schema.model import RecordSchema
 from oauth_taskflow.redaction import redact_url
+
+# Seconds in which another writer, which has looked for a newer version already, writes its own.
+_REPLACED_WITHIN = 2.0
 
 
 class DeltaSettings(msgspec.Struct, frozen=True):
@@ -76,6 +81,7 @@ class DeltaLakeTable:
         self._settings = settings
         self._columns = TechnicalColumns(settings.prefix)
         self._notes = RunNotes()
+        self._ignores_conditions = False
 
     @property
     def uri(self) -> str:
@@ -95,6 +101,7 @@ class DeltaLakeTable:
                 )
             self._path.mkdir(parents=True, exist_ok=True)
         self._load()
+        self._ignores_conditions = ignores_conditions(self._path)
 
     def find_manifest(self, place: RowsPlace) -> Mapping[str, Any] | None:
         """Returns the manifest of the newest transaction for ``place`` among the last thousand."""
@@ -133,7 +140,19 @@ class DeltaLakeTable:
                 if (done := self._find_own(self._open(), commit)) is not None:
                     return done
             raise
-        return self._find_own(table, commit) or Committed(str(table.version()), commit.rows.bytes)
+        done = self._find_own(table, commit)
+        if done is None or not self._is_kept(done, commit):
+            self._notes = RunNotes()  # these have the transaction that is gone
+            raise CommitFailedError("another transaction was written in place of this one")
+        return done
+
+    def _is_kept(self, done: Committed, commit: Commit) -> bool:
+        """Looks again, a moment later, where a store lets another transaction replace this one."""
+        if not self._ignores_conditions:
+            return True
+        time.sleep(_REPLACED_WITHIN)
+        manifest = read_newest_note(self._open(int(done.version)), commit.place)
+        return manifest is not None and is_own(manifest, commit, self.uri)
 
     def _find_own(self, table: DeltaTable, commit: Commit) -> Committed | None:
         """Returns the version that this attempt has committed; None while it has not.

@@ -43,13 +43,25 @@ class RunNotes:
             before = _Seen(version - _MOST_TRANSACTIONS, None, None)
         found, count = before, version - before.looked
         for transaction in table.history(count) if count else ():
-            entry = transaction.get(_ENTRY)
-            noted = msgspec.json.decode(entry) if isinstance(entry, str) else {}
+            noted = _read_note(transaction)
             if noted.get("rows") == wanted:
                 found = _Seen(version, transaction.get("version"), noted.get("manifest"))
                 break
         self._seen[place.key] = _Seen(version, found.version, found.manifest)
         return found.version, found.manifest
+
+
+def read_newest_note(table: DeltaTable, place: RowsPlace) -> Mapping[str, Any] | None:
+    """Returns the manifest that the newest transaction of ``table`` has for ``place``; None where it has none."""
+    noted = _read_note(table.history(1)[0])
+    manifest: Mapping[str, Any] | None = noted.get("manifest")
+    return manifest if noted.get("rows") == list(place.key) else None
+
+
+def _read_note(transaction: Mapping[str, Any]) -> Mapping[str, Any]:
+    entry = transaction.get(_ENTRY)
+    noted: Mapping[str, Any] = msgspec.json.decode(entry) if isinstance(entry, str) else {}
+    return noted
 
 
 def describe_run(place: RowsPlace, manifest: Mapping[str, Any] | None) -> CommitProperties:
