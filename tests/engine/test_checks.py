@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from oauth_taskflow.contracts.check_options import Checks
 from oauth_taskflow.contracts.last_run import LastRun
 from oauth_taskflow.engine.checks_stage import watermark_form
 from oauth_taskflow.engine.comparisons import compare_total
@@ -47,6 +48,36 @@ def test_a_warning_check_is_in_summary_and_manifest(tmp_path: Path) -> None:
     done = pull("checks: {warn: {min_rows: 2}}", [{"id": 1}], tmp_path)
     text = "checks.warn.min_rows: 1 records, and at least 2 are expected."
     assert done.summary.warnings == done.manifest["warnings"] == [text]
+
+
+# By its name, each kind of check with a bound that the records below do not keep.
+EACH = {
+    "min_rows": "3",
+    "max_change": "0.5",
+    "not_null": "[email]",
+    "unique": "[city]",
+    "accepted_values": "{city: [bonn]}",
+    "freshness": "P1D",
+}
+STALE = [{"id": number, "city": "ulm", "at": "2025-06-01T00:00:00Z"} for number in range(2)]
+
+
+def test_every_kind_of_check_is_among_those_below() -> None:
+    assert set(EACH) | {"warn"} == set(Checks.__struct_fields__)
+
+
+@pytest.mark.parametrize("name", list(EACH))
+def test_each_kind_of_check_fails_before_the_commit_or_warns(tmp_path: Path, name: str) -> None:
+    spec = "incremental: {field: at, start: 2025-01-01}\nchecks: "
+    more: dict[str, Any] = {"find_last_run": last_run}
+    with pytest.raises(InvalidRecord, match=f"The checks refuse the output: {name}: "):
+        pull(f"{spec}{{{name}: {EACH[name]}}}", STALE, tmp_path, **more)
+    assert list(tmp_path.rglob("*")) == []
+    done = pull(f"{spec}{{warn: {{{name}: {EACH[name]}}}}}", STALE, tmp_path, **more)
+    (warning,) = done.summary.warnings
+    assert warning.startswith(f"checks.warn.{name}: ")
+    assert done.manifest["warnings"] == [warning]
+    assert done.records == STALE
 
 
 def test_checks_see_what_is_written(tmp_path: Path) -> None:
