@@ -1,10 +1,10 @@
-"""Writes 1,000,000 records to every kind of destination, anew and in place of the same run's output, and prints memory and time.
+"""Writes 1,000,000 records to every kind of destination, anew and in place of the same rows, and prints memory and time.
 
 Usage: .venv/bin/python benchmarks/million.py [--records 1000000] [--only "parquet,delta,postgres columns"]
 
 Each write is a process of its own. It imports all libraries and commits one record to another place first. What its memory
 grows by after that is the figure of the table. PostgreSQL is started if it is installed; Delta Lake, Iceberg and dlt need
-``.venv-services`` (``scripts/test-services`` installs it). The memory of dlt is dlt's, so it has no target.
+``.venv-services`` (``scripts/test-services`` installs it). The memory of dlt is dlt's, and a merge holds all keys: neither has a target.
 """
 
 from __future__ import annotations
@@ -32,7 +32,13 @@ from peers import OURS
 SERVICES = HERE.parent / ".venv-services" / "bin" / "python"
 TARGET_MB = 120.0
 FORMATS = ("jsonl", "jsonl.gz", "jsonl.zst", "csv", "parquet", "arrow")
-ANEW, AGAIN, APPEND = "first run", "same run again", "append"
+ANEW, AGAIN, APPEND, MERGE, UPDATE = (
+    "first run",
+    "same run again",
+    "append",
+    "merge, new keys",
+    "merge, same keys",
+)
 
 
 def destinations(folder: Path) -> dict[str, dict[str, Any]]:
@@ -89,14 +95,16 @@ def writes(options: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         yield ANEW, options
         yield AGAIN, options
         return
-    yield APPEND, _elsewhere({**options, "mode": "append"})
+    yield APPEND, _elsewhere(options, "append")
     for name in (ANEW, AGAIN):
         yield name, {**options, "mode": "replace_run"}
+    for name in (MERGE, UPDATE):
+        yield name, _elsewhere(options, "merge")
 
 
-def _elsewhere(options: dict[str, Any]) -> dict[str, Any]:
+def _elsewhere(options: dict[str, Any], mode: str) -> dict[str, Any]:
     key = "table" if "table" in options else "path"
-    return {**options, key: f"{options[key]}_appended"}
+    return {**options, "mode": mode, key: f"{options[key]}_by_{mode}"}
 
 
 @contextmanager
@@ -122,7 +130,7 @@ def measure(name: str, options: dict[str, Any], records: int, url: str) -> Itera
     python = SERVICES if SERVICES.exists() else OURS
     port = str(urlsplit(url).port) if url else ""
     for mode, chosen in writes(options):
-        given = [json.dumps(chosen), str(records), port]
+        given = [json.dumps(chosen), str(records), port, "r2" if mode == UPDATE else "r1"]
         child = Candidate(name, python, "million_child.py", given)
         try:
             found = run_child(child)
@@ -137,8 +145,14 @@ def measure(name: str, options: dict[str, Any], records: int, url: str) -> Itera
             f"{found['seconds']:.1f}",
             f"{found['imported_mb']:.0f}",
             f"{grown:.0f}",
-            "" if options["type"] == "dlt" else "PASS" if grown <= TARGET_MB else "FAIL",
+            _judge(chosen, grown),
         ]
+
+
+def _judge(options: dict[str, Any], grown: float) -> str:
+    if options["type"] == "dlt" or options.get("mode") == "merge":
+        return ""
+    return "PASS" if grown <= TARGET_MB else "FAIL"
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Writes many records to one destination and prints figures. Started by ``million.py``.
 
-Arguments: the options of the destination as JSON, the number of records, the port of PostgreSQL. ``curve_mb`` is the peak of
-memory so far, above the imports, after each tenth of the records.
+Arguments: the options of the destination as JSON, the number of records, the port of PostgreSQL, the id of the run. ``curve_mb``
+is the peak of memory so far, above the imports, after each tenth of the records.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import msgspec
 
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.destinations import AnyDestination
-from oauth_taskflow.destinations.base import Run, StoreAccess
+from oauth_taskflow.destinations.base import NO_FACTS, EndpointFacts, Run, StoreAccess
 from oauth_taskflow.destinations.transfer import transfer
 
 PAGE = 1000
@@ -62,8 +62,8 @@ def make_record(number: int) -> msgspec.Raw:
     )
 
 
-def connect(options: dict[str, Any], port: str) -> Any:
-    """The destination of a spec with these options, for one run."""
+def connect(options: dict[str, Any], port: str, run_id: str) -> Any:
+    """The destination of a spec with these options, for one run; merges have the key ``id``, the newest by ``created_at``."""
     login = SimpleNamespace(
         conn_id="warehouse",
         conn_type="postgres",
@@ -76,7 +76,8 @@ def connect(options: dict[str, Any], port: str) -> Any:
     )
     access = StoreAccess(lambda path, _conn_id: Path(path), lambda _conn_id: login)
     kind = msgspec.convert(options, AnyDestination)
-    return kind.connect(kind.locate(_render, "r1"), access)
+    facts = EndpointFacts(("id",), "created_at") if options.get("mode") == "merge" else NO_FACTS
+    return kind.connect(kind.locate(_render, run_id), access, facts)
 
 
 def _render(template: str) -> str:
@@ -90,7 +91,7 @@ def warm_up(options: dict[str, Any], port: str) -> None:
     """Loads all that a commit needs, by one record to another place."""
     key = "path" if "path" in options else "table"
     other = {**options, key: f"{options[key]}_one"}
-    transfer(Pages(1), connect(other, port), Run("records", "r1", dag_id="big"))
+    transfer(Pages(1), connect(other, port, "r1"), Run("records", "r1", dag_id="big"))
     gc.collect()
 
 
@@ -100,7 +101,7 @@ def memory_mb(name: str) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1000
 
 
-def main(options_text: str, count: str, port: str) -> None:
+def main(options_text: str, count: str, port: str, run_id: str) -> None:
     """Runs once and prints the figures."""
     options = json.loads(options_text)
     warm_up(options, port)
@@ -108,7 +109,8 @@ def main(options_text: str, count: str, port: str) -> None:
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before = memory_mb("VmRSS")
     began, used = time.perf_counter(), time.process_time()
-    rows = transfer(pages, connect(options, port), Run("records", "r1", dag_id="big")).summary.rows
+    run = Run("records", run_id, dag_id="big")
+    rows = transfer(pages, connect(options, port, run_id), run).summary.rows
     figures = {
         "seconds": time.perf_counter() - began,
         "cpu": time.process_time() - used - pages.cpu,
