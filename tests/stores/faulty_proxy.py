@@ -1,8 +1,12 @@
-"""A proxy in front of a store that fails some requests: by a status, a lost connection, a lost answer, or a delay."""
+"""A proxy in front of a store that fails some requests: by a status, a lost connection, a lost answer, or a delay.
+
+``late`` is a request that reaches the store when the client has given up waiting.
+"""
 
 from __future__ import annotations
 
 import http.client
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -41,6 +45,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if fault == "slow":
             time.sleep(DELAY)
+        if fault == "late":
+            self.connection.recv(1, socket.MSG_PEEK)  # returns when the client hangs up
         host = urlsplit(self.server.target)
         connection = http.client.HTTPConnection(host.hostname or "", host.port, timeout=60)
         try:
@@ -51,7 +57,7 @@ class _Handler(BaseHTTPRequestHandler):
             data = answer.read()
         finally:
             connection.close()
-        if fault == "answer lost":
+        if fault in {"answer lost", "late"}:
             self.close_connection = True
             return
         self._answer(answer.status, dict(answer.getheaders()), data)

@@ -34,8 +34,9 @@ def connections() -> dict[str, str]:
     return {name: json.dumps(connection) for name, connection in found.items()}
 
 
-def open_folder(folder: str) -> Any:
-    """The folder without Airflow, which takes seconds to load."""
+def open_folder(folder: str, **options: Any) -> Any:
+    """The folder without Airflow, which takes seconds to load; ``options`` of its file system."""
     if folder.startswith("s3://"):
-        return UPath(folder, **_LOGIN, client_kwargs={"endpoint_url": os.environ[S3_URL]})
-    return UPath(folder, connection_string=_connection_string())
+        client = {"endpoint_url": os.environ[S3_URL]}
+        return UPath(folder, **_LOGIN, client_kwargs=client, **options)
+    return UPath(folder, connection_string=_connection_string(), **options)

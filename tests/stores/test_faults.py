@@ -59,6 +59,30 @@ def test_a_store_that_fails_now_and_then_gets_everything_once(
     assert list_ours(folder) == ["_manifest.json", *sorted(names)]
 
 
+def test_requests_that_the_store_takes_after_the_client_gave_up_leave_everything_once(
+    place: str, proxy: FaultyProxy
+) -> None:
+    patience: dict[str, Any] = {"read_timeout": 5}
+    options = {"config_kwargs": patience} if place.startswith("s3") else patience
+    folder = opener.open_folder(place, **options)
+    write(folder, "old", 3)
+    late: list[str] = []
+
+    def delay(_number: int, method: str, path: str) -> str | None:
+        name = next((one for one in ("part-00001", "_manifest.json") if one in path), "")
+        if method != "PUT" or not name or name in late:
+            return None
+        late.append(name)
+        return "late"
+
+    proxy.fault = delay
+    names = write(folder, "new", 4)
+    proxy.fault = lambda *_: None
+    assert late == ["part-00001", "_manifest.json"]
+    assert read_committed(folder) == records("new", 4)
+    assert list_ours(folder) == ["_manifest.json", *sorted(names)]
+
+
 def is_part(_number: int, method: str, path: str) -> str | None:
     return "403" if method == "PUT" and "part-00001-" in path else None
 
