@@ -288,7 +288,7 @@ class Destination(Protocol):
 
 @runtime_checkable
 class TableReader(Protocol):
-    """The further method of a ``Destination`` whose parts may be read as Arrow tables, without decoding each record."""
+    """The further methods of a ``Destination`` whose parts may be read as Arrow tables, without decoding each record."""
 
     def read_tables(
         self, part: str, *, host: str = ""
@@ -298,6 +298,9 @@ class TableReader(Protocol):
         Raises:
             ApiError: the part is missing.
         """
+
+    def has_types(self, part: str) -> bool:
+        """Whether the records of a part are read back with the types of their values, and not as texts alone."""
 
 
 class DestinationKind(Protocol):

@@ -271,6 +271,14 @@ class FolderDestination:
         files = find_format(part.rpartition("/")[2]).schema_files
         return None if files is None else self._read_tables(files, part, host)
 
+    def has_types(self, part: str) -> bool:
+        """Whether the format of the file ``part`` keeps types.
+
+        Raises:
+            DestinationError: no format reads a file of this name.
+        """
+        return find_format(part.rpartition("/")[2]).has_types
+
     def _read_tables(
         self, files: SchemaFiles, part: str, host: str
     ) -> Iterator[tuple[pa.Table, RecordSchema]]:

@@ -161,9 +161,19 @@ class EndpointRecords:
         schemas = [
             schema_from_json(output.schema) for output in self._outputs if output.schema is not None
         ]
-        if not schemas or len(schemas) < len(self._outputs):
+        if not schemas or len(schemas) < len(self._outputs) or not self._have_types():
             return TableBuilder()
         return TableBuilder(reduce(unite_schemas, schemas))
+
+    def _have_types(self) -> bool:
+        """Whether no output is read back as texts alone, which the schema of its records would not fit."""
+        readers = ((self._connect(output), output) for output in self._outputs)
+        return all(
+            reader.has_types(part.path)
+            for reader, output in readers
+            if isinstance(reader, TableReader)
+            for part in output.files
+        )
 
     def _tables(self, builder: TableBuilder) -> Iterator[pa.Table]:
         for output in self._outputs:

@@ -109,6 +109,15 @@ def test_outputs_with_a_contract_begin_with_the_schema_of_all_of_them(tmp_path: 
     assert found.column("id").to_pylist() == [0.0, 1.0]
 
 
+def test_records_of_csv_are_texts_whatever_the_schema_says(tmp_path: Path) -> None:
+    declared = RecordSchema({"id": FieldType("integer"), "v": FieldType("json", nullable=True)})
+    summary = write(tmp_path, "csv", [{"id": 1, "v": "a"}, {"id": 2, "v": None}], declared)
+    found = records_of({**summary, "schema": schema_to_json(declared)})
+    assert (
+        list(found) == found.arrow().to_pylist() == [{"id": "1", "v": "a"}, {"id": "2", "v": None}]
+    )
+
+
 def test_an_endpoint_without_an_output_has_no_records() -> None:
     found = records_of()
     assert (len(found), list(found), found.manifests) == (0, [], [])

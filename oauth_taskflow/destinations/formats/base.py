@@ -102,5 +102,7 @@ class FileFormat(NamedTuple):
     """The libraries of an extra that writer or reader need."""
     schema_files: SchemaFiles | None = None
     """For a format whose files have a schema. Without records and without a declared schema, no file of it is written."""
+    has_types: bool = True
+    """Whether records are read back with the types of their values, and not as texts alone."""
     compressions: Mapping[str, Callable[[], FileFormat]] = {}
     """The same format with another compression, by the names that ``compression`` of a spec takes."""

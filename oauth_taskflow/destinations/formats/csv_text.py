@@ -151,4 +151,4 @@ def _split(line: str) -> list[str | None]:
             return cells
 
 
-CSV = FileFormat(_CsvWriter, _read_csv)
+CSV = FileFormat(_CsvWriter, _read_csv, has_types=False)
