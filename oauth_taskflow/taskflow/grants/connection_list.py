@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -33,16 +34,23 @@ class ListedConnection(Struct, frozen=True):
     team: str | None = None
 
 
-def list_connections() -> dict[str, ListedConnection]:
+def list_connections(named: Iterable[str] = ()) -> dict[str, ListedConnection]:
     """Every connection of this package that can be listed, by its id; of several with one id the one that Airflow finds first.
+
+    ``named`` are the ids that grants and tasks name: a variable answers to its id in large and in small letters.
 
     Raises:
         SQLAlchemyError: the metadata database failed.
     """
     folder = presets_folder()
     found = {one.conn_id: one for one in _list_in_database(folder)}
-    found |= {one.conn_id: one for one in _list_in_environment(folder)}
+    found |= {one.conn_id: one for one in _list_in_environment(folder, {*named, *found})}
     return found | {one.conn_id: one for one in _list_in_backends(folder)}
+
+
+def has_variable(conn_id: str) -> bool:
+    """Whether a variable holds the connection, be it readable or not."""
+    return bool(os.environ.get(f"{_PREFIX}{conn_id.upper()}"))
 
 
 def find_stored_ids(conn_ids: Iterable[str]) -> set[str]:
@@ -103,13 +111,21 @@ def _summarize_row(
     return summarize(conn_type, text, folder)
 
 
-def _list_in_environment(folder: Path | None) -> Iterator[ListedConnection]:
+def _list_in_environment(folder: Path | None, named: Iterable[str]) -> Iterator[ListedConnection]:
+    """One for each of ``named`` that a variable answers to; in small letters where none of them does."""
+    spellings: defaultdict[str, list[str]] = defaultdict(list)
+    for conn_id in named:
+        spellings[conn_id.upper()].append(conn_id)
     for name, value in os.environ.items():
-        if name.startswith(_PREFIX):
-            conn_type, extra = _read_variable(value)
-            summary = summarize(conn_type, extra, folder)
-            if summary is not None:
-                yield ListedConnection(name[len(_PREFIX) :].lower(), "environment", summary)
+        own = name.removeprefix(_PREFIX)
+        # Airflow asks for large letters only.
+        if not name.startswith(_PREFIX) or not own or own != own.upper():
+            continue
+        conn_type, extra = _read_variable(value)
+        summary = summarize(conn_type, extra, folder)
+        if summary is not None:
+            for conn_id in spellings.get(own, [own.lower()]):
+                yield ListedConnection(conn_id, "environment", summary)
 
 
 def _read_variable(text: str) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from oauth_taskflow.taskflow.grants.backend_answers import BackendAnswer, Backen
 from oauth_taskflow.taskflow.grants.connection_list import (
     ListedConnection,
     find_stored_ids,
+    has_variable,
     is_backend_configured,
     list_connections,
 )
@@ -64,11 +65,8 @@ def read_overview() -> list[ConnectionOverview]:
     """
     store_kept_consents()
     store = open_store(store_url(), fernet_keys())
-    users, stored, listed = (
-        USES.find_users(_WAIT_FOR_USES),
-        store.list_records(),
-        list_connections(),
-    )
+    users, stored = USES.find_users(_WAIT_FOR_USES), store.list_records()
+    listed = list_connections({*users, *(one.conn_id for one in stored)})
     owners = {one.conn_id for one in stored} & listed.keys()
     current = _read_current(store.cipher).find({name: listed[name].source for name in owners})
     grants: defaultdict[str, list[GrantStatus]] = defaultdict(list)
@@ -96,13 +94,14 @@ def _read_status(listed: ListedGrant, current: CurrentGrant | None) -> GrantStat
 
 
 def _look_up(conn_ids: Iterable[str]) -> dict[str, BackendAnswer | str | None]:
-    """Where the connections are that no list has: in the database with another type, elsewhere, nowhere (None), unknown ("")."""
+    """Where the connections are that no list has: in the database or a variable with another type, elsewhere, nowhere (None), unknown ("")."""
     wanted = set(conn_ids)
     places: dict[str, BackendAnswer | str | None] = dict.fromkeys(wanted)
-    stored = find_stored_ids(wanted)
-    places |= dict.fromkeys(stored, "database")
+    places |= dict.fromkeys(find_stored_ids(wanted), "database")
+    places |= {one: "environment" for one in wanted if has_variable(one)}
+    nowhere = {one for one, place in places.items() if place is None}
     if is_backend_configured():
-        for conn_id, known in BACKENDS.find(wanted - stored, _WAIT_FOR_BACKENDS).items():
+        for conn_id, known in BACKENDS.find(nowhere, _WAIT_FOR_BACKENDS).items():
             places[conn_id] = "" if known is None else known if known.exists else None
     return places
 
@@ -128,8 +127,8 @@ def _describe(
     health = judge_connection(summary, grants)
     if not exists:
         health = "orphaned" if grants else "missing"
-    elif source == "database" and summary is None:
-        health = "misconfigured"  # of another type, without auth_type
+    elif source in {"database", "environment"} and summary is None:
+        health = "misconfigured"  # of another type, without auth_type; or no connection at all
     return ConnectionOverview(
         conn_id=conn_id,
         health=health,

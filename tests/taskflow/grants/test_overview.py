@@ -165,3 +165,35 @@ def test_a_connection_of_another_type_is_no_orphan(store: SqlTokenStore) -> None
     finally:
         with create_session() as session:
             session.execute(delete(Row).where(Row.conn_id == "edited_away"))  # noqa: AIR311 - as above
+
+
+def test_a_variable_answers_to_its_id_in_large_and_in_small_letters(
+    store: SqlTokenStore, set_connection: SetConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_connection("named", {"conn_type": "oauth2", "extra": {"provider": "xero"}})
+    set_connection("erp", {"conn_type": "oauth2"})
+    grants.put(store, "ERP")
+    grants.put(store, "Named")
+    # Airflow looks for variables in large letters only, and for none without a name.
+    monkeypatch.setenv("AIRFLOW_CONN_lost", '{"conn_type": "oauth2"}')
+    monkeypatch.setenv("AIRFLOW_CONN_", '{"conn_type": "oauth2"}')
+    found = read()
+    assert found["ERP"].source == found["Named"].source == found["named"].source == "environment"
+    assert found["Named"].summary == found["named"].summary
+    assert not {"erp", "lost", ""} & found.keys()
+    assert {"orphaned", "missing"} & {found[name].health for name in ("ERP", "Named", "named")} == (
+        set()
+    )
+
+
+@pytest.mark.parametrize("text", ["{cut", "postgres://h/d", "no connection"])
+def test_a_variable_that_is_no_oauth_connection_leaves_no_orphan(
+    store: SqlTokenStore, set_connection: SetConnection, text: str
+) -> None:
+    set_connection("gone", text)
+    set_connection("named", text)
+    grants.put(store, "gone")
+    found = read()
+    assert [(found[name].health, found[name].source) for name in ("gone", "named")] == [
+        ("misconfigured", "environment")
+    ] * 2
