@@ -219,10 +219,15 @@ def test_own_keys_say_what_they_mean_and_what_applies_without_them() -> None:
 
 
 @pytest.mark.parametrize(
-    "conn_id", ["crm", "acme.prod-2", "7", "Ümläut", "null", "1e3", "a-b", "yes"]
+    "conn_id",
+    [
+        *("crm", "acme.prod-2", "7", "Ümläut", "null", "1e3", "a-b", "yes"),
+        *('a"b', "a\\", 'x")\nimport os\n("', "a\x85b", "😀"),
+    ],
 )
 def test_lines_to_paste_are_whole_and_right(conn_id: str) -> None:
     tree = ast.parse(write_decorator_lines(conn_id))
-    assert f"conn_id='{conn_id}'" in ast.unparse(tree)
+    assert f"conn_id={conn_id!r}" in ast.unparse(tree)
+    assert len(tree.body) == 4
     assert check_text(write_spec_lines(conn_id)).problems == ()
     assert yaml.safe_load(write_spec_lines(conn_id))["connection"] == conn_id
