@@ -22,6 +22,8 @@ from oauth_taskflow.connections.summary import ConnectionSummary, summarize
 from oauth_taskflow.taskflow.config import presets_folder
 
 _PREFIX = "AIRFLOW_CONN_"
+# Between the team and the id in the name of a team's variable.
+_TEAM_END = "___"
 _log = logging.getLogger(__name__)
 
 
@@ -48,9 +50,15 @@ def list_connections(named: Iterable[str] = ()) -> dict[str, ListedConnection]:
     return found | {one.conn_id: one for one in _list_in_backends(folder)}
 
 
-def has_variable(conn_id: str) -> bool:
-    """Whether a variable holds the connection, be it readable or not."""
-    return bool(os.environ.get(f"{_PREFIX}{conn_id.upper()}"))
+def find_in_variables(conn_id: str) -> str | None:
+    """``environment`` if a variable holds the connection, readable or not; empty if only a team's does; None without one."""
+    own = conn_id.upper()
+    if os.environ.get(f"{_PREFIX}{own}"):
+        return "environment"
+    is_of_team = _has_teams() and any(
+        name.startswith(f"{_PREFIX}_") and name.endswith(f"{_TEAM_END}{own}") for name in os.environ
+    )
+    return "" if is_of_team else None
 
 
 def find_stored_ids(conn_ids: Iterable[str]) -> set[str]:
@@ -118,14 +126,27 @@ def _list_in_environment(folder: Path | None, named: Iterable[str]) -> Iterator[
         spellings[conn_id.upper()].append(conn_id)
     for name, value in os.environ.items():
         own = name.removeprefix(_PREFIX)
-        # Airflow asks for large letters only.
-        if not name.startswith(_PREFIX) or not own or own != own.upper():
+        if not name.startswith(_PREFIX) or not _is_id_in_variable(own):
             continue
         conn_type, extra = _read_variable(value)
         summary = summarize(conn_type, extra, folder)
         if summary is not None:
             for conn_id in spellings.get(own, [own.lower()]):
                 yield ListedConnection(conn_id, "environment", summary)
+
+
+def _is_id_in_variable(own: str) -> bool:
+    """Whether Airflow finds a connection by that end of a variable's name: in large letters, and in no team's namespace.
+
+    Variables of a team (``AIRFLOW_CONN__BLUE___CRM``) answer to its tasks only, which ask by the id behind the team.
+    """
+    return bool(own) and own == own.upper() and not (_TEAM_END in own and _has_teams())
+
+
+def _has_teams() -> bool:
+    from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - run time only
+
+    return bool(conf.getboolean("core", "multi_team", fallback=False))
 
 
 def _read_variable(text: str) -> tuple[str, str]:

@@ -14,8 +14,8 @@ from oauth_taskflow.taskflow.config import fernet_keys, store_url
 from oauth_taskflow.taskflow.grants.backend_answers import BackendAnswer, BackendAnswers
 from oauth_taskflow.taskflow.grants.connection_list import (
     ListedConnection,
+    find_in_variables,
     find_stored_ids,
-    has_variable,
     is_backend_configured,
     list_connections,
 )
@@ -96,9 +96,8 @@ def _read_status(listed: ListedGrant, current: CurrentGrant | None) -> GrantStat
 def _look_up(conn_ids: Iterable[str]) -> dict[str, BackendAnswer | str | None]:
     """Where the connections are that no list has: in the database or a variable with another type, elsewhere, nowhere (None), unknown ("")."""
     wanted = set(conn_ids)
-    places: dict[str, BackendAnswer | str | None] = dict.fromkeys(wanted)
+    places: dict[str, BackendAnswer | str | None] = {one: find_in_variables(one) for one in wanted}
     places |= dict.fromkeys(find_stored_ids(wanted), "database")
-    places |= {one: "environment" for one in wanted if has_variable(one)}
     nowhere = {one for one, place in places.items() if place is None}
     if is_backend_configured():
         for conn_id, known in BACKENDS.find(nowhere, _WAIT_FOR_BACKENDS).items():

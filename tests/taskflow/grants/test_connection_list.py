@@ -93,3 +93,13 @@ def test_a_dag_that_cannot_be_read_hides_no_other(
     monkeypatch.setattr(SerializedDagModel, "get_latest_serialized_dags", lambda **_: rows)
     assert airflow_home.is_dir()
     assert list(usage._read_dags(["x"])) == [("empty", None), ("whole", [])]
+
+
+def test_a_variable_of_a_team_is_not_shown_to_all(
+    airflow_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert airflow_home.is_dir()
+    monkeypatch.setenv("AIRFLOW_CONN__BLUE___CRM", '{"conn_type": "oauth2"}')
+    assert "_blue___crm" in list_connections()
+    monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
+    assert "_blue___crm" not in list_connections()

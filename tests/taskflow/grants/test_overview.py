@@ -197,3 +197,15 @@ def test_a_variable_that_is_no_oauth_connection_leaves_no_orphan(
     assert [(found[name].health, found[name].source) for name in ("gone", "named")] == [
         ("misconfigured", "environment")
     ] * 2
+
+
+def test_a_grant_of_a_teams_variable_is_no_orphan(
+    store: SqlTokenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN__BLUE___GONE", '{"conn_type": "oauth2"}')
+    grants.put(store, "gone")
+    assert read()["gone"].health == "orphaned"
+    monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
+    found = read()
+    assert (found["gone"].health, found["gone"].source) == ("healthy", "")
+    assert "_blue___gone" not in found
