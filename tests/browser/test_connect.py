@@ -91,6 +91,7 @@ def test_connect_in_the_same_tab(
     callbacks = read_callbacks(page)
     page.goto(f"{airflow.url}/plugin/oauth/connect/{conn_id}?return_to=/dags")
     page.get_by_text(f"{airflow.url}/oauth/callback", exact=True).wait_for()
+    page.get_by_text("Register this redirect URI for the client at 127.0.0.1:").wait_for()
     assert provider.requests == []
     take_picture(page, "connect")
     page.get_by_role("button", name="Connect in this tab").click()

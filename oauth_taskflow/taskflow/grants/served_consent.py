@@ -139,7 +139,7 @@ def describe_offer(conn_id: str) -> ConsentOffer:
     address = "" if no_browser else grant.server.authorize_url
     return ConsentOffer(
         conn_id=conn_id,
-        provider="" if grant.auth.preset is STANDARD else grant.auth.preset.title,
+        provider=_name_provider(grant),
         place=urlsplit(address).hostname or "",
         scope=grant.options.scope,
         redirect_uri=grant.consent.redirect_uri,
@@ -148,6 +148,12 @@ def describe_offer(conn_id: str) -> ConsentOffer:
         can_revoke_old=_can_revoke_old(grant),
         warnings=() if unreadable is None else (f"{_REPLACES} {unreadable}",),
     )
+
+
+def _name_provider(grant: ManagedGrant) -> str:
+    """The title of the connection's preset; empty without one. The preset of settings is a copy of the one it was made from."""
+    title = grant.auth.preset.title
+    return "" if title == STANDARD.title else title
 
 
 def _find_obstacle(grant: ManagedGrant, name: str) -> str:

@@ -53,10 +53,18 @@ def test_the_request_has_pkce_a_state_and_the_redirect_uri_that_was_shown(
     offer = post(admin, "/offer").json()
     assert offer["redirect_uri"] == CALLBACK
     assert (offer["no_browser"], offer["no_device"]) == ("", "")
+    assert (offer["provider"], offer["place"]) == ("", "127.0.0.1")
     sent = parse_qs(urlsplit(begin(admin)).query)
     assert sent["redirect_uri"] == [CALLBACK]
     assert sent["code_challenge_method"] == ["S256"]
     assert len(sent["state"][0]) == 43
+
+
+def test_the_provider_of_a_preset_is_named_by_its_title(
+    connect: Connect, admin: TestClient
+) -> None:
+    connect(provider="xero")
+    assert post(admin, "/offer").json()["provider"] == "Xero"
 
 
 def test_a_pushed_request_is_traded_by_another_process(
