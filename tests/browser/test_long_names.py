@@ -1,4 +1,4 @@
-"""Names of 200 characters, as many as Airflow takes, from the left and from the right: nothing leaves the window."""
+"""Names and titles of 200 characters, as many as Airflow takes, from the left and from the right: nothing leaves the window."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def test_a_long_name_leaves_nothing_outside_the_window(
     name: str,
 ) -> None:
     conn_id = LONG[name]
-    airflow.add_connection(conn_id, authorization_server.connection_to_authorize())
+    usual = authorization_server.connection_to_authorize()
+    extra = {**usual["extra"], "provider": conn_id}  # what stands for the title of a preset
+    airflow.add_connection(conn_id, {**usual, "extra": extra})
     error = TokenEndpointUnavailable(conn_id, where=f"at {conn_id}", hint=conn_id)
     store = grants.open_store(deployment)
     grants.put(store, conn_id, last_failure=grants.failure(error, time.time()))

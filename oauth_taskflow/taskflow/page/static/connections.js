@@ -102,8 +102,9 @@ function StateCell({row, state, now}) {
   return el(C.Box, null, el(StateBadge, state), note ? el(C.Text, {fontSize: "xs", color: "fg.muted"}, note) : null);
 }
 
-// A name of 200 characters must not push the other columns out of the window.
+// A name of 200 characters, or a long title of an own preset, must not push the other columns out of the window.
 const LONG_NAME = {maxW: "24rem", h: "auto", minH: 8, whiteSpace: "normal", overflowWrap: "anywhere", textAlign: "start"};
+const LONG_TITLE = {maxW: "16rem", whiteSpace: "normal", overflowWrap: "anywhere"};
 
 function Row({row, states, now, isOpen, toggle, act}) {
   const C = chakra(), T = C.Table, grant = latest(row), state = states[row.health];
@@ -115,7 +116,7 @@ function Row({row, states, now, isOpen, toggle, act}) {
     el(T.Cell, {key: "conn", as: "th", scope: "row", fontWeight: "medium", textAlign: "start"},
       el(C.Button, {variant: "ghost", size: "xs", px: 1, ...LONG_NAME, "aria-expanded": isOpen, "aria-controls": isOpen ? panel : undefined, onClick: toggle},
         quiet(isOpen ? "▾ " : "▸ "), el("bdi", null, row.conn_id))),
-    el(T.Cell, {key: "provider"}, titleOf(row)),
+    el(T.Cell, {key: "provider"}, el(C.Box, LONG_TITLE, titleOf(row))),
     el(T.Cell, {key: "state"}, el(StateCell, {row, state, now})),
     el(T.Cell, {key: "expires"}, el(When, {at: grant.expires_at, now})),
     el(T.Cell, {key: "refreshed"}, el(When, {at: grant.refreshed_at, now})),
