@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ endpoints:
     description: People and companies.
     request: {{path: /contacts, params: {{limit: {limit}}}}}
     primary_key: id
+    incremental: {{field: at, start: 2026-01-01, without_interval: start}}
   notes:
     for_each: {{contact: {{endpoint: contacts, batch: 2}}}}
     request: {{path: "/notes/{{{{ contact.id }}}}"}}
@@ -45,18 +47,22 @@ print("run:", "other", run_once(dag).state)
 """
 
 
+WATERMARK = "2026-02-03T00:00:00Z"
+
+
 class Api:
-    """Four contacts, of which one comes twice; the first request is answered with 429 and a wait of a second."""
+    """Four contacts, of which one comes twice, and a sign of more; each run's first request is answered with 429 and a wait of a second."""
 
     def __init__(self) -> None:
-        self.is_busy = True
+        self.asked: set[str] = set()
 
     def __call__(self, asked: Asked) -> Any:
-        if self.is_busy:
-            self.is_busy = False
+        if asked.path == "/contacts" and asked.query["limit"] not in self.asked:
+            self.asked.add(asked.query["limit"])
             return Reply({}, 429, {"Retry-After": "1"})
         if asked.path == "/contacts":
-            return {"data": [{"id": number % 3} for number in range(4)]}
+            rows = [{"id": number % 3, "at": WATERMARK} for number in range(4)]
+            return {"data": rows, "has_more": True}
         return {"data": [{"id": asked.path}, {"id": asked.path}]}
 
 
@@ -107,7 +113,14 @@ def test_the_dag_shows_its_endpoints_with_figures_yaml_and_changes(
     find_link(page, "contacts").wait_for()
     assert cell(page, "contacts", "State") == "success"
     assert cell(page, "contacts", "Rows") == "3"
+    assert cell(page, "contacts", "Pages") == "1"
+    assert re.fullmatch(r"\d+ B", cell(page, "contacts", "Bytes"))
+    assert re.fullmatch(r"[\d.]+", cell(page, "contacts", "Seconds"))
+    assert re.fullmatch(r"2026-01-01T\S+ to 20\S+", cell(page, "contacts", "Window"))
+    assert cell(page, "contacts", "Watermark") == WATERMARK
+    assert re.fullmatch(r"[\d.]+ s HTTP 429", cell(page, "contacts", "Waits"))
     assert cell(page, "contacts", "Duplicates") == "1"
+    assert cell(page, "contacts", "Warnings") == "1"
     assert cell(page, "contacts", "Destination") == "file"
     assert cell(page, "notes", "State") == "2 success"
     assert cell(page, "notes", "Rows") == "6"
