@@ -48,9 +48,8 @@ def ignores_conditions(path: Any) -> bool:
 
 def _replaces_objects(fs: Any, name: str) -> bool:
     replaced = False
-    with suppress(
-        Exception
-    ):  # of any store: the condition is kept, refused, or cannot be asked for
+    # Whatever the store raises: it keeps the condition, refuses it, or cannot be asked.
+    with suppress(Exception):
         fs.pipe_file(name, b"")
         fs.pipe_file(name, b"", mode="create")
         replaced = True

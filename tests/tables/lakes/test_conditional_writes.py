@@ -11,6 +11,8 @@ import pytest
 
 pytest.importorskip("deltalake")
 
+from deltalake import write_deltalake
+
 from oauth_taskflow.destinations.tables import conditional_writes, delta
 from oauth_taskflow.destinations.tables.conditional_writes import ignores_conditions
 from tests.tables.kinds import KINDS, put, read_rows
@@ -39,10 +41,10 @@ def test_a_commit_that_is_replaced_at_once_is_written_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(KIND, tmp_path, [{"id": 0}], "r0")
-    replace, write = Replacement(tmp_path), delta.write_deltalake
+    replace = Replacement(tmp_path)
 
     def write_and_lose(*args: Any, **options: Any) -> None:
-        write(*args, **options)
+        write_deltalake(*args, **options)
         replace()
 
     monkeypatch.setattr(delta, "write_deltalake", write_and_lose)
