@@ -1,6 +1,6 @@
 """One attempt at a table of dlt, in a process of its own.
 
-``python -m tests.tables.warehouses.process KIND FOLDER URL MAP_INDEX ROWS [DIE_AT | FILE]`` writes rows of the run ``r1``, says
+``python -m tests.tables.warehouses.process KIND FOLDER URL MAP_INDEX MODE ROWS [DIE_AT | FILE]`` writes rows of the run ``r1``, says
 ``ready``, and commits once its input is closed; then it says ``won``, or ``lost`` with the reason. It dies instead of the
 call number DIE_AT (from 0) of the session within the commit; or it waits within its transaction until FILE is there.
 """
@@ -19,11 +19,12 @@ from typing import Any
 
 import msgspec
 
-from oauth_taskflow.destinations.base import Run
+from oauth_taskflow.destinations.base import EndpointFacts, Run
 from oauth_taskflow.errors import DestinationError
 from tests.tables import kinds
 
 ROOT = Path(__file__).resolve().parents[3]
+KEYED = EndpointFacts(("id",))
 _CALLS = ("execute", "load", "drop", "ensure", "forget")
 
 
@@ -31,10 +32,17 @@ class DltProcess:
     """An attempt with so many rows, up to its commit."""
 
     def __init__(
-        self, kind: kinds.Kind, folder: Path, rows: int, stop: str = "", map_index: int = -1
+        self,
+        kind: kinds.Kind,
+        folder: Path,
+        rows: int,
+        stop: str = "",
+        map_index: int = -1,
+        *,
+        mode: str = "replace_run",
     ) -> None:
         url = kinds.POSTGRES[0] if kinds.POSTGRES else ""
-        given = (kind.name, str(folder), url, str(map_index), str(rows), stop)
+        given = (kind.name, str(folder), url, str(map_index), mode, str(rows), stop)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.tables.warehouses.process", *given],
             stdin=subprocess.PIPE,
@@ -109,13 +117,12 @@ def _wait_in_transaction(file: Path) -> None:
 
 
 def _attempt(*given: str) -> str:
-    name, folder, url, map_index, rows, stop = given
+    name, folder, url, map_index, mode, rows, stop = given
     kinds.POSTGRES[:] = [url]
     kind = next(kind for kind in kinds.KINDS if kind.name == name)
     try:
-        writer = kinds.connect(kind, Path(folder)).open(
-            Run("contacts", "r1", map_index=int(map_index))
-        )
+        destination = kinds.connect(kind, Path(folder), facts=KEYED, mode=mode)
+        writer = destination.open(Run("contacts", "r1", map_index=int(map_index)))
         writer.write(
             [
                 msgspec.Raw(

@@ -13,7 +13,7 @@ import pytest
 from oauth_taskflow.destinations.base import EndpointFacts, Run
 from oauth_taskflow.errors import ApiError, DestinationError
 from tests.tables.kinds import Kind, connect, put, read_rows, summary_of
-from tests.tables.warehouses.process import DltProcess
+from tests.tables.warehouses.process import KEYED, DltProcess
 from tests.tables.warehouses.support import TABLES, ask, tables_of
 
 pytest.importorskip("dlt")
@@ -25,11 +25,12 @@ from oauth_taskflow.destinations.tables.dlt_stage import Stage
 MORE = {"map": -1, "huge": 2**80, "firstName": {"a": [1]}}
 # Calls of the session within a commit: before the staging table, while it is filled, within the transaction, after it.
 BOUNDARIES = (2, 4, 6, 8, 10, 11, 13, 16)
-
-
-@pytest.mark.parametrize(
+gate_and_all = pytest.mark.parametrize(
     "boundaries", [BOUNDARIES, pytest.param(range(24), marks=pytest.mark.full)], ids=["gate", "all"]
 )
+
+
+@gate_and_all
 def test_a_rerun_completes_what_a_killed_attempt_began(
     kind: Kind, tmp_path: Path, boundaries: Sequence[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -40,9 +41,11 @@ def test_a_rerun_completes_what_a_killed_attempt_began(
     assert DltProcess(kind, tmp_path, 3, "3").run() == "killed", "before the table has a column"
     put(kind, tmp_path, [{"id": 1}], "r0")
     before = [("r0", 1)]
+    ends = []
     for boundary in boundaries:
         ended = DltProcess(kind, tmp_path, 3, str(boundary)).run()
         assert ended in {"killed", "won"}
+        ends.append(ended)
         rows = read_rows(kind, tmp_path, "_run_id", "id")
         whole = [*before, *(("r1", number) for number in range(3))]
         assert rows in (before, whole), boundary
@@ -51,6 +54,24 @@ def test_a_rerun_completes_what_a_killed_attempt_began(
         assert tables_of(kind, tmp_path) == TABLES, boundary
         assert list(temporary.glob("oauth-taskflow.*")) == [], boundary
         put(kind, tmp_path, [], "r1")
+    assert ends.count("killed") >= 8, ends
+
+
+@gate_and_all
+def test_a_merge_that_was_killed_changed_all_keys_or_none_and_the_next_one_changes_all(
+    kind: Kind, tmp_path: Path, boundaries: Sequence[int]
+) -> None:
+    more: dict[str, Any] = {"facts": KEYED, "mode": "merge"}
+    ends = []
+    for boundary in boundaries:
+        put(kind, tmp_path, [{"id": number, **MORE} for number in range(3)], "r0", **more)
+        ends.append(DltProcess(kind, tmp_path, 3, str(boundary), mode="merge").run())
+        rows = read_rows(kind, tmp_path, "_run_id", "id")
+        assert rows in [[(run, number) for number in range(3)] for run in ("r0", "r1")], boundary
+        put(kind, tmp_path, [{"id": number, **MORE} for number in range(3)], "r1", **more)
+        assert read_rows(kind, tmp_path, "_run_id", "id") == [("r1", n) for n in range(3)], boundary
+        assert tables_of(kind, tmp_path) == TABLES, boundary
+    assert ends.count("killed") >= 8, ends
 
 
 def test_instances_that_create_the_table_at_once_all_get_in(tmp_path: Path, postgres: Kind) -> None:
