@@ -16,9 +16,9 @@ from tests.stores.opener import CONTAINER, S3_URL, open_folder
 from tests.tables.kinds import Kind
 
 
-def place_of(folder: Path) -> str:
+def place_of(folder: Path, scheme: str = "s3") -> str:
     """The prefix of a test, named like its folder and the one above."""
-    return f"s3://{CONTAINER}/{folder.parent.name}/{folder.name}"
+    return f"{scheme}://{CONTAINER}/{folder.parent.name}/{folder.name}"
 
 
 def _open(path: str, _conn_id: str | None) -> Any:

@@ -1,4 +1,4 @@
-"""Contracts, quarantine and several destinations, from pages of an API to lakes, object stores and PostgreSQL."""
+"""Contracts, quarantine, several destinations and reading back, from pages of an API to every kind of destination."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.destinations.base import StoreAccess
 from oauth_taskflow.destinations.files import FileDestination
 from oauth_taskflow.destinations.postgres.options import PostgresDestination
+from oauth_taskflow.destinations.python_function import PythonDestination
 from oauth_taskflow.destinations.tables.delta_options import DeltaDestination
 from oauth_taskflow.destinations.tables.iceberg_options import IcebergDestination
 from oauth_taskflow.engine.output_records import EndpointRecords
@@ -33,6 +34,7 @@ from tests.engine.yaml_run import read_endpoint, utc
 from tests.stores.lake_kinds import find_catalog, place_of
 from tests.stores.opener import open_folder
 from tests.support.auth import bearer_auth
+from tests.tables.kinds import KINDS, POSTGRES
 
 SPEC = """
 request: {path: /items}
@@ -47,10 +49,19 @@ EVOLVING = (
     "iceberg",
     "delta s3",
     "iceberg s3",
+    "disk jsonl.gz",
+    "disk jsonl.zst",
+    "disk csv",
+    "disk arrow",
     "s3 jsonl",
     "s3 parquet",
+    "abfs jsonl",
+    "abfs parquet",
     "raw",
     "columns",
+    "dlt-duckdb",
+    "dlt-postgres",
+    "python",
 )
 
 
@@ -59,6 +70,7 @@ class Place:
 
     def __init__(self, name: str, folder: Path, warehouse: Warehouse) -> None:
         self.folder, self._warehouse = folder, warehouse
+        self._is_text = name.endswith("csv")
         self.options = self.find(name)
         self.access = StoreAccess(self._open, self._find_connection)
 
@@ -73,9 +85,13 @@ class Place:
             return IcebergDestination(
                 table="crm.{{ endpoint }}", warehouse=store, catalog_conn_id=catalog
             )
-        if kind == "s3":
-            path = f"{place_of(self.folder)}/files/{{{{ endpoint }}}}"
-            return FileDestination(path=path, format=more)
+        if kind in {"disk", "s3", "abfs"}:
+            base = str(self.folder) if kind == "disk" else place_of(self.folder, kind)
+            return FileDestination(path=f"{base}/files/{{{{ endpoint }}}}", format=more)
+        if kind == "python":
+            return PythonDestination(function="tests.destinations.author_sinks.Memory")
+        if kind.startswith("dlt"):
+            return next(each for each in KINDS if each.name == kind).options(self.folder)
         return PostgresDestination(
             conn_id="warehouse",
             table=f"{self._warehouse.schema}.{{{{ endpoint }}}}",
@@ -89,18 +105,18 @@ class Place:
         return self._warehouse.found if conn_id == "warehouse" else find_catalog(conn_id)
 
     def pull(
-        self, spec: str, *pages: list[Any], run_id: str = "r1", **more: Any
+        self, spec: str, *pages: list[Any], run_id: str = "r1", name: str = "items", **more: Any
     ) -> EndpointSummary:
-        """Runs the endpoint as a task does."""
+        """Runs the endpoint as a task does; ``name`` is that of its table or folder."""
         text = SPEC + spec
         if "discard_row" in spec or "quarantine" in spec:
             text += f'quarantine: {{path: "{self.folder}/rejected"}}\n'
         endpoint = replace(read_endpoint(text), destination=self.options, **more)
         run = EndpointRun(
-            name="items",
+            name=name,
             endpoint=endpoint,
             run_id=run_id,
-            template_context={"endpoint": "items", "dag_id": "crm", "params": {}},
+            template_context={"endpoint": name, "dag_id": "crm", "params": {}},
             interval=Interval(None, utc(2026, 1, 1)),
             access=self.access,
         )
@@ -117,13 +133,27 @@ class Place:
         """The records that a summary names, without the fields that are null, in the order of their ids."""
         given = summary if isinstance(summary, dict) else summary.as_dict()
         found = EndpointRecords("items", [given], self.access)
-        rows = [{k: v for k, v in row.items() if v is not None} for row in found]
+        read = [self._undo_text(row) for row in found]
+        table = [self._undo_text(row) for row in found.arrow().to_pylist()]
+        assert sorted(row["id"] for row in table) == sorted(row["id"] for row in read)
+        rows = [{k: v for k, v in row.items() if v is not None} for row in read]
         return sorted(rows, key=lambda row: row["id"])
+
+    def _undo_text(self, row: dict[str, Any]) -> dict[str, Any]:
+        """A row of CSV, which says no types, with the values that its texts write."""
+        return {k: _value_of(v) for k, v in row.items()} if self._is_text else row
 
     def rejected(self, run_id: str = "r1") -> list[Any]:
         """The records in quarantine."""
         (part,) = (self.folder / "rejected" / f"run_id={run_id}").glob("part-*")
         return [json.loads(line)["record"] for line in part.read_bytes().splitlines()]
+
+
+def _value_of(text: Any) -> Any:
+    try:
+        return json.loads(text)
+    except (TypeError, ValueError):
+        return text
 
 
 @pytest.fixture(params=EVOLVING)
@@ -133,6 +163,9 @@ def place(
     """Each destination in turn."""
     if request.param in {"raw", "columns"}:
         pytest.importorskip("psycopg")
+    if request.param.startswith("dlt"):
+        pytest.importorskip("dlt")
+        POSTGRES[:] = [postgres_url.replace("+psycopg://postgres@", "://postgres:trusted@")]
     return Place(request.param, tmp_path, Warehouse(postgres_url, f"t{secrets.token_hex(6)}"))
 
 
@@ -151,6 +184,27 @@ def test_what_a_contract_discards_is_in_quarantine_and_nowhere_else(place: Place
         assert (done.rows, done.rejected, done.discarded) == (2, 1, {"new": 1})
         assert place.read(done) == [{"id": 1, "v": "a"}, {"id": 3, "v": "c"}]
         assert place.rejected() == [{"id": 2, "v": 7}]
+
+
+# By the modes of columns and types: what is written, how many records are rejected, and what is left out.
+MODES: dict[tuple[str, str], tuple[list[Any], int, dict[str, int]]] = {
+    ("discard_row", "discard_value"): ([{"id": 2, "v": "b"}, {"id": 3}], 1, {"v": 1}),
+    ("evolve", "discard_row"): ([{"id": 1, "v": "a", "new": 1}, {"id": 2, "v": "b"}], 1, {}),
+    ("discard_value", "evolve"): (
+        [{"id": 1, "v": "a"}, {"id": 2, "v": "b"}, {"id": 3, "v": 7}],
+        0,
+        {"new": 1},
+    ),
+}
+
+
+def test_columns_and_types_have_modes_of_their_own(place: Place) -> None:
+    pages: list[list[Any]] = [[{"id": 1, "v": "a", "new": 1}, {"id": 2, "v": "b"}]]
+    for (columns, types), (rows, rejected, discarded) in MODES.items():
+        name = f"{columns}_{types}"
+        done = place.pull(contract(columns, types), *pages, [{"id": 3, "v": 7}], name=name)
+        assert place.read(done) == rows, name
+        assert (done.rejected, done.discarded or {}) == (rejected, discarded), name
 
 
 def test_failed_casts_are_in_quarantine(place: Place) -> None:

@@ -1,4 +1,4 @@
-"""Specs whose records go to lakes, run as DAGs: children read their parents' rows, re-runs replace them."""
+"""Specs whose records go to tables of lakes and of dlt, run as DAGs: children read their parents' rows, re-runs replace them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ pytest.importorskip(
     "s3fs", reason="object stores are tested in .venv-services (scripts/test-services)"
 )
 pytest.importorskip("deltalake")
+pytest.importorskip("dlt")
 
 from oauth_taskflow import build_dag
 from oauth_taskflow.engine.output_records import EndpointRecords
@@ -36,19 +37,22 @@ endpoints:
     for_each: {note: {endpoint: notes, batch: 4}}
     request: {path: "/details/{{ note.id }}"}
 """
-LAKES = {
+TABLES = {
     "delta": '{type: delta, path: "FOLDER/{{ endpoint }}"}',
     "delta-s3": '{type: delta, path: "s3://lake/NAME/{{ endpoint }}", conn_id: s3}',
     "iceberg": '{type: iceberg, table: "crm.{{ endpoint }}", warehouse: FOLDER}',
     "iceberg-s3": (
         '{type: iceberg, table: "crm.{{ endpoint }}", warehouse: "s3://lake/NAME", conn_id: s3, catalog_conn_id: catalog}'
     ),
+    "dlt": (
+        '{type: dlt, destination: duckdb, dataset: crm, table: "{{ endpoint }}", options: {credentials: "FOLDER.duckdb"}}'
+    ),
 }
 
 
-@pytest.mark.parametrize("lake", list(LAKES))
+@pytest.mark.parametrize("table", list(TABLES))
 def test_children_read_what_their_parents_wrote_and_a_rerun_replaces_all(
-    servers: None, tmp_path: Path, set_connection: SetConnection, run_dag: RunDag, lake: str
+    servers: None, tmp_path: Path, set_connection: SetConnection, run_dag: RunDag, table: str
 ) -> None:
     contacts = 5
 
@@ -62,7 +66,7 @@ def test_children_read_what_their_parents_wrote_and_a_rerun_replaces_all(
 
     catalog = {"type": "sql", "uri": f"sqlite:///{tmp_path / 'catalog.db'}?timeout=60"}
     set_connection("catalog", {"conn_type": "generic", "extra": catalog})
-    options = LAKES[lake].replace("FOLDER", str(tmp_path / "lake")).replace("NAME", tmp_path.name)
+    options = TABLES[table].replace("FOLDER", str(tmp_path / "lake")).replace("NAME", tmp_path.name)
     path = tmp_path / "family.yaml"
     path.write_text(SPEC % options)
     with scripted(api) as server:
