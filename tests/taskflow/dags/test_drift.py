@@ -11,6 +11,7 @@ import pytest
 from oauth_taskflow import build_dag
 from tests.api.scripted import Asked, scripted
 from tests.taskflow.conftest import RunDag, SetConnection
+from tests.taskflow.dags.test_lineage import events_of
 
 NOTIFIER = "AIRFLOW__OAUTH_TASKFLOW__SCHEMA_NOTIFIER"
 SPEC = """\
@@ -58,7 +59,7 @@ def records(
 
 
 def test_a_run_is_compared_with_the_run_before(
-    records: list[Any], tmp_path: Path, run_dag: RunDag
+    records: list[Any], tmp_path: Path, run_dag: RunDag, capfd: pytest.CaptureFixture[str]
 ) -> None:
     spec = tmp_path / "drifting.yaml"
     first = run_dag(build_dag(spec))
@@ -71,6 +72,14 @@ def test_a_run_is_compared_with_the_run_before(
     assert second.result("contacts")["drift"] == changes
     assert second.result("notes__done")["drift"] == changes
     assert heard == [("contacts", changes), ("notes", changes)]
+    shown = capfd.readouterr().out
+    for task_id in ("contacts", "notes__done"):
+        event = events_of(second.run_id)[task_id]
+        assert event["drift"] == changes
+        assert event["schema"]["properties"] == {"id": {}, "name": {"type": ["string", "null"]}}
+        name = task_id.partition("__")[0]
+        for change in changes:
+            assert f"{name}: contract: since the run before: {change}." in shown
 
     records[:] = [{"id": 1}] * 4
     third = run_dag(build_dag(spec))

@@ -97,6 +97,60 @@ def test_the_task_fails_before_its_first_request(spec: Path) -> None:
     ]
 
 
+# By endpoint: the destination, and the extras that it asks for where none is installed.
+EVERY_EXTRA = {
+    "delta": ("{type: delta, path: /lake}", "delta"),
+    "delta_s3": ('{type: delta, path: "s3://lake/a"}', "delta,s3"),
+    "iceberg": ("{type: iceberg, warehouse: /lake, table: a.b}", "iceberg"),
+    "dlt": ("{type: dlt, destination: duckdb, dataset: a, table: b}", "dlt"),
+    "postgres": ("{type: postgres, conn_id: a, table: b}", "postgres"),
+    "parquet": ("{path: /parquet, format: parquet}", "parquet"),
+    "arrow": ("{path: /arrow, format: arrow}", "parquet"),
+    "zst": ("{path: /zst, format: jsonl.zst}", "zstd"),
+    "azure": ('{path: "abfs://lake/a"}', "azure"),
+    "function": ("{type: python, function: a.b, batch: arrow}", "parquet"),
+}
+ASK_ALL = """
+import sys
+for name in ("s3fs", "adlfs", "deltalake", "pyiceberg", "dlt", "psycopg", "pyarrow", "zstandard", "compression.zstd"):
+    sys.modules[name] = None
+from oauth_taskflow.destinations.requirements import describe_missing, find_missing, require_libraries
+from oauth_taskflow.errors import DestinationError
+from oauth_taskflow.specs.check import check_file
+from oauth_taskflow.taskflow.dags.factory import build_dag
+import logging
+logging.basicConfig(format="%(levelname)s %(message)s", stream=sys.stdout)
+build_dag(sys.argv[1])
+for name, endpoint in check_file(sys.argv[1]).spec.endpoints.items():
+    try:
+        require_libraries(endpoint.destination)
+    except DestinationError as error:
+        print("error", name, error.hint)
+"""
+
+
+@pytest.mark.airflow
+@pytest.mark.slow
+def test_each_extra_is_a_warning_of_the_dag_and_an_error_of_the_task(tmp_path: Path) -> None:
+    endpoints = [
+        f"  {name}: {{request: {{path: /{name}}}, destination: {destination}}}"
+        for name, (destination, _) in EVERY_EXTRA.items()
+    ]
+    head = "version: 1\ndag_id: lake\nconnection: crm\nendpoints:\n"
+    (tmp_path / "lake.yaml").write_text(head + "\n".join(endpoints))
+    printed = run_script(ASK_ALL, tmp_path / "lake.yaml").splitlines()
+    (warning,) = [line for line in printed if "[warning" in line and "not installed" in line]
+    endpoints_named, _, hint = warning.partition(": deltalake")
+    for name, (_, extras) in EVERY_EXTRA.items():
+        install = f"Install on every worker: pip install 'oauth-taskflow[{extras}]'."
+        assert f"error {name} {install}" in printed
+        assert name in endpoints_named
+        assert all(extra in hint for extra in extras.split(","))
+    project = (ROOT / "pyproject.toml").read_text()
+    for extra in ",".join(extras for _, extras in EVERY_EXTRA.values()).split(","):
+        assert f"\n{extra} = [" in project
+
+
 def test_the_check_of_specs_says_nothing_of_libraries(spec: Path) -> None:
     script = "import sys; from oauth_taskflow.specs.cli import main; sys.exit(main(['--strict', sys.argv[1]]))"
     assert "s3fs" not in run_script(script, spec)
