@@ -197,6 +197,18 @@ class Target:
             what = f"has left out {expected - added} of {expected} records"
             raise filtered_error(what, str(self.place))
 
+    def require_own(self, connection: Connection, expected: int) -> None:
+        """Checks that the next try finds the rows of this one, which it is to replace.
+
+        Raises:
+            DestinationError: a trigger has written other values into the columns that name the run.
+        """
+        if self.settings.mode != "replace_run" or not has_row_filters(connection, self.place.table):
+            return
+        if (found := self.count_own(connection)) != expected:
+            what = f"writes {expected - found} of {expected} records as those of another run"
+            raise filtered_error(what, str(self.place))
+
     def fill(self, connection: Connection, stage: str, expected: int) -> int:
         """Replaces the rows of the run by those of a staging table, or merges these; returns the rows of the run."""
         try:
@@ -204,7 +216,9 @@ class Target:
                 if self.settings.merges:
                     return self._merge(connection, stage, expected)
                 self.remove_own(connection)
-                return self.insert(connection, stage, expected)
+                added = self.insert(connection, stage, expected)
+                self.require_own(connection, expected)
+                return added
         except load_psycopg().DataError as error:
             raise self._explain(connection, stage) or error from None
 

@@ -187,6 +187,7 @@ class PostgresWriter:
             behind = SEPARATOR + SEPARATOR.join(escape_field(str(v)) for v in target.run_values)
             added += staged.copy(connection, target.copy_columns, behind)
             target.require_added(added, staged.rows)
+            target.require_own(connection, staged.rows)
             return added
         had_table = staged.has_table
         try:

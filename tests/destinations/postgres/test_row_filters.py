@@ -74,6 +74,25 @@ def test_a_trigger_or_rule_that_keeps_rows_of_an_earlier_try_fails_the_run(
     assert len(warehouse.column("1")) == 3
 
 
+@pytest.mark.parametrize("layout", ["raw", "columns"])
+def test_a_trigger_that_writes_rows_for_another_run_fails_the_run(
+    warehouse: Warehouse, layout: str
+) -> None:
+    warehouse.pull([ids(1)], run="r0", layout=layout)
+    warehouse.ask(
+        f"CREATE FUNCTION {warehouse.schema}.rename() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$BEGIN NEW._run_id := 'other'; RETURN NEW; END$$"
+    )
+    warehouse.ask(
+        f"CREATE TRIGGER rename BEFORE INSERT ON {warehouse.schema}.contacts "
+        f"FOR EACH ROW EXECUTE FUNCTION {warehouse.schema}.rename()"
+    )
+    with pytest.raises(DestinationError, match="writes 3 of 3 records as those of another run"):
+        warehouse.pull([ids(3)], layout=layout)
+    assert warehouse.column("_run_id") == ["r0"]
+    warehouse.pull([ids(3)], layout=layout, mode="append", run="r2")
+
+
 def give_policy(warehouse: Warehouse, postgres_url: str, *policies: str) -> Warehouse:
     """The same tables for a login that is under row level security."""
     role = f"login_{warehouse.schema}"
