@@ -33,6 +33,8 @@ _CUT = (
     "ELSE {0} END)::timestamptz"
 )
 _INSTANTS = "timestamp with time zone"
+# PostgreSQL takes these for the time of the query. Few texts begin with a letter, so that few are searched.
+_IS_NOW = r"ascii(ltrim({0})) > 57 AND {0} ~* '^\s*(now|today|tomorrow|yesterday)\M'"
 
 
 def read_type(column_type: str) -> str:
@@ -60,6 +62,11 @@ def fit_value(value: str, column_type: str) -> str:
 
 
 def _fit_instant(value: str, column_type: str) -> str:
+    failing = _fail(value, column_type, "it would be the time of the query")
+    return f"CASE WHEN {_IS_NOW.format(value)} THEN {failing} ELSE {_fit_exact(value, column_type)} END"
+
+
+def _fit_exact(value: str, column_type: str) -> str:
     exact = _CUT.format(value)
     if column_type == _INSTANTS:
         return exact
@@ -85,11 +92,9 @@ def _fit_range(value: str, column_type: str) -> str:
     )
 
 
-def _fail(exact: str, column_type: str) -> str:
+def _fail(exact: str, column_type: str, why: str = "it would be cut or rounded") -> str:
     # Not a constant, which would be an error before any value is looked at; and no text would fail as a name.
-    return (
-        f"(left(({exact})::text, 0) || 'it would be cut or rounded')::numeric::text::{column_type}"
-    )
+    return f"(left(({exact})::text, 0) || '{why}')::numeric::text::{column_type}"
 
 
 def _choose(exact: str, kept: str, back: str, column_type: str) -> str:
