@@ -13,9 +13,11 @@ from oauth_taskflow.connections.fields.grants import GRANT_NAMES
 from oauth_taskflow.connections.fields.table import BY_NAME, FIELDS
 from oauth_taskflow.connections.parse import parse_connection
 from oauth_taskflow.connections.parts import ConnectionParts
+from oauth_taskflow.connections.readers import grant as grant_readers
 from oauth_taskflow.connections.readers.grant import BUILT_IN, GRANT_READERS, register_grant
 from oauth_taskflow.connections.settings import ConnectionSettings, OAuth2Settings
 from oauth_taskflow.errors import ConnectionConfigError, TokenRequestRejected
+from oauth_taskflow.oauth import extension_grants
 from oauth_taskflow.oauth.client import Client, TokenForm
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Rejected
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
@@ -165,3 +167,15 @@ def test_every_grant_has_a_reader_and_every_key_of_a_reader_is_a_connection_key(
     assert set(offered) - by_consent == BUILT_IN
     keys = {key for reader in GRANT_READERS.values() for key in reader.keys}
     assert keys <= set(BY_NAME)
+
+
+def test_every_extension_grant_of_the_package_is_made_by_a_reader() -> None:
+    classes = {
+        name
+        for name, value in vars(extension_grants).items()
+        if isinstance(value, type)
+        and issubclass(value, BaseGrant)
+        and value.__module__ == extension_grants.__name__
+    }
+    assert classes
+    assert sorted(classes - set(vars(grant_readers))) == []
