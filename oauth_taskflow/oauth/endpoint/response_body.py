@@ -106,7 +106,7 @@ def error_in(body: Mapping[str, Any]) -> ErrorBody | None:
     """The error that ``body`` reports, with any status; None when it reports none."""
     error = body.get("error")
     failed = body.get("ok") is False
-    if isinstance(error, dict):  # Graph-style: {"error": {"code": …, "message": …}}
+    if isinstance(error, dict) and error:  # Graph-style: {"error": {"code": …, "message": …}}
         return ErrorBody(
             error_code(error.get("type") or error.get("code")), _text(error.get("message"))
         )

@@ -118,6 +118,11 @@ def test_a_form_encoded_answer_is_read() -> None:
         assert (found.token.expires_at, found.refresh_token) == (NOW + 60, "rt")
 
 
+@pytest.mark.parametrize("value", [None, "", False, 0, [], {}])
+def test_an_error_field_that_is_empty_costs_no_token(value: object) -> None:
+    assert expect_granted({"error": value, "refresh_token": "rt"}).refresh_token == "rt"
+
+
 @pytest.mark.parametrize("value", [None, "", " ", "\n", 5, "\ud800"])
 def test_an_unusable_refresh_token_keeps_the_old_one(value: object) -> None:
     assert expect_granted({"refresh_token": value}).refresh_token is None
