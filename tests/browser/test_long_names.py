@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 
@@ -50,3 +51,7 @@ def test_a_long_name_leaves_nothing_outside_the_window(
     page.get_by_role("alertdialog").get_by_role("button", name="Forget").click()
     page.locator("main").get_by_text("1 stored grant of connection").first.wait_for()
     assert page.evaluate(OUTSIDE) == []
+    for place in ("connect", "edit"):  # of the plain page
+        page.goto(f"{airflow.url}/oauth/{place}/{quote(conn_id, safe='')}")
+        page.get_by_role("heading", level=1).wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
