@@ -27,7 +27,7 @@ def test_below_a_path_the_page_finds_its_files_and_its_api(
     page.on("request", lambda request: asked.append(request.url))
     page.goto(f"{airflow_below.url}/plugin/oauth")
     page.get_by_role("heading", name="OAuth connections").wait_for()
-    assert [url for url in asked if not url.startswith((airflow_below.url, "data:"))] == []
+    assert [url for url in asked if not url.startswith((airflow_below.url, "data:", "blob:"))] == []
     ours = [url for url in asked if "/oauth/" in url]
     assert len(ours) > 3
     assert all(re.match(rf"{airflow_below.url}/oauth/(static|api)/", url) for url in ours)
