@@ -1,4 +1,4 @@
-"""Files beside the same codec by hand, and pages to an object store beside one upload of the finished file.
+"""Files next to the same codec by hand, and pages to an object store next to one upload of the finished file.
 
 The store is moto's server, from .venv-services (``scripts/test-services`` installs it); without it that part is left out.
 

@@ -1,7 +1,7 @@
 """The list of the page OAuth: 500 connections, 2,000 stored grants and 200 DAGs, as the API server answers and Chromium shows it.
 
 Printed are the first answer of a process that has started, which decrypts everything, and the later ones, which decrypt what
-changed. Beside them: as many decryptions as a list without memory makes each time; then what fifty open pages cost the server, with and
+changed. Next to them: as many decryptions as a list without memory makes each time; then what fifty open pages cost the server, with and
 without a shared reading; then the time from the end of the answer to the first row in Chromium. The goals are 300 ms for an
 answer and 1 s for the first row.
 

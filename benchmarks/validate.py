@@ -1,4 +1,4 @@
-"""Validates 1,000 specs: ``scripts/validate_specs.py`` with all rules, beside check-jsonschema with the same JSON Schema.
+"""Validates 1,000 specs: ``scripts/validate_specs.py`` with all rules, next to check-jsonschema with the same JSON Schema.
 
 Both run as commands, as CI runs them, so that their start counts. Processor time is compared.
 

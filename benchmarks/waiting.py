@@ -65,7 +65,7 @@ def compare_all(rounds: int, pages: int = 200, parents: int = 5000) -> None:
 
 
 def compare_pages(milliseconds: int, pages: int, target: float, rounds: int) -> None:
-    """Ours with default settings beside a hand-written loop that asks for one page after the other."""
+    """Ours with default settings next to a hand-written loop that asks for one page after the other."""
     with slow_api(milliseconds, pages, 0) as url, tempfile.TemporaryDirectory() as folder:
         ours = _candidate("oauth-taskflow", "ours-pages", "", url, folder, "0")
         hand = _candidate("hand-written requests + orjson", "hand", "plain", url, folder, "0")
@@ -79,7 +79,7 @@ def compare_pages(milliseconds: int, pages: int, target: float, rounds: int) -> 
 
 
 def compare_parents(parents: int, rounds: int) -> None:
-    """Ours with default settings beside dlt, each with a request for each parent record."""
+    """Ours with default settings next to dlt, each with a request for each parent record."""
     with slow_api(PARENT_MS, 0, parents) as url, tempfile.TemporaryDirectory() as folder:
         ours = _candidate("oauth-taskflow", "ours-children", "", url, folder, str(parents))
         dlt = _candidate("dlt rest_api", "dlt", "dlt", url, folder, str(parents))

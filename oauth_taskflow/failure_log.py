@@ -1,4 +1,4 @@
-"""Logs the text of a failure once: not beside the error that ends a task, because Airflow prints that itself.
+"""Logs the text of a failure once: not next to the error that ends a task, because Airflow prints that itself.
 
 A task's code runs between ``expect_failure`` and ``end_expectation``. There a line leaves the text of its failure out. If
 another error, or none, ends the task, the text follows.

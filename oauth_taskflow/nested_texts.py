@@ -7,7 +7,7 @@ from typing import Any
 
 
 def find_texts(value: Any) -> Iterator[str]:
-    """Yields every text inside ``value``, at any depth; keys of mappings are none."""
+    """Yields every text inside ``value``, at any depth; keys of mappings do not count."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping | list | tuple):

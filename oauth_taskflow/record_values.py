@@ -20,7 +20,7 @@ from oauth_taskflow.redaction import is_sensitive_name, redact_text
 _SHOWN, _SEARCHED = 40, 4000
 _LETTERS = re.compile("[^\\W\\d_]+")
 _OTHERS = re.compile("[^\x20-\x7e]")
-# JSON's word for each kind of value; other numbers come as classes of their own.
+# JSON's word for each kind of value; other numbers come as their own classes.
 _KINDS = {
     bool: "a boolean",
     type(None): "null",

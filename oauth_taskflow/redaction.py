@@ -27,7 +27,7 @@ _ASSIGNMENT = re.compile(
 )
 # Logs print multi-line keys one line at a time: a line of base64 long enough to use, or a long line of other text.
 _LINE = re.compile(r"^(?:[A-Za-z0-9+/]{16,}={0,2}|(?!-----)[^\r\n]{40,})(?=\r?$)", re.MULTILINE)
-# Shorter texts are in others by chance: a password "1" would hide every digit 1 of a log. Airflow masks none of them either
+# Shorter texts are in others by chance: a password "1" would hide every digit 1 of a log. Airflow does not mask them either
 # (``[logging] min_length_masked_secret``).
 SHORTEST_SECRET = 5
 # Shorter secrets occur in host names and paths by chance.

@@ -193,7 +193,7 @@ def test_nothing_outside_taskflow_loads_airflow_or_at_parse_time_requests() -> N
         "    if found.name.startswith(skipped): continue\n"
         "    try: importlib.import_module(found.name)\n"
         "    except ModuleNotFoundError as error:\n"
-        # Libraries of tests/tables, in an environment of its own.
+        # Libraries of tests/tables, in its own environment.
         "        assert error.name.split('.')[0] in {'deltalake', 'dlt', 'pyiceberg'}, error\n"
         "assert not [name for name in sys.modules if name.split('.')[0] == 'airflow']\n"
     )

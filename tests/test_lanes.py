@@ -40,7 +40,7 @@ def test_that_polls():
 
 
 def run_pytest(*arguments: str) -> str:
-    """What pytest prints."""
+    """The output of pytest."""
     command = [sys.executable, "-m", "pytest", "-q", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return done.stdout

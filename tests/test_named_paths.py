@@ -31,7 +31,7 @@ _OTHER = re.compile(
 )
 
 
-# Libraries of tests/tables, in an environment of its own.
+# Libraries of tests/tables, in its own environment.
 NOT_INSTALLED_HERE = {"deltalake", "dlt", "pyiceberg"}
 
 

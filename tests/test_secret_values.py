@@ -117,7 +117,7 @@ def values_of_the_package() -> Iterator[type[Any]]:
                 warnings.simplefilter("ignore")
                 module = importlib.import_module(found.name)
         except ModuleNotFoundError as missing:
-            # Libraries of tests/tables, in an environment of its own.
+            # Libraries of tests/tables, in its own environment.
             if (missing.name or "").partition(".")[0] not in {"deltalake", "dlt", "pyiceberg"}:
                 raise
             continue

@@ -1,6 +1,6 @@
 """The options that a session and a spec have in common, under the name that Python code imports them by.
 
-Each type lives beside the code that acts on it; this module only forwards.
+Each type lives next to the code that acts on it; this module only forwards.
 """
 
 from __future__ import annotations

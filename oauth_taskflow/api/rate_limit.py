@@ -108,7 +108,7 @@ class Ticket(AbstractContextManager["Ticket"], Protocol):
 
 
 class Holds(Protocol):
-    """What a gate of threads and one of an event loop share."""
+    """The state that a gate of threads and one of an event loop share."""
 
     def hold(self, seconds: float) -> None:
         """Let no request of any worker start for ``seconds``, because the API reported a used-up limit."""

@@ -25,7 +25,7 @@ class ApiRequest:
 
     In ``params``, None omits a name and a list repeats it. ``exact`` marks a URL that the API itself gave: its query is
     sent byte for byte, because signed and double-encoded cursors break when they are encoded again. ``limits`` of the
-    response override those of the session. With a ``template``, ``with_page`` renders the request anew.
+    response override those of the session. With a ``template``, ``with_page`` renders the request again.
     """
 
     path: str

@@ -74,7 +74,7 @@ def strip_url(request: requests.PreparedRequest, url: str | None = None) -> str:
 
 
 def take_secrets_out(request: requests.PreparedRequest, found: object) -> object:
-    """Returns ``found`` in a response without what ``request`` was authorised by, which every request gets anew.
+    """Returns ``found`` in a response without what ``request`` was authorised by, which every request gets again.
 
     A link that repeats the parameters of its request loses those; secrets elsewhere in a text are replaced.
     """

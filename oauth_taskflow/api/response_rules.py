@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # specs load this module where DAGs are parsed
 
 Action = Literal["retry", "rate_limit", "refresh", "skip", "end", "accept", "fail"]
 _STATUS_MATCH = r"^([1-5]xx|[1-5]\d\d-[1-5]\d\d)$"
-# The pattern is for the JSON Schema, and `require_statuses` holds it. As Meta(pattern=) beside a tuple in one
+# The pattern is for the JSON Schema, and `require_statuses` holds it. As Meta(pattern=) next to a tuple in one
 # union, msgspec (0.22 and before) frees the pattern as if it were a type, and processes die when they end.
 StatusMatch = Annotated[
     str,
@@ -39,7 +39,7 @@ def require_statuses(statuses: Statuses) -> None:
     """Checks that every text in ``statuses`` is a ``StatusMatch``.
 
     Raises:
-        ValueError: one is not; ``msgspec.convert`` adds where it stands.
+        ValueError: one is not; ``msgspec.convert`` adds its place.
     """
     for status in statuses if isinstance(statuses, tuple) else (statuses,):
         if isinstance(status, str) and not re.search(_STATUS_MATCH, status):
@@ -90,7 +90,7 @@ class ResponseRule(Options, frozen=True, kw_only=True):
     message: Annotated[str, doc("Added to the error or log line.", "Contact was deleted")] = ""
 
     def __post_init__(self) -> None:
-        """Refuses a ``status`` that is no class or range of statuses."""
+        """Refuses a ``status`` that is not a class or range of statuses."""
         require_statuses(self.status)
 
 

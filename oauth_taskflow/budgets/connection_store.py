@@ -118,7 +118,7 @@ class ConnectionBudgetStore:
                 raise TokenStoreError(
                     f"The tasks of the connection ask for more than {_MOST_BUDGETS} budgets",
                     where=f"for connection {self._place!r} on the API server",
-                    hint="Give fewer endpoints a rate_limit of their own, or set [oauth_taskflow] budget_store.",
+                    hint="Give fewer endpoints their own rate_limit, or set [oauth_taskflow] budget_store.",
                 )
         if len(self._known) > 2 * _MOST_BUDGETS:
             self._known.clear()

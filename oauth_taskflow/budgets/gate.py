@@ -53,7 +53,7 @@ class BudgetGate:
         where: the place for messages.
         clock: this machine's clock.
         worker: names this process to the store.
-        later: lets slots be returned that nobody uses; not with a clock other than the system's, which timers go by.
+        later: lets unused slots be returned; not with a clock other than the system's, which timers go by.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ class BudgetGate:
                 return max(idle_for - idle, _BETWEEN)
             try:
                 self._ask(0)
-            except OAuthTaskflowError as failure:  # the task that used the rest is none the worse
+            except OAuthTaskflowError as failure:  # the task that used the rest does not suffer
                 _log.info("Unused parts of a request budget were not returned: %s", failure)
         return 0.0
 
@@ -261,7 +261,7 @@ class BudgetGate:
         began = self._clock.monotonic()
         reading = self.store.ask(question)
         last, self._last_lag = self._last_lag, self._clock.monotonic() - began
-        # One slow answer, such as the first, which opens the database, tells little about the next.
+        # One slow answer, such as the first, which opens the database, says little about the next.
         self._lag = min(last, self._last_lag, _BETWEEN)
         self._offset = reading.grant.now - (reading.before + reading.after) / 2
         self._asked_at = reading.after

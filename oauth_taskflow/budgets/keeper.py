@@ -162,7 +162,7 @@ def _charge(scope: Scope, limit: RateLimit, render: Render | None) -> Charge:
 
 
 def build_window(place: str, limit: RateLimit) -> Window:
-    """The window of a budget that is stated at ``place``; budgets of one name are one wherever they stand."""
+    """The window of a budget that is stated at ``place``; budgets of one name are one in all places."""
     requests, per = limit.requests or 1, duration_seconds(limit.per)
     which = ",".join(sorted(limit.endpoints))
     place = f"name {limit.name}" if limit.name else place
@@ -181,7 +181,7 @@ def _cost(limit: RateLimit, label: str, render: Render | None) -> float:
     if isinstance(weight, str):
         weight = render(weight) if render is not None else weight
     try:
-        cost = float(weight)  # type: ignore[arg-type]  # a text that is no number raises
+        cost = float(weight)  # type: ignore[arg-type]  # a text that is not a number raises
     except ValueError:
         cost = 0.0
     if not 0 < cost <= (limit.requests or 1):

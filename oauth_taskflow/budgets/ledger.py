@@ -56,7 +56,7 @@ class Window(Struct, frozen=True):
     def guard(self) -> float:
         """Seconds that are left free after each period, because requests do not all take equally long to the server.
 
-        Of two requests, one may be sent too early by the slack, and the other too late.
+        One of two requests may be sent too early by the slack, and the other too late.
         """
         return min(max(self.per * _GUARD, _SHORTEST_GUARD), _LONGEST_GUARD) + 2 * self.slack
 
@@ -107,7 +107,7 @@ class Book:
 
     def _forget_past(self, now: float) -> None:
         ledger = self.ledger
-        # Whoever asks next may know the clock less well, and keep a longer distance.
+        # The next worker may know the clock less well, and keep a longer distance.
         first = self.cell_at(now) - replace(self.window, slack=_ROUNDED_SLACK).span + 1
         last = self.cell_at(now + FARTHEST + 2 * self.window.per)
         ledger.used = {

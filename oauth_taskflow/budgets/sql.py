@@ -110,7 +110,7 @@ class SqlBudgetStore:
         return self._database.run(count, writes=False)
 
     def forget_budgets(self, prefix: str, seconds: float) -> None:
-        """Forget the budgets with a label that begins with ``prefix`` and that nobody asked for in so many ``seconds``."""
+        """Forget the budgets with a label that begins with ``prefix`` and that no worker asked for in so many ``seconds``."""
         self._prepare()
         old = delete(BUDGETS).where(
             func.substr(BUDGETS.c.label, 1, len(prefix)) == prefix,

@@ -34,7 +34,7 @@ def list_secrets(parts: ConnectionParts) -> tuple[str, ...]:
 def list_short_credentials(parts: ConnectionParts) -> list[str]:
     """Returns the names of the credentials that are too short to be hidden in texts.
 
-    Not those of fewer than two characters in ``basic``: some APIs want any password beside their key.
+    Not those of fewer than two characters in ``basic``: some APIs want any password next to their key.
     """
     values = {name: value for name, value in parts.values.items() if BY_NAME[name].is_secret}
     shortest = 2 if parts.values.get("auth_type") == "basic" else 1

@@ -82,7 +82,7 @@ def _preset(conn_id: str, name: str, folder: Path | None) -> Preset:
     except KeyError:
         raise wrong("There is no preset of that name", suggestion(name, folder)) from None
     if taken := preset.variables.keys() & BY_NAME.keys():
-        what = f"The preset has a key of its own that every connection has: {min(taken)}"
+        what = f"The preset has its own version of a key that every connection has: {min(taken)}"
         raise wrong(what, "Give the preset's key another name.")
     return preset
 

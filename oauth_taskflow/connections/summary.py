@@ -20,7 +20,7 @@ class ConnectionSummary(Struct, frozen=True, kw_only=True):
     """One connection. ``provider`` is the preset it names, ``title`` that preset's title; both may be empty.
 
     ``asks_person`` says that its grant begins with a person's consent; ``has_seed`` that the connection itself holds a
-    refresh token to begin with; ``is_broken`` that its extra is no JSON object, or its preset does not exist.
+    refresh token to begin with; ``is_broken`` that its extra is not a JSON object, or its preset does not exist.
     """
 
     auth_type: str

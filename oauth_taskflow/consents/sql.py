@@ -321,7 +321,7 @@ def _make_room(connection: Connection, user_key: str, new: str) -> None:
 
 
 def _key(kind: str, secret: str) -> str:
-    """A hash. Secrets have 256 random bits, so it needs no key to be safe; user names are no secret."""
+    """A hash. Secrets have 256 random bits, so it needs no key to be safe; user names are not secret."""
     return hashlib.sha256(f"oauth_taskflow {kind}\n{secret}".encode()).hexdigest()
 
 

@@ -33,7 +33,7 @@ Path = tuple[str | int, ...]
 
 
 class Flaw(NamedTuple):
-    """What is wrong at a path below ``fields``."""
+    """A mistake at a path below ``fields``."""
 
     path: Path
     message: str

@@ -49,7 +49,7 @@ class GivenSchema(Options, frozen=True, kw_only=True):
 
 
 class Contract(Options, frozen=True, kw_only=True):
-    """What happens when records are not as the schema says, by fields and by types (docs/contract.md)."""
+    """The reaction when records are not as the schema says, by fields and by types (docs/contract.md)."""
 
     columns: Annotated[Mode, doc("What a field that the schema lacks does.", "discard_value")] = (
         "evolve"

@@ -61,7 +61,7 @@ class StoreAccess(Struct, frozen=True):
 
 
 class EndpointFacts(Struct, frozen=True):
-    """The facts about an endpoint that a table needs, beside the records themselves.
+    """The facts about an endpoint that a table needs, besides the records themselves.
 
     ``primary_key`` names the fields of a record's key (JMESPath). ``order_field`` is the incremental field: of two records with one key, that
     with the higher value counts; ``order_form`` is its form (``incremental.field_format``). ``declared`` is the schema that the spec gives,
@@ -174,7 +174,7 @@ class RejectingWriter(Protocol):
 class Progress(Struct, frozen=True):
     """The progress that an attempt kept before it was cut off: the first ``rows`` records, and the engine's ``state``.
 
-    ``place`` is for the destination alone. ``rejected`` counts the rejected records beside them; for ``resume``, those wanted.
+    ``place`` is for the destination alone. ``rejected`` counts the rejected records next to them; for ``resume``, those wanted.
     """
 
     rows: int

@@ -36,7 +36,7 @@ _COPY_ROWS = 1000
 
 
 class Writing(msgspec.Struct, frozen=True):
-    """What a writer needs beside its attempt: the folder, the run, the id of the attempt, and the suffix of its parts.
+    """The needs of a writer besides its attempt: the folder, the run, the id of the attempt, and the suffix of its parts.
 
     ``open_file`` opens a file of the folder for reading. ``schema_files`` are those of a format with schemas.
     """
@@ -70,7 +70,7 @@ class FolderWriter:
             self._stream.write(records)
 
     def reject(self, records: Sequence[Any]) -> None:
-        """Writes rejected records to a file beside the others.
+        """Writes rejected records to a file next to the others.
 
         Raises:
             DestinationError: the file cannot be written.

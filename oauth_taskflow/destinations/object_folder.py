@@ -152,7 +152,7 @@ class ObjectFolder:
 
     def open(self, name: str) -> IO[bytes]:
         """Opens a file that writes an object; the object exists once the file is closed."""
-        # Of the files of partitions many are open at once, and each keeps a block in memory, of 50 MB by default.
+        # Many files of partitions are open at once, and each keeps a block in memory, of 50 MB by default.
         options = {"block_size": _SMALL_BLOCK} if "/" in name else {}
         handle: IO[bytes] = (self._path / name).open("wb", **options)
         return handle

@@ -27,11 +27,11 @@ MANIFEST = "_manifest.json"
 PROGRESS = "_progress.msgpack"
 TEMPORARY = ".tmp"
 PART = "part"
-# Rejected records beside the parts; readers of folders pass over names with _ before them.
+# Rejected records next to the parts; readers of folders pass over names with _ before them.
 REJECTED = "_rejected"
 _REJECTED_SUFFIX = "jsonl"
 # part-00000.jsonl on a disk, part-00000-5f3a….jsonl in a store
-# The folder of a mapped task instance, which has an output of its own.
+# The folder of a mapped task instance, which has its own output.
 INSTANCE = re.compile(r"map_index=(\d+)")
 _PART = re.compile(r"(?:part|_rejected)-\d+(?:-[0-9a-f]+)?\.(?P<format>.+)")
 # .part-00000.jsonl.5f3a….tmp while it is written

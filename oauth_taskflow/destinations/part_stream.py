@@ -48,7 +48,7 @@ class MeasuredFile:
         self._open_handle = None
 
     def write(self, data: bytes) -> int:
-        """Writes ``data``; after an error nobody knows how much of it is in the file."""
+        """Writes ``data``; after an error it is unknown how much of it is in the file."""
         self._digest.update(data)
         self.bytes += len(data)
         try:

@@ -43,7 +43,7 @@ class _Held:
 class PartitionedWriter:
     """Writes one run's records to the folders of their partitions.
 
-    Of more than ``MOST_OPEN`` open parts, the one that was not used for longest rests: on a disk it is gone on with, in a
+    Beyond ``MOST_OPEN`` open parts, the one that was not used for longest rests: on a disk it is gone on with, in a
     store it ends.
     """
 

@@ -79,7 +79,7 @@ class Partitioner:
         """Returns the partition of a record, ``msgspec.Raw`` or a Python value.
 
         Raises:
-            InvalidRecord: a value is no text, number or boolean, or no date where one is asked for.
+            InvalidRecord: a value is not a text, number or boolean, or not a date where one is asked for.
         """
         try:
             first = self._decode(record if isinstance(record, msgspec.Raw) else encode(record))

@@ -1,6 +1,6 @@
-"""A destination whose rejected records go to a folder of their own: for tables, functions, and folders with other readers.
+"""A destination whose rejected records go to their own folder: for tables, functions, and folders with other readers.
 
-The folder commits before the destination: whoever sees the records of a run finds those that it rejected. It has an output
+The folder commits before the destination: readers who see the records of a run find those that it rejected. It has an output
 for each run, also for one that rejected nothing. Such a run starts over when it is cut off.
 """
 

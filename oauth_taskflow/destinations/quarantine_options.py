@@ -9,7 +9,7 @@ from oauth_taskflow.schema.types import Count, Options, Text, doc
 
 
 class QuarantineOptions(Options, frozen=True, kw_only=True):
-    """Where rejected records go, beside what a file destination does by itself (docs/quarantine.md)."""
+    """Where rejected records go, besides what a file destination does by itself (docs/quarantine.md)."""
 
     path: Annotated[
         Text | None,

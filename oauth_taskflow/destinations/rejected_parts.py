@@ -1,4 +1,4 @@
-"""The files of rejected records beside the parts of an output: JSON lines, under the same commit."""
+"""The files of rejected records next to the parts of an output: JSON lines, under the same commit."""
 
 from __future__ import annotations
 

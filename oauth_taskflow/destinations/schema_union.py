@@ -24,7 +24,7 @@ def unite_parts(
 ) -> tuple[list[KeptPart], RecordSchema]:
     """Returns the parts with one schema, and that schema; ``parts`` must not be empty.
 
-    A narrower part is written anew, under another name: what was kept of the run stays as it is until the commit.
+    A narrower part is written again, under another name: what was kept of the run stays as it is until the commit.
     """
     schemas = []
     for part in parts:

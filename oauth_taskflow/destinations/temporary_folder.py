@@ -1,7 +1,7 @@
 """Folders on this machine's disk for as long as a block lasts, which do not outlive a process that was killed for long.
 
 Each is locked by its owner (``flock``), and the system ends that lock with the process. So a folder without a lock was left
-behind; whoever opens the next one removes it. Only folders of this user are touched.
+behind; the process that opens the next one removes it. Only folders of this user are touched.
 """
 
 from __future__ import annotations

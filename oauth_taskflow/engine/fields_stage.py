@@ -136,7 +136,7 @@ def check_reshaped(
 ) -> RowCheck | None:
     """Returns ``check`` of a page's rows for rows as the API returned them: it sees the names and values after ``options``.
 
-    A row that cannot be reshaped gives false, because the stage that follows fails with it; one that goes to quarantine is no row.
+    A row that cannot be reshaped gives false, because the stage that follows fails with it; one that goes to quarantine is not a row.
     """
     if check is None or not is_used(options):
         return check

@@ -55,7 +55,7 @@ def read_summary(summary: Mapping[str, Any]) -> StoredOutput:
 class EndpointRecords:
     """The records of an endpoint in one run, or in the runs whose asset events started this one.
 
-    Iterating reads them from the destination, one part after the other; each time anew, nothing is kept in memory.
+    Iterating reads them from the destination, one part after the other. Each iteration reads again; nothing is kept in memory.
     """
 
     def __init__(

@@ -33,7 +33,7 @@ def connect_output(run: EndpointRun) -> Destination:
     ]
     destination = connected[0] if len(connected) == 1 else SeveralDestinations(connected)
     folder = find_quarantine_folder(run.endpoint)
-    # Who chooses a folder gets all of the run there.
+    # A folder that a user chooses gets all of the run.
     if folder is None or (run.location is not None and isinstance(options[0], FileDestination)):
         return destination
     require_libraries(folder)

@@ -330,7 +330,7 @@ def _read_instant(value: Value, style: str) -> datetime:
         )
     raise SpecError(
         [
-            f"The stored watermark is {value!r:.40}, which is no instant, so window.start cannot begin there: send "
+            f"The stored watermark is {value!r:.40}, which is not an instant, so window.start cannot begin there: send "
             "{{ watermark.value }} instead, or write incremental.field_format if the number is an instant."
         ]
     )

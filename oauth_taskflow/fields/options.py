@@ -117,7 +117,7 @@ class Fields(Options, frozen=True, kw_only=True):
         Literal["fail", "keep", "null", "quarantine"] | None,
         doc(
             "What an unreadable date or failed cast does: fail, keep the value, null, or quarantine: the record as it came goes to "
-            "a file of its own.",
+            "a separate file.",
             "keep",
         ),
     ] = "fail"

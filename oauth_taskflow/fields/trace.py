@@ -81,7 +81,7 @@ def _write_camel(name: str) -> str:
 def is_kept_in_clear(options: Fields, path: str) -> bool:
     """Whether the value at ``path``, before ``options`` or after them, is surely neither dropped nor hashed.
 
-    A path that is no plain chain of names, or empty, may lead to anything.
+    A path that is not a plain chain of names, or empty, may lead to anything.
     """
     if not (options.drop or options.hashed):
         return True

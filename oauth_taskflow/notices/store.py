@@ -36,7 +36,7 @@ _LONGEST_ID = 250
 
 
 class Topic(Struct, frozen=True):
-    """Whose notices: those about the Connection ``conn_id`` that go to ``channel``, which has 250 characters at most."""
+    """The owner of notices: those about the Connection ``conn_id`` that go to ``channel``, which has 250 characters at most."""
 
     conn_id: str
     channel: str

@@ -39,7 +39,7 @@ def _files(own: Path | None) -> dict[str, Path]:
         BadPreset: ``own`` is not a folder that all processes would find.
     """
     if own is not None and not (own.is_absolute() and own.is_dir()):
-        what = "is no folder" if own.is_absolute() else "is no absolute path"
+        what = "is not a folder" if own.is_absolute() else "is not an absolute path"
         raise BadPreset(f"[oauth_taskflow] presets_folder {str(own)!r} {what} on this machine")
     return list_files(own) if own else list_files()
 

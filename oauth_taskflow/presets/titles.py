@@ -28,7 +28,7 @@ def _find_files(folder: Path) -> dict[str, Path]:
 
 
 def read_title(path: Path) -> str:
-    """Returns the title in a preset's file; empty if it has none on a line of its own.
+    """Returns the title in a preset's file; empty if it has none on its own line.
 
     Raises:
         OSError: the file cannot be read.

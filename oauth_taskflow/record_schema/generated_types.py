@@ -1,4 +1,4 @@
-"""Decoders made from a schema: msgspec reads a record into a type of its own, and fails where the schema does not hold.
+"""Decoders made from a schema: msgspec reads a record into its own type, and fails where the schema does not hold.
 
 So a record that brings nothing new is looked at by compiled code alone. The decoded values are dropped.
 """

@@ -18,6 +18,6 @@ def read_size(size: int | str) -> int:
         return size
     found = _FORM.fullmatch(size)
     if found is None:
-        raise ValueError(f"{size!r} is no size")
+        raise ValueError(f"{size!r} is not a size")
     base = 1024 if found["binary"] else 1000
     return int(float(found["number"]) * base ** " KMGT".index(found["prefix"].upper() or " "))

@@ -30,7 +30,7 @@ from oauth_taskflow.specs.own_files import name_for, read_own, write_own
 _log = logging.getLogger(__name__)
 # Libraries that decide whether a template, a path or a schedule is right.
 _LIBRARIES = ("msgspec", "PyYAML", "Jinja2", "jmespath", "croniter")
-# What msgspec raises for bytes that are not MessagePack, not UTF-8 or of another shape.
+# Errors that msgspec raises for bytes that are not MessagePack, not UTF-8 or of another shape.
 _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 _DIGEST_BYTES = 16
 

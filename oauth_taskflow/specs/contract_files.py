@@ -1,4 +1,4 @@
-"""Schema files of contracts, beside the specs that name them."""
+"""Schema files of contracts, next to the specs that name them."""
 
 from __future__ import annotations
 

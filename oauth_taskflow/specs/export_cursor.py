@@ -31,5 +31,5 @@ class ExpiredCursor(Options, frozen=True, kw_only=True):
     ] = None
 
     def __post_init__(self) -> None:
-        """Refuses a ``status`` that is no class or range of statuses."""
+        """Refuses a ``status`` that is not a class or range of statuses."""
         require_statuses(self.status)

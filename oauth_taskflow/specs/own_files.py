@@ -55,7 +55,7 @@ def write_own(path: Path, content: bytes) -> None:
         message = "the folder is another user's, or others may use it (chmod 700)"
         raise PermissionError(message)
     _remove_abandoned(path)
-    # Created with mode 0600, under a name that nobody can foresee.
+    # Created with mode 0600, under a name that cannot be foreseen.
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -52,7 +52,7 @@ class Incremental(Options, frozen=True, kw_only=True):
         str | None,
         doc(
             "Earliest instant ever asked for: ISO 8601 date or date-time, UTC unless it says otherwise; or a duration "
-            "before the end of the run's interval. Runs with an interval of their own begin there, not here.",
+            "before the end of the run's interval. Runs with their own interval begin there, not here.",
             "2024-01-01",
             "-P90D",
         ),

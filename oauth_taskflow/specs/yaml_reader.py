@@ -167,13 +167,13 @@ class _Builder:
                 following.start_mark,
                 "a second document begins here",
                 "yaml-syntax",
-                "One file is one DAG: move it to a file of its own.",
+                "One file is one DAG: move it to its own file.",
             )
         return data
 
     def _node(self, event: Any) -> Any:
         if type(event) is yaml.ScalarEvent and self._is_simple(event):
-            # Most nodes: no anchor, no tag, nothing to refuse. What follows finds the same in twice the time.
+            # Most nodes: no anchor, no tag, nothing to refuse. The code below finds the same in twice the time.
             text: str = event.value
             value: Any = plain_scalar(text) if event.implicit[0] else text
             if type(value) is not int or _LEAST <= value <= _MOST:

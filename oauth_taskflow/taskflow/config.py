@@ -173,7 +173,7 @@ def hash_key() -> str | None:
     if key in {each.strip() for each in fernet.split(",")}:
         raise SpecError(
             [
-                "[oauth_taskflow] hash_key is one of Airflow's Fernet keys. Use a secret of its own: Fernet keys are rotated, "
+                "[oauth_taskflow] hash_key is one of Airflow's Fernet keys. Use a separate secret: Fernet keys are rotated, "
                 "and hashes must stay the same."
             ]
         )

@@ -104,7 +104,7 @@ def _missing_error(conn_id: str) -> ConnectionConfigError:
         return ConnectionConfigError(
             "Airflow has this connection and cannot read it",
             conn_id=conn_id,
-            hint="Its password or extra was encrypted with another [core] fernet_key, or extra is no JSON object. Set the "
+            hint="Its password or extra was encrypted with another [core] fernet_key, or extra is not a JSON object. Set the "
             "earlier key too, or enter the connection again.",
         )
     error = ConnectionConfigError("There is no connection", conn_id=conn_id, hint=hint)

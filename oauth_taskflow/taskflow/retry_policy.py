@@ -113,7 +113,7 @@ def make_airflow_failure(exception: BaseException) -> BaseException:
 def map_failures() -> AbstractContextManager[None]:
     """Ends a task with the message of its typed error; raises ``make_airflow_failure(error)`` for exceptions of the block.
 
-    What the task holds of request budgets is given back, while Airflow's API server can still be asked. The traceback through this package is logged at DEBUG.
+    The request slots that the task holds are given back while Airflow's API server can still be asked. The traceback through this package is logged at DEBUG.
     """
     return _FailureMapper()
 

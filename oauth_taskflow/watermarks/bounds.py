@@ -1,4 +1,4 @@
-"""What the tasks of one connection may keep in the store of watermarks, and commits that arrive in pieces."""
+"""Bounds of what the tasks of one connection may keep in the store of watermarks, and commits that arrive in pieces."""
 
 from __future__ import annotations
 

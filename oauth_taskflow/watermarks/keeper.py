@@ -1,4 +1,4 @@
-"""What a run needs of the store of watermarks, whether it opens the database itself or asks for it."""
+"""The part of the store of watermarks that a run needs, whether it opens the database itself or asks for it."""
 
 from __future__ import annotations
 

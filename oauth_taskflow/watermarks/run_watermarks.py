@@ -69,7 +69,7 @@ class RunWatermarks:
 
     @property
     def version(self) -> tuple[int, bool]:
-        """What changes when a person sets or resets watermarks, and when partitions begin to share one."""
+        """The changes when a person sets or resets watermarks, and when partitions begin to share one."""
         return self._head.generation, self._head.shared is not None
 
     def open(self, place: Mapping[str, Any]) -> None:

@@ -257,8 +257,8 @@ def test_no_error_of_a_whole_login_shows_what_was_sent(
     serve: Serve, clock: FakeClock, status: int
 ) -> None:
     def route(asked: Asked) -> Any:
-        told = {"you": asked.target, "sent": asked.body.decode(), "deep-hush-hush": 1}
-        return Reply(told, status, {"Location": asked.target})
+        reported = {"you": asked.target, "sent": asked.body.decode(), "deep-hush-hush": 1}
+        return Reply(reported, status, {"Location": asked.target})
 
     api = serve(route)
     login = Login(

@@ -32,7 +32,7 @@ def test_a_bomb_of_one_gigabyte_takes_no_more_memory_than_the_limit(
     body = GIGABYTE if codings == 1 else gzip.compress(GIGABYTE)
     coding = ", ".join(["gzip"] * codings)
     with on_the_wire(lambda *_: http(body, f"Content-Encoding: {coding}")) as wire:
-        told = subprocess.run(
+        reported = subprocess.run(
             [sys.executable, "-m", "tests.api.bomb_reader", kind, wire.url],
             cwd=ROOT,
             preexec_fn=little_memory,
@@ -41,6 +41,6 @@ def test_a_bomb_of_one_gigabyte_takes_no_more_memory_than_the_limit(
             check=True,
         ).stdout.splitlines()
     assert len(body) < 6 << 20
-    assert told[0].endswith("AnswerTooLarge The answer is larger than 256 MiB")
-    assert int(told[1]) < 450
+    assert reported[0].endswith("AnswerTooLarge The answer is larger than 256 MiB")
+    assert int(reported[1]) < 450
     assert len(wire.targets) == 1

@@ -102,7 +102,7 @@ def test_faster_gzip_and_other_codings_mean_the_same(tmp_path: Path) -> None:
 
 
 def test_one_line_says_that_urllib3_was_replaced(tmp_path: Path) -> None:
-    told = run_with(tmp_path, REPLACED, "urllib3-future").splitlines()
-    warnings = [line for line in told if line.startswith("WARNING Package urllib3-future")]
+    reported = run_with(tmp_path, REPLACED, "urllib3-future").splitlines()
+    warnings = [line for line in reported if line.startswith("WARNING Package urllib3-future")]
     assert len(warnings) == 1
     assert "has replaced urllib3 here" in warnings[0]

@@ -1,6 +1,6 @@
-"""One real API server, one authorization server and one Chromium for all tests of the page; each test gets pages of its own.
+"""One real API server, one authorization server and one Chromium for all tests of the page; each test gets its own pages.
 
-These tests run in a process of their own: Playwright keeps an event loop in the main thread.
+These tests run in their own process: Playwright keeps an event loop in the main thread.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _FLAGS = [
 ]
 _PATIENCE_MS = 120_000
 
-# ``open_page("viewer")``: a page of a new browser context that is logged in as that user, default ``admin``; "" is nobody.
+# ``open_page("viewer")``: a page of a new browser context that is logged in as that user, default ``admin``; "" is not logged in.
 OpenPage = Callable[..., "Page"]
 
 
@@ -90,7 +90,7 @@ def airflow(deployment: Deployment) -> Iterator[ApiServer]:
 
 @pytest.fixture(scope="session")
 def airflow_below(airflow: ApiServer, deployment: Deployment) -> Iterator[ApiServer]:
-    """A second API server of the same deployment, below a path, with colours of its own."""
+    """A second API server of the same deployment, below a path, with its own colours."""
     assert airflow.deployment is deployment
     with ApiServer(
         deployment, path="/tools/airflow", slash="/", AIRFLOW__API__THEME=json.dumps(THEME)

@@ -20,7 +20,7 @@ from oauth_taskflow.tokens.state.consent import Consent
 from oauth_taskflow.tokens.state.record import GrantRecord, GrantState, LastFailure
 from tests.browser.server import Deployment
 
-# What is in every stored grant, and in no answer of the page.
+# The text in every stored grant, and in no answer of the page.
 SECRET = "s3cret-of-the-store"
 _DAY = 86400.0
 

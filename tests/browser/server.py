@@ -31,7 +31,7 @@ _START_SECONDS = 540.0
 
 
 class Deployment:
-    """What several API servers share: ``AIRFLOW_HOME``, a SQLite metadata database, keys and users."""
+    """The parts that several API servers share: ``AIRFLOW_HOME``, a SQLite metadata database, keys and users."""
 
     def __init__(self, home: Path) -> None:
         self.home = home

@@ -1,4 +1,4 @@
-"""What a screen reader gets: names, roles, sort state, announcements, and a focus that is never lost.
+"""The output for a screen reader: names, roles, sort state, announcements, and a focus that is never lost.
 
 Chromium's accessibility tree is the one that it gives to screen readers.
 """
@@ -42,7 +42,7 @@ def describe(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def find_nameless(page: Page, part: str) -> list[dict[str, Any]]:
-    """What takes the focus below ``part`` and has no name."""
+    """The elements that take the focus below ``part`` and has no name."""
     nodes = read_tree(page, part)
     controls = [one for one in nodes if one.get("focusable") and one["role"] not in PASSIVE]
     assert controls

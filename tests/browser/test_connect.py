@@ -217,7 +217,7 @@ def test_reconnect_after_the_provider_ended_the_grant(
     press_connect(page, airflow, conn_id)
     page.get_by_role("heading", name=f"{conn_id} is connected").wait_for()
     shown = deployment.command("oauth", "status", conn_id, "--output", "json")
-    # Airflow 3.2 writes lines of its log before, with brackets of their own.
+    # Airflow 3.2 writes lines of its log before, with their own brackets.
     found = re.search(r"\[\s*\{", shown)
     assert found is not None, shown
     assert json.loads(shown[found.start() :])[0]["state"] == "fresh"

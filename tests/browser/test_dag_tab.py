@@ -90,7 +90,7 @@ def run_id(run_ids: list[str]) -> str:
 
 
 def find_link(page: Any, name: str) -> Any:
-    """A link of the tab; Airflow's own panel beside it has others of the same name."""
+    """A link of the tab; Airflow's own panel next to it has others of the same name."""
     table = page.get_by_role("table", name="Endpoints")
     return table.get_by_role("link", name=name, exact=True)
 

@@ -17,7 +17,7 @@ from tests.browser.server import ApiServer, Deployment
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-# What lies to the right of the window, by its text.
+# The elements to the right of the window, by their text.
 OUTSIDE = """() => [...document.querySelectorAll("main *, [role=alertdialog] *")]
   .filter((each) => each.checkVisibility() && each.getBoundingClientRect().right > innerWidth + 1)
   .map((each) => each.tagName + " " + each.textContent.slice(0, 30))"""

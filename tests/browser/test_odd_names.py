@@ -1,4 +1,4 @@
-"""Names that users choose and that JavaScript, addresses or screens treat in a way of their own."""
+"""Names that users choose and that JavaScript, addresses or screens treat in their own way."""
 
 from __future__ import annotations
 

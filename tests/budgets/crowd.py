@@ -23,7 +23,7 @@ from oauth_taskflow.budgets.sql import open_budget_store
 from tests.api.scripted import Asked, scripted
 
 ROOT = Path(__file__).resolve().parents[2]
-# The file that tells workers to end.
+# The file that makes workers end.
 _END = "end"
 
 

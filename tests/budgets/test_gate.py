@@ -44,7 +44,7 @@ def gate_of(
     per: float = 60.0,
     **options: Any,
 ) -> BudgetGate:
-    """A gate of a process of its own."""
+    """A gate of its own process."""
     options = {"worker": str(next(WORKERS)), **options}
     return BudgetGate(store, [charge(requests, per)], clock=clock, where="at crm", **options)
 

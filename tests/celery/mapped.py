@@ -42,7 +42,7 @@ FORMATS = ("jsonl.gz", "parquet")
 _TOKEN_PATH = "/oauth/token"
 _PATIENCE = 1200.0
 _ALL = 1_000_000
-# What only the API server may have in broker mode.
+# The settings that only the API server may have in broker mode.
 _SECRETS = ("AIRFLOW__CORE__FERNET_KEY", "AIRFLOW__OAUTH_TASKFLOW__TOKEN_STORE")
 _BROKER = {"AIRFLOW__SECRETS__BACKEND": "oauth_taskflow.taskflow.secrets_backend.OAuthBroker"}
 _SPEC = """\

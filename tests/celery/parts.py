@@ -118,7 +118,7 @@ def worker(
 def kill_machine(process_id: int) -> None:
     """Kill -9 for the worker of that process id and all that it started, as when its machine loses power.
 
-    Tasks have process groups of their own, so the signal goes to each process.
+    Tasks have their own process groups, so the signal goes to each process.
     """
     for process in freeze_machine(process_id):
         with contextlib.suppress(psutil.NoSuchProcess):

@@ -31,7 +31,7 @@ _RUN = "airflow.sdk.execution_time.execute_workload"
 
 
 class PodExecutor(BaseExecutor):
-    """Starts a pod for each task, and tells Airflow how each ended."""
+    """Starts a pod for each task, and reports to Airflow how each ended."""
 
     is_local = False
 

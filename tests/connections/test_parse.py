@@ -184,7 +184,7 @@ def test_the_older_shape_warns_once_that_stock_hooks_leak_it(
 
 
 @pytest.mark.parametrize(
-    ("host", "extra", "told"),
+    ("host", "extra", "reported"),
     [
         ("http://api.internal/v3", {}, 1),
         ("http://127.0.0.1:8080", {}, 0),
@@ -197,7 +197,7 @@ def test_the_older_shape_warns_once_that_stock_hooks_leak_it(
 def test_credentials_that_travel_unencrypted_are_warned_of_once(
     host: str,
     extra: dict[str, Any],
-    told: int,
+    reported: int,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -209,7 +209,7 @@ def test_credentials_that_travel_unencrypted_are_warned_of_once(
     assert [record.getMessage() for record in caplog.records] == [
         f"Connection 'crm' sends its credentials to {urlsplit(host).hostname} without encryption. Write the host as "
         "https://… if the API speaks it."
-    ] * told
+    ] * reported
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,6 @@ def test_a_folder_that_does_not_exist_is_an_error_of_connections_with_a_provider
     tmp_path: Path,
 ) -> None:
     missing = tmp_path / "missing"
-    with pytest.raises(ConnectionConfigError, match="is no folder on this machine"):
+    with pytest.raises(ConnectionConfigError, match="is not a folder on this machine"):
         parse_connection(kind("oauth2", {"provider": "xero"}, host=""), presets_folder=missing)
     assert parse_connection(kind("basic"), presets_folder=missing).conn_id == "crm"

@@ -1,4 +1,4 @@
-"""What lists show of a connection that nobody has checked."""
+"""The summary of an unchecked connection in lists."""
 
 from __future__ import annotations
 

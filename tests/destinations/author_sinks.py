@@ -9,7 +9,7 @@ from oauth_taskflow.destinations.python_function import PythonRun
 
 # Run → its records; stands for a database.
 STORED: dict[tuple[str, str, str, int], list[Any]] = {}
-# What the functions below were given, in order.
+# The arguments of the functions below, in order.
 EVENTS: list[Any] = []
 
 

@@ -183,7 +183,7 @@ def test_what_no_cell_can_hold_is_one_clear_error(tmp_path: Path, record: Any, s
     destination = FolderDestination(tmp_path, "csv")
     with pytest.raises(InvalidRecord, match=said) as caught:
         transfer([Page([{"a": 1}, record], 1, "", 0)], destination, RUN)
-    assert str(caught.value).startswith("A record is no object of names and values")
+    assert str(caught.value).startswith("A record is not an object of names and values")
     assert f"at {tmp_path}" in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 

@@ -40,7 +40,7 @@ SAMPLES: dict[str, list[dict[str, Any]]] = {
 SERVED = {"postgres": "tests/destinations/postgres/test_contract.py"}
 
 
-# What the engine may import of this folder.
+# The modules of this folder that the engine may import.
 # Rejected records go to files, whatever the kind of the others.
 NEUTRAL = (
     "arrow.converter",

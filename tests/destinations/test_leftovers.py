@@ -1,4 +1,4 @@
-"""What failed and killed attempts leave in a folder on a disk: nothing beyond the next attempt's beginning."""
+"""The remains of failed and killed attempts in a folder on a disk: nothing beyond the next attempt's beginning."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def begin(folder: Path) -> FolderWriter:
 
 
 def kill_one(folder: Path, *steps: str) -> None:
-    """An attempt in a process of its own, which is killed after ``steps``."""
+    """An attempt in its own process, which is killed after ``steps``."""
     code = f"""
 import os, signal
 from pathlib import Path

@@ -174,7 +174,7 @@ def test_an_attempt_goes_on_after_any_number_of_kept_parts(
 
 
 def keep_two(destination: FolderDestination) -> Progress:
-    """What an attempt kept that was cut off after two records."""
+    """The state of an attempt that was cut off after two records."""
     cut = destination.open(RUN)
     cut.write([{"a": 1}])
     cut.write([{"a": 2}])

@@ -35,7 +35,7 @@ def top(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @contextmanager
 def owner() -> Iterator[tuple[subprocess.Popen[str], Path]]:
-    """Another process with a folder of its own."""
+    """Another process with its own folder."""
     command = [sys.executable, "-c", _OWNER]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

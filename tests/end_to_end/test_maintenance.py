@@ -54,7 +54,7 @@ def test_people_get_one_notice_of_each_dag_from_tasks_that_never_see_the_grant(
         assert kept["rendered_map_index"] == "crm"
         versions = airflow.call("GET", "/dags/oauth_maintenance/dagVersions")
         assert versions["total_entries"] == 1
-    told = notices.read_text().splitlines()
-    assert [line.partition(" ")[0] for line in told] == ["oauth_maintenance", "all_grants"]
-    assert all(f"{airflow.url}/plugin/oauth/connect/crm" in line for line in told)
+    reported = notices.read_text().splitlines()
+    assert [line.partition(" ")[0] for line in reported] == ["oauth_maintenance", "all_grants"]
+    assert all(f"{airflow.url}/plugin/oauth/connect/crm" in line for line in reported)
     assert oauth_server.counters.token_requests == 1

@@ -1,6 +1,6 @@
 """Broker mode on separate machines: they share the Execution API and the place of the output, and nothing else.
 
-Each task runs on a machine of its own: another host name, another disk with Airflow's home and the temporary folder, another
+Each task runs on its own machine: another host name, another disk with Airflow's home and the temporary folder, another
 Fernet key, and an environment without the API server's settings.
 """
 

@@ -1,4 +1,4 @@
-"""Rejected records, from the pages of an API to the quarantine file beside the output."""
+"""Rejected records, from the pages of an API to the quarantine file next to the output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rejected records in a folder of their own, and at the first file destination of several."""
+"""Rejected records in their own folder, and at the first file destination of several."""
 
 from __future__ import annotations
 

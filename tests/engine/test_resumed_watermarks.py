@@ -170,7 +170,7 @@ def play(
             bench.api.expired = {str(end) for end in range(1, 99)}
         manifest, contents, _ = bench.finish(f"run{number}")
         bench.api.expired = set()
-        # A run of its own has a folder of its own; where files lie is not compared.
+        # A separate run has its own folder; the places of files are not compared.
         results.append((manifest, contents, bench.stored()))
     return results
 

@@ -1,4 +1,4 @@
-"""What an API says for the next run is stored without the secrets of the connection."""
+"""The cursor that an API gives for the next run is stored without the secrets of the connection."""
 
 from __future__ import annotations
 

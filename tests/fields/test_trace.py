@@ -1,4 +1,4 @@
-"""What the check thinks that becomes of a name is what becomes of it in a record."""
+"""The check follows a name as the record does."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Notices(RuleBasedStateMachine):
         self.count = 0
 
     def find_keeper(self) -> NoticeKeeper:
-        """What workers ask; here the store itself."""
+        """The store itself, which workers ask."""
         return self.store
 
     def look(self) -> tuple[Trouble, ...]:
@@ -125,7 +125,7 @@ class Notices(RuleBasedStateMachine):
         self.folder.cleanup()
 
     def finish(self) -> None:
-        """Whatever happened, runs without deaths bring people up to date, and then say nothing more."""
+        """After any history, runs without deaths bring people up to date, and then say nothing more."""
         self.clock.advance(CLAIM_SECONDS + 1)
         for number in range(8):
             claim = self.keeper.claim(TOPIC, self.look(), owner=f"{2**64 + number:032x}")

@@ -1,4 +1,4 @@
-"""Who may send a notice, and what is remembered of it, on every database."""
+"""Claims of notices and the memory of them, on every database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a stored grant means for people, and when it should be used."""
+"""The meaning of a stored grant for people, and when it should be used."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class Person:
         self._refuses = refuses
 
     def visit(self, url: str, callback: str = "") -> requests.Response:
-        """What the server answers last, when ``url`` was opened and every form sent.
+        """The last answer of the server, when ``url`` was opened and every form sent.
 
         That is a redirect to ``callback``, or a page without another form of this server.
         """

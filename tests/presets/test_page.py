@@ -33,17 +33,17 @@ def test_defaults_of_a_preset_are_left_out_of_its_page() -> None:
 
 
 def test_every_quirk_is_described() -> None:
-    told = facts(load_preset("tiktok-ads"))
-    assert told["Token request"] == (
+    reported = facts(load_preset("tiktok-ads"))
+    assert reported["Token request"] == (
         "POST, parameters as json; client_id is called app_id; client_secret is called secret; "
         "code is called auth_code; without grant_type"
     )
-    assert told["Answer"] == (
+    assert reported["Answer"] == (
         "the token is data.access_token; it is a token when code == `0`; the error is code; "
         "40105 is invalid_grant"
     )
-    assert told["Token on API calls"] == "Access-Token: {token}"
-    assert "Refresh" not in told
+    assert reported["Token on API calls"] == "Access-Token: {token}"
+    assert "Refresh" not in reported
 
 
 def test_the_rules_of_a_refresh_are_described() -> None:

@@ -1,6 +1,6 @@
 """Runs the DAG of a spec with OpenLineage's listener: ``lineage_run.py SPEC``; the environment says where events go.
 
-A process of its own, because OpenLineage's plugin reads its configuration when Airflow loads plugins.
+A separate process, because OpenLineage's plugin reads its configuration when Airflow loads plugins.
 """
 
 from __future__ import annotations

@@ -137,7 +137,7 @@ def is_later_part(_number: int, method: str, path: str) -> str | None:
 
 
 def is_rewritten_part(_number: int, method: str, path: str) -> str | None:
-    # The records are in parts 0 to 3; those that the commit writes anew come after them.
+    # The records are in parts 0 to 3; those that the commit writes again come after them.
     is_high = any(f"part-{number:05d}-" in path for number in range(4, 30))
     return "403" if method == "PUT" and is_high else None
 

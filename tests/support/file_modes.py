@@ -26,7 +26,7 @@ class _Sets(ctypes.Structure):
 
 @contextmanager
 def without_overrides() -> Iterator[None]:
-    """Lets modes of files and folders bind this thread, whoever runs it.
+    """Lets modes of files and folders bind this thread, also for root.
 
     Raises:
         OSError: this system has no capabilities.

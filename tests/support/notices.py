@@ -1,4 +1,4 @@
-"""What a store of notices remembers."""
+"""The memory of a store of notices."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
-# Seconds. What takes less needs no second look.
+# Seconds. A shorter call needs no second look.
 _SURELY_QUICK = 0.3
 _TRIES = 4
 

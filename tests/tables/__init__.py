@@ -1,1 +1,1 @@
-"""Tables behind a library of their own: run by ``scripts/test-services``."""
+"""Tables behind their own library: run by ``scripts/test-services``."""

@@ -107,7 +107,7 @@ def str_of(text: str | bytes) -> str:
 
 
 def dataset_of(folder: Path) -> str:
-    """A dataset of its own for each test."""
+    """A separate dataset for each test."""
     return f"t_{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}"
 
 

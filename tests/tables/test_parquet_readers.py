@@ -87,7 +87,7 @@ def read_lines(folder: Path) -> list[Any]:
 
 
 def without_nulls(value: Any) -> Any:
-    """A row without what is null: a column cannot tell it from what is absent."""
+    """A row without what is null: a column cannot distinguish it from an absent field."""
     if isinstance(value, dict):
         return {name: without_nulls(one) for name, one in value.items() if one is not None}
     return [without_nulls(one) for one in value] if isinstance(value, list) else value

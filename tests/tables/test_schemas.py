@@ -136,7 +136,7 @@ def test_names_that_a_kind_cannot_have_are_refused_at_any_depth(kind: Kind, tmp_
     skip_warehouses(kind)
     bad = "a b" if kind.name == "delta" else "a.b"
     for record in ({bad: 1}, {"o": {bad: 1}}, {"l": [{bad: 1}]}):
-        with pytest.raises(DestinationError, match=f"{bad}', which is no name of a column"):
+        with pytest.raises(DestinationError, match=f"{bad}', which is not a name for a column"):
             put(kind, tmp_path, [record])
 
 

@@ -128,18 +128,18 @@ def test_the_broker_knows_the_secrets_before_it_uses_them(
 def test_on_the_api_server_only_our_own_filter_learns_secrets(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    told: list[Any] = []
-    monkeypatch.setattr("airflow.sdk.log.mask_secret", told.append)
+    reported: list[Any] = []
+    monkeypatch.setattr("airflow.sdk.log.mask_secret", reported.append)
     monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
     secret_registry.add([secret := f"token-of-{tmp_path.name}"])
-    assert told == []
+    assert reported == []
     assert secret in list_secrets()
     # A task of LocalExecutor inherits the variable, and an author prints there.
     from airflow.sdk.execution_time import task_runner  # noqa: PLC0415 - Airflow needs its home first
 
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", None, raising=False)
     secret_registry.add([other := f"another-{secret}"])
-    assert other in told[0]
+    assert other in reported[0]
 
 
 def test_other_records_stay_as_they_are(caplog: pytest.LogCaptureFixture) -> None:
@@ -167,9 +167,9 @@ def test_the_supervisor_gets_each_secret_once_and_its_long_forms_last(
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
     for _ in range(2):
         secret_registry.add(["one/secret", "another&secret", ""])
-    (told,) = supervisor.heard
-    assert {"one/secret", "one%2Fsecret", "another%26secret"} <= set(told)
-    assert told == sorted(told, key=len)
+    (reported,) = supervisor.heard
+    assert {"one/secret", "one%2Fsecret", "another%26secret"} <= set(reported)
+    assert reported == sorted(reported, key=len)
 
 
 class Constant(TokenSource):

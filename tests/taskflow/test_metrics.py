@@ -24,19 +24,19 @@ class Recorder:
     """Keeps what Airflow would send to StatsD: kind, name, value and tags."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, str, Any, Any]] = []
+        self.reported: list[tuple[str, str, Any, Any]] = []
 
     def incr(self, stat: str, count: int = 1, tags: Any = None) -> None:
-        self.told.append(("counter", stat, count, tags))
+        self.reported.append(("counter", stat, count, tags))
 
     def timing(self, stat: str, dt: timedelta, tags: Any = None) -> None:
-        self.told.append(("timer", stat, dt, tags))
+        self.reported.append(("timer", stat, dt, tags))
 
     def gauge(self, stat: str, value: float, tags: Any = None) -> None:
-        self.told.append(("gauge", stat, value, tags))
+        self.reported.append(("gauge", stat, value, tags))
 
     def values(self, stat: str) -> list[Any]:
-        return [value for _, name, value, _ in self.told if name == stat]
+        return [value for _, name, value, _ in self.reported if name == stat]
 
 
 def _connect(stats: ModuleType) -> Iterator[Recorder]:
@@ -82,7 +82,7 @@ def test_a_refresh_is_counted_and_timed_for_its_connection(
     assert on_servers.values("oauth_taskflow.token_refresh") == [1]
     (took,) = on_servers.values("oauth_taskflow.token_refresh_duration")
     assert timedelta(0) < took < timedelta(seconds=30)
-    assert [tags for *_, tags in on_servers.told] == [{"conn_id": "metered"}] * 2
+    assert [tags for *_, tags in on_servers.reported] == [{"conn_id": "metered"}] * 2
 
 
 def test_a_refusal_is_counted_with_its_error_and_makes_the_consent_due_now(
@@ -92,7 +92,7 @@ def test_a_refusal_is_counted_with_its_error_and_makes_the_consent_due_now(
     with open_session("refused") as session, pytest.raises(InvalidGrant):
         session.get("/countries")
     tags = {"conn_id": "refused"}
-    assert on_servers.told == [
+    assert on_servers.reported == [
         ("counter", "oauth_taskflow.token_refresh_failed", 1, {**tags, "error": "InvalidGrant"}),
         ("gauge", "oauth_taskflow.consent_due", 0, tags),
     ]
@@ -105,8 +105,8 @@ def test_a_consent_that_ends_is_a_gauge_in_seconds(on_servers: Recorder) -> None
 
 def test_waiting_for_another_workers_refresh_is_timed(on_servers: Recorder) -> None:
     metrics.observe(Event(Step.WAITED, "key", "crm", 3, 1, seconds=1.5))
-    (told,) = on_servers.told
-    assert told == (
+    (reported,) = on_servers.reported
+    assert reported == (
         "timer",
         "oauth_taskflow.token_refresh_wait",
         timedelta(seconds=1.5),
@@ -117,7 +117,7 @@ def test_waiting_for_another_workers_refresh_is_timed(on_servers: Recorder) -> N
 def test_intermediate_steps_are_not_metrics(on_servers: Recorder) -> None:
     for step in (Step.LEASED, Step.JOURNALED, Step.ANSWERED, Step.RELEASED):
         metrics.observe(Event(step, "key", "crm", 3, 1, consent_due=5.0))
-    assert on_servers.told == []
+    assert on_servers.reported == []
 
 
 def test_a_task_reports_to_the_metrics_of_the_task_runner(
@@ -127,7 +127,7 @@ def test_a_task_reports_to_the_metrics_of_the_task_runner(
     monkeypatch.delitem(sys.modules, _TRIGGERER, raising=False)
     metrics.observe(Event(Step.PERSISTED, "key", "crm", 3, 1))
     assert in_tasks.values("oauth_taskflow.token_refresh") == [1]
-    assert on_servers.told == []
+    assert on_servers.reported == []
 
 
 def test_a_trigger_reports_to_the_metrics_of_its_triggerer(
@@ -137,7 +137,7 @@ def test_a_trigger_reports_to_the_metrics_of_its_triggerer(
     monkeypatch.setitem(sys.modules, _TRIGGERER, ModuleType(_TRIGGERER))
     metrics.observe(Event(Step.PERSISTED, "key", "crm", 3, 1))
     assert on_servers.values("oauth_taskflow.token_refresh") == [1]
-    assert in_tasks.told == []
+    assert in_tasks.reported == []
 
 
 def test_metrics_that_fail_cost_nothing(
@@ -148,4 +148,4 @@ def test_metrics_that_fail_cost_nothing(
 
     monkeypatch.setattr(on_servers, "incr", broken)
     metrics.observe(Event(Step.PERSISTED, "key", "crm", 3, 1))
-    assert on_servers.told == []
+    assert on_servers.reported == []

@@ -75,7 +75,7 @@ def test_the_command_lists_and_shows_an_own_preset(
         ("title: A\nrefresh: {rotation: x}", "{file}: Invalid enum value 'x' - at `$.refresh.rotation`"),
         (
             "title: A\nvariables: {scope: {description: S, example: s}}",
-            "key of its own that every connection has: scope",
+            "version of a key that every connection has: scope",
         ),
     ],
     ids=["syntax", "unknown key", "no mapping", "wrong value", "taken key"],
@@ -85,9 +85,9 @@ def test_a_file_that_cannot_be_used_is_named_with_what_is_wrong(
 ) -> None:
     file = folder / "acme.yaml"
     file.write_text(text)
-    told = refusal("acme")
-    assert problem.format(file=file) in told
-    assert "provider" in told
+    reported = refusal("acme")
+    assert problem.format(file=file) in reported
+    assert "provider" in reported
 
 
 def test_the_command_names_an_own_preset_that_cannot_be_used(
@@ -103,14 +103,15 @@ def test_the_command_names_an_own_preset_that_cannot_be_used(
 
 
 @pytest.mark.parametrize(
-    ("named", "problem"), [("presets", "is no absolute path"), ("/no/such/folder", "is no folder")]
+    ("named", "problem"),
+    [("presets", "is not an absolute path"), ("/no/such/folder", "is not a folder")],
 )
 def test_a_missing_presets_folder_is_an_error(
     airflow_home: Path, monkeypatch: pytest.MonkeyPatch, named: str, problem: str
 ) -> None:
     monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__PRESETS_FOLDER", named)
-    told = refusal("xero")
-    assert f"[oauth_taskflow] presets_folder '{named}' {problem} on this machine" in told
+    reported = refusal("xero")
+    assert f"[oauth_taskflow] presets_folder '{named}' {problem} on this machine" in reported
 
 
 def test_own_presets_are_suggested_for_misspelled_names(folder: Path) -> None:

@@ -109,26 +109,28 @@ def test_a_process_that_ends_waits_for_running_refreshes_and_starts_no_new_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(exit_wait._Refreshes, "too_late", set())
-    begun, ended, told = threading.Event(), threading.Event(), SimpleQueue[str]()
+    begun, ended, reported = threading.Event(), threading.Event(), SimpleQueue[str]()
 
     def refresh_twice() -> None:
         with exit_wait.hold_process_exit():
             begun.set()
             ended.wait(10)
-            told.put("finished")
+            reported.put("finished")
         try:
             with exit_wait.hold_process_exit():
-                told.put("begun again")
+                reported.put("begun again")
         except LeaseTimeout as refusal:
-            told.put(str(refusal))
+            reported.put(str(refusal))
 
     thread = threading.Thread(target=refresh_twice)
     thread.start()
     begun.wait(10)
     threading.Timer(0.05, ended.set).start()
     exit_wait._wait()
-    assert told.get(timeout=10) == "finished"
-    assert told.get(timeout=10) == ("No refresh begins any more, because this process is ending.")
+    assert reported.get(timeout=10) == "finished"
+    assert reported.get(timeout=10) == (
+        "No refresh begins any more, because this process is ending."
+    )
     thread.join(10)
     with exit_wait.hold_process_exit():  # an exit handler that runs later may
         assert exit_wait._Refreshes.under_way

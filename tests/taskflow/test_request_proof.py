@@ -214,8 +214,8 @@ def test_the_broker_hands_out_the_proof_of_the_token_and_no_secret(
 
 
 def test_the_proof_of_a_new_token_comes_from_the_broker_with_it() -> None:
-    told = {"name": "X-Proof", "place": "header", "proof": "abc"}
-    extra = {"obtained_at": 1.0, "expires_at": None, "request_proof": told}
+    reported = {"name": "X-Proof", "place": "header", "proof": "abc"}
+    extra = {"obtained_at": 1.0, "expires_at": None, "request_proof": reported}
     settings = parse_connection(kind("bearer", extra, password="token-1"))
     assert isinstance(settings.auth, BrokeredSettings)
     assert settings.auth.request_proof == RequestProof(name="X-Proof", place="header")

@@ -264,14 +264,16 @@ def test_tokens_handed_out_do_not_accumulate_in_airflows_masker(
     set_connection: SetConnection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    told: list[Any] = []
+    reported: list[Any] = []
     monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
-    monkeypatch.setattr("airflow.sdk.log.mask_secret", told.append)
-    monkeypatch.setattr("airflow.models.connection.mask_secret", lambda one, *_: told.append(one))
+    monkeypatch.setattr("airflow.sdk.log.mask_secret", reported.append)
+    monkeypatch.setattr(
+        "airflow.models.connection.mask_secret", lambda one, *_: reported.append(one)
+    )
     set_connection("crm", oauth_server.connection())
     found = backend.get_connection("crm")
     assert found.password in oauth_server.state.list_issued()
-    assert found.password not in str(told)
+    assert found.password not in str(reported)
 
 
 def test_the_brokered_connection_is_not_kept_in_airflows_secret_cache(

@@ -199,7 +199,7 @@ def test_write_back_that_is_switched_on_counts_for_the_next_session_of_the_proce
     ],
 )
 def test_write_back_that_makes_no_sense_is_refused(extra: dict[str, Any], message: str) -> None:
-    from oauth_taskflow.connections.parse import parse_connection  # noqa: PLC0415 - beside its test
+    from oauth_taskflow.connections.parse import parse_connection  # noqa: PLC0415 - next to its test
 
     with pytest.raises(ConnectionConfigError, match=f"^{message} in connection 'crm', field"):
         parse_connection(connection(extra))

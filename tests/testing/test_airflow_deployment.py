@@ -1,4 +1,4 @@
-"""What a deployment says that does not start; ``tests/end_to_end`` has those that do."""
+"""The message of a deployment that does not start; ``tests/end_to_end`` has those that do."""
 
 from __future__ import annotations
 

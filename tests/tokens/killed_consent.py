@@ -24,7 +24,7 @@ from tests.tokens.endpoints import script_endpoint
 
 
 def grant_for(boundary: str) -> RefreshToken:
-    """A grant of its own for each boundary: tests share the database, and its first consent takes more transactions."""
+    """A separate grant for each boundary: tests share the database, and its first consent takes more transactions."""
     return RefreshToken("seed-token", GrantOptions(scope=f"until-{boundary}"))
 
 

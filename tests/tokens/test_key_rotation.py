@@ -41,9 +41,9 @@ def test_a_key_that_is_gone_too_early_is_named_and_nothing_is_sent(
     manager(tmp_path, clock, endpoint, OLD).token()
     worker = manager(tmp_path, clock, endpoint, NEW)
     for look in (worker.token, worker.stored.read):  # a task, and `airflow oauth refresh`
-        with pytest.raises(TokenUndecryptable, match="no key of the ring opens it") as told:
+        with pytest.raises(TokenUndecryptable, match="no key of the ring opens it") as reported:
             look()
-        assert f"for connection {endpoint.conn_id!r}" in str(told.value)
-        assert f"airflow oauth login {endpoint.conn_id}." in str(told.value)
+        assert f"for connection {endpoint.conn_id!r}" in str(reported.value)
+        assert f"airflow oauth login {endpoint.conn_id}." in str(reported.value)
     assert manager(tmp_path, clock, endpoint, NEW, OLD).token().access_token == "at-1"
     assert endpoint.sent == ["seed"]

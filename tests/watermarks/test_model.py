@@ -56,7 +56,7 @@ class Model(RuleBasedStateMachine):
         self.count = 0
 
     def find_keeper(self) -> WatermarkKeeper:
-        """What runs ask; here the store itself."""
+        """The store itself, which runs ask."""
         return self.store
 
     @rule(part=st.sampled_from(PARTS), count=st.integers(1, 3))

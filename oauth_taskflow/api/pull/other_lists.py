@@ -67,6 +67,6 @@ def _is_link(item: Any) -> bool:
 
 def _announces_nothing(body: Body, options: PagingOptions, headers: Mapping[str, str]) -> bool:
     total = None
-    with suppress(InvalidRecord):  # the body is no page
+    with suppress(InvalidRecord):  # the body is not a page
         total = read_announced_total(options.announced_total, body, headers)
     return total == 0 and not options.announced_total.approximate

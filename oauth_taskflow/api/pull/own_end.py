@@ -1,6 +1,6 @@
 """Whether a page says itself that it is the last one, in fields that the spec does not name.
 
-Some servers answer every number behind the last page with that page again. Only a word of the page itself tells that from an API
+Some servers answer every number behind the last page with that page again. Only a word of the page itself distinguishes that from an API
 that ignores the paging parameter, so anything that may speak against it counts more than what speaks for it.
 """
 

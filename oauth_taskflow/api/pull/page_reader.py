@@ -30,7 +30,7 @@ _BY_RULE: Mapping[str, str] = {
     "fail": "A rule in responses with action: fail matches this answer.",
     "retry": "A rule in responses with action: retry matched this answer in each attempt.",
     "rate_limit": "A rule in responses with action: rate_limit matched this answer in each attempt.",
-    "refresh": "A rule in responses with action: refresh matches this answer, and another token was not to be had or did not help.",
+    "refresh": "A rule in responses with action: refresh matches this answer, and another token was not obtained or did not help.",
 }
 
 
@@ -108,8 +108,8 @@ def _refusal_error(
 ) -> ApiStatusError:
     if decision is None:
         return status_error(response, hint=end_hint)
-    told = _BY_RULE.get(decision.action, "") if response.status_code < _ERRORS_FROM else ""
-    return status_error(response, hint=decision.message or told)
+    hint = _BY_RULE.get(decision.action, "") if response.status_code < _ERRORS_FROM else ""
+    return status_error(response, hint=decision.message or hint)
 
 
 def build_page_reader(

@@ -142,7 +142,7 @@ class PageWarnings:
         if figures.has_missed:
             subject = "Some answers had no" if figures.has_found else "No answer had"
             yield (
-                f"{subject} records at {self._records or 'its root'!r}, and were taken for empty pages. If the API leaves out an "
+                f"{subject} records at {self._records or 'its root'!r}, and were read as empty pages. If the API leaves out an "
                 "empty list, set records.absent: empty; if not, records are missing from this output."
             )
 

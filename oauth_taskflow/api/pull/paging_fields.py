@@ -77,7 +77,7 @@ _LINK_LISTS = frozenset({"link", "links"})
 _RELATIONS = ("rel", "relation")
 _TARGETS = ("href", "url")
 # How many records there are. "total" and the counts only where something shows that they describe the list: elsewhere they may be
-# money, and a count beside "total" or "start" is that of one page.
+# money, and a count next to "total" or "start" is that of one page.
 TOTALS = frozenset(
     {
         "filtercount",

@@ -1,4 +1,4 @@
-"""Tells an API's own error status behind its last page from that of something else that answered, such as a login page or proxy."""
+"""Distinguishes an API's own error status behind its last page from that of something else that answered, such as a login page or proxy."""
 
 from __future__ import annotations
 

@@ -200,7 +200,7 @@ def session_log(session: _Session, clock: Clock) -> PullLog:
 
 
 class _Rest:
-    """Sequences that ended without a line of their own, as a sum; ``longest`` took the most time."""
+    """Sequences that ended without their own line, as a sum; ``longest`` took the most time."""
 
     def __init__(self) -> None:
         self.count = self.pages = self.rows = 0

@@ -52,7 +52,7 @@ def find_error(body: Body) -> RootError | None:
 def find_failure(body: Body) -> RootError | None:
     """Returns another statement of the root that the request failed; for pages without records.
 
-    Beside records the same words describe them as often as not: a build's ``status`` is ``failed``.
+    Next to records the same words describe them as often as not: a build's ``status`` is ``failed``.
     """
     root = body.decode()
     if not isinstance(root, dict):

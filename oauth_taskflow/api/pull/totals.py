@@ -213,7 +213,7 @@ def read_announced_total(options: TotalRows, body: Body, headers: Mapping[str, s
 
 
 def read_header_total(text: str | None) -> int | str | None:
-    """Returns the number in a header; the text where it is no number, and None where the header or the number is missing."""
+    """Returns the number in a header; the text where it is not a number, and None where the header or the number is missing."""
     match = _IN_HEADER.fullmatch(text or "*")
     if match is None:
         return text

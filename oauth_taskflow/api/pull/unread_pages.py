@@ -62,7 +62,7 @@ def looks_full(rows: int) -> bool:
 def find_unnamed_total(page: PageView, options: PagingOptions | None) -> UnnamedTotal | None:
     """Returns the number of all records that ``page`` announces where the spec names none, and its place.
 
-    Of several, the lowest counts. Where the API ends its pages by a pointer, such numbers are often estimates.
+    The lowest of several counts. Where the API ends its pages by a pointer, such numbers are often estimates.
     """
     is_read_on = options is None or options.ends_by in {"count", "pointer"}
     if not is_read_on or (options is not None and options.announced_total.place):
@@ -292,7 +292,7 @@ def _find_totals(page: PageView, options: PagingOptions | None) -> Iterator[Numb
 
 
 def _is_envelope(place: Place, page: PageView, totals: list[Number]) -> bool:
-    """Whether the object exists for the list in it, so that a number beside the list is one of records."""
+    """Whether the object exists for the list in it, so that a number next to the list is one of records."""
     counts = {number.value for number in totals if number.name in COUNTS}
     return place.is_envelope and (len(totals) < 2 or page.rows in counts)
 

@@ -19,7 +19,7 @@ _OBJECTS: frozenset[ValueKind] = frozenset({"mapping", "params", "nested", "memb
 
 
 class FormKey(Struct, frozen=True, kw_only=True):
-    """What people read about one key, and how they fill it.
+    """The text that people read about one key, and how they fill it.
 
     ``is_required``: a connection without it is refused. ``is_hidden``: a stored value is never shown. ``choices`` are the
     only values unless ``is_open``. ``placeholder`` is an example, ``default`` what applies if nothing is typed.

@@ -23,7 +23,7 @@ class PresetChoice(Struct, frozen=True):
 
 
 class PresetForm(Struct, frozen=True, kw_only=True):
-    """The chosen provider. ``verified`` is a month, empty if nobody has tried the preset; ``facts`` are lines by subject.
+    """The chosen provider. ``verified`` is a month, empty for a preset that was never tried; ``facts`` are lines by subject.
 
     ``scopes`` are those of a connection that names none; ``added_scopes`` are added when a person consents.
     """
@@ -62,7 +62,9 @@ def find_preset(name: str, own: Path | None = None, *, conn_id: str = "") -> Pre
         what, hint = f"The preset cannot be used: {bad}", "Mend its file."
     else:
         if taken := preset.variables.keys() & BY_NAME.keys():
-            what = f"The preset has a key of its own that every connection has: {min(taken)}"
+            what = (
+                f"The preset has its own version of a key that every connection has: {min(taken)}"
+            )
             hint = "Give the preset's key another name."
         else:
             return preset

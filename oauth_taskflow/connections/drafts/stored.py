@@ -65,7 +65,7 @@ def describe_stored(connection: AirflowConnection, own: Path | None = None) -> S
     """Returns what the form shows of ``connection``.
 
     Raises:
-        ConnectionConfigError: it is not one of ours, its extra is no JSON object, or its preset does not exist.
+        ConnectionConfigError: it is not one of ours, its extra is not a JSON object, or its preset does not exist.
     """
     extra = read_extra(connection)
     preset = find_preset(str(extra.get("provider") or ""), own, conn_id=connection.conn_id)
@@ -149,7 +149,7 @@ def read_extra(connection: AirflowConnection) -> dict[str, Any]:
     """Returns the values that are given in extra.
 
     Raises:
-        ConnectionConfigError: the connection is not of type oauth2 (or http), or its extra is no JSON object.
+        ConnectionConfigError: the connection is not of type oauth2 (or http), or its extra is not a JSON object.
     """
     conn_type = (connection.conn_type or "").lower()
     try:
@@ -182,7 +182,7 @@ def _read_fields(connection: AirflowConnection) -> dict[str, str]:
 
 
 def _is_hidden(name: str, preset: Preset) -> bool:
-    """Whether the value of ``name`` stays on the server; so does that of a key that nobody knows."""
+    """Whether the value of ``name`` stays on the server; so does that of an unknown key."""
     if name in FIELDS:
         return name == "password"
     if name in preset.variables:

@@ -53,7 +53,7 @@ _REQUIRED_BY_GRANT: Mapping[str, tuple[str, ...]] = {
     "token_exchange": ("subject_token",),
     "password": ("username", "user_password"),
 }
-# Grants with a credential of their own, so that the client need not show one (RFC 7521 §4.1).
+# Grants with their own credential, so that the client need not show one (RFC 7521 §4.1).
 _SHOWS_CREDENTIAL = frozenset({"saml2_bearer", "token_exchange", "password"})
 _CREDENTIAL_KEYS = {
     "private_key": "private_key",
@@ -116,7 +116,7 @@ def _grant_ways(preset: Preset) -> Iterator[str]:
         elif grant == "client_credentials":
             yield "application"
         elif grant == "vendor":
-            # Alone it is the preset's own grant; beside others it is one that token_params describe.
+            # Alone it is the preset's own grant; next to others it is one that token_params describe.
             if not by_person and "refresh_token" not in preset.grants:
                 yield "application"
         elif grant != "refresh_token" or not by_person:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 _SAMPLE = 1 << 13
 # Above this share of different values, a dictionary takes time and makes the file larger.
 _MOST_DIFFERENT = 0.9
-# Of fewer values it cannot be said.
+# Fewer values do not show it.
 _FEWEST = 1000
 
 

@@ -58,7 +58,7 @@ def to_arrow_type(field_type: FieldType) -> pa.DataType:
 def to_record_schema(schema: pa.Schema) -> RecordSchema:
     """Returns the record schema of a table: as it was written here, or as near as the Arrow types of others come.
 
-    Of a column that was written here it is the form alone, without ``nullable`` and ``wide``.
+    A column that was written here gives the form alone, without ``nullable`` and ``wide``.
     """
     return RecordSchema({field.name: _find_type(field) for field in schema})
 

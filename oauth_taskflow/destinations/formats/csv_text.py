@@ -89,11 +89,11 @@ def _read_row(record: Any) -> _Row:
     try:
         return _decode_row(record if isinstance(record, msgspec.Raw) else encode(record))
     except (msgspec.MsgspecError, UnicodeError) as error:
-        raise InvalidRecord(f"A record is no object of names and values ({error})") from error
+        raise InvalidRecord(f"A record is not an object of names and values ({error})") from error
 
 
 def _lines(header: tuple[str, ...], rows: Sequence[_Row]) -> bytes:
-    # A line without anything is no record to most readers, so a single cell is never empty.
+    # A line without anything is not a record to most readers, so a single cell is never empty.
     nothing = '""' if len(header) == 1 else ""
     lines = [
         ",".join([nothing if (cell := row.get(name)) is None else _cell(cell) for name in header])

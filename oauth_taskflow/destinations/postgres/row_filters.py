@@ -1,4 +1,4 @@
-"""Triggers, rules and policies of a table that somebody else made, which may keep rows out of it, or in it, without an error."""
+"""Triggers, rules and policies of a table that another tool made, which may keep rows out of it, or in it, without an error."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def _lacks(
     kind = _find_kind(connection, table)
     if kind is not None and kind not in _TABLE_KINDS:
         raise DestinationError(
-            "There is a view, or something else that is no table",
+            "There is a view, or something else that is not a table",
             where=f"at {table}",
             hint="Name another table.",
         )

@@ -9,7 +9,7 @@ from oauth_taskflow.record_schema.model import FieldType
 
 # Spark refuses them in the Parquet schemas of Delta Lake, and the column mapping that would allow them needs a newer reader.
 FORBIDDEN_IN_DELTA = " ,;{}()\n\t="
-# Iceberg cannot tell a.b from the field b of the object a.
+# Iceberg cannot distinguish a.b from the field b of the object a.
 FORBIDDEN_IN_ICEBERG = "."
 
 
@@ -26,7 +26,7 @@ def check_names(
         path = f"{parent}{name}"
         if not name or set(forbidden) & set(name):
             raise DestinationError(
-                f"A field is called {path[:200]!r}, which is no name of a column in this kind of table",
+                f"A field is called {path[:200]!r}, which is not a name for a column in this kind of table",
                 where=f"at {uri}",
                 hint="Rename the fields: fields: {names: snake_case}.",
             )

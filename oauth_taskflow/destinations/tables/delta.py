@@ -116,7 +116,7 @@ class DeltaLakeTable:
         """
         self._columns.check(commit.rows.schema, self.uri)
         check_names(commit.rows.schema.fields, self.uri, FORBIDDEN_IN_DELTA)
-        # Another transaction changed the table meanwhile: whose rows it wrote is seen after loading it anew.
+        # Another transaction changed the table meanwhile: whose rows it wrote is seen after loading it again.
         refused_at: set[int] = set()
         return repeat_when_overtaken(
             lambda: self._commit_once(commit, refused_at), CommitFailedError

@@ -35,7 +35,7 @@ class RunNotes:
     ) -> tuple[int | None, Mapping[str, Any] | None]:
         """Returns the newest version that wrote the rows of ``place``, and its manifest.
 
-        What this object has looked through before is not read again: of a store, each version is a request.
+        Versions that this object has looked through are not read again: in a store, each one is a request.
         """
         wanted, version = list(place.key), table.version()
         before = self._seen.get(place.key)

@@ -15,7 +15,7 @@ from oauth_taskflow.destinations.tables.replacement import Replacement
 
 
 def add_order_columns(table: DeltaTable, schema: pa.Schema, plan: MergePlan) -> None:
-    """Adds columns that a condition names, in a transaction of their own: a table that has none cannot be asked."""
+    """Adds columns that a condition names, in their own transaction: a table that has none cannot be asked."""
     names = [*plan.keys, *([plan.order.name] if plan.order else [])]
     present = {field.name for field in table.schema().fields}
     missing = [schema.field(name) for name in names if name not in present]
@@ -68,7 +68,7 @@ def note_nothing(table: DeltaTable, schema: pa.Schema, described: CommitProperti
 
 
 def _leave_out_older(table: DeltaTable, plan: MergePlan) -> pa.Table:
-    """Returns the part of the index whose rows are not older than those of the table, which a condition in SQL cannot tell."""
+    """Returns the part of the index whose rows are not older than those of the table, which a condition in SQL cannot express."""
     rows = Replacement(plan.index, plan.keys, plan.order)
     found = rows.range()
     may_match = None

@@ -1,4 +1,4 @@
-"""A table in a warehouse that dlt writes to: records go to a staging table of their own first, then one transaction takes them.
+"""A table in a warehouse that dlt writes to: records go to a separate staging table first, then one transaction takes them.
 
 dlt creates tables, adds columns and loads files; the transaction is ours, since dlt has none with a manifest in it.
 """
@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 _PAGE = 50_000
 _TRIES = 5
 
-# What dlt does not know, it calls text; texts would be cast by the warehouse, which rounds them.
+# dlt calls values of unknown types text; texts would be cast by the warehouse, which rounds them.
 _TEXT_HINT = (
     "Look at the column in the warehouse: if it is one of texts, cast the field (fields: cast) or write to a new table; dlt also "
     "calls columns text whose type it does not know, such as FLOAT of DuckDB: make it one that dlt writes (docs/dlt.md), "

@@ -34,7 +34,7 @@ DLT_TYPES: Mapping[str, str] = {
 TECHNICAL_TYPES = ("text", "text", "text", "bigint", "bigint")
 _KINDS = {t: kind for kind, t in DLT_TYPES.items() if kind not in {"decimal", "fixed"}}
 _KINDS |= {"decimal": "decimal", "wei": "decimal"}
-# Kinds that a warehouse may keep as a text, so that only our own notes tell them from one.
+# Kinds that a warehouse may keep as a text, so that only our own notes distinguish them from one.
 _NOTED = frozenset({"decimal", "json"})
 # Drivers replace %s in statements, so a column cannot have it in its name.
 _FORBIDDEN = "%"
@@ -72,7 +72,7 @@ def name_columns(
         column = normalize(field) if field.strip() else ""
         if not column or set(_FORBIDDEN) & set(column):
             raise DestinationError(
-                f"A field is called {field[:100]!r}, which is no name of a column",
+                f"A field is called {field[:100]!r}, which is not a name for a column",
                 where=f"at {uri}",
                 hint="Rename the fields: fields: {names: snake_case}.",
             )
@@ -97,8 +97,8 @@ def read_present(
 
     Args:
         columns: dlt's types of the columns, as ``find_data_type`` has them, by their names as the warehouse lists them.
-        noted: what runs have noted about them. A column without a note, of an attempt that was cut off or of somebody
-            else, is that of the record's field with its name.
+        noted: what runs have noted about them. A column without a note, of an attempt that was cut off or of another tool,
+            is that of the record's field with its name.
         records: the fields of the records that are to be written.
         listed_name: a field or column -> the name of its column as the warehouse lists it.
     """

@@ -13,7 +13,7 @@ _LONGEST = 300
 _MOST_CAUSES = 20
 _DRIVER = "Install the driver on every worker: pip install 'dlt[{}]'."
 _MISFIT = "Give the column a type that holds the value, in the warehouse, or cast the field (fields: cast)."
-# What a driver says, in lower case -> what to do.
+# Part of a driver's message, in lower case -> what to do.
 _HINTS = {
     "conflicting lock": "A DuckDB file is for one process at a time: let fewer tasks run at once (max_active_tasks: 1, a pool with one "
     "slot), or write Parquet files and load them by one last task.",

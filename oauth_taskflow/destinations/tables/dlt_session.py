@@ -1,7 +1,7 @@
 """dlt, kept away from everything but our own settings: a session is one connection to a warehouse, and loads of Arrow data.
 
 Nothing is read from ``config.toml``, ``secrets.toml``, the environment or an Airflow variable, nothing is written to the
-home of the user, nothing is sent to anybody. https://dlthub.com/docs/general-usage/credentials/advanced
+home of the user, nothing is sent to other servers. https://dlthub.com/docs/general-usage/credentials/advanced
 """
 
 from __future__ import annotations

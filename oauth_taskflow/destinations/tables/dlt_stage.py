@@ -1,6 +1,6 @@
 """The staging table of one attempt, and the statements that take its rows over.
 
-Its columns have names of their own (``oauth_taskflow_0`` …), so a statement needs no dialect to tell them from the table's.
+Its columns have their own names (``oauth_taskflow_0`` …), so a statement needs no dialect to distinguish them from the table's.
 """
 
 from __future__ import annotations

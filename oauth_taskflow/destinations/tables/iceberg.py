@@ -121,7 +121,7 @@ class IcebergTable:
         """
         self._columns.check(commit.rows.schema, self.uri)
         check_names(commit.rows.schema.fields, self.uri, FORBIDDEN_IN_ICEBERG)
-        # Another transaction changed the table meanwhile: whose rows it wrote is seen after loading it anew.
+        # Another transaction changed the table meanwhile: whose rows it wrote is seen after loading it again.
         own = RunFiles()
         try:
             return repeat_when_overtaken(

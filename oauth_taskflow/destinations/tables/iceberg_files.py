@@ -36,7 +36,7 @@ class DataFiles:
         self.bytes = 0
 
     def write(self, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
-        """Writes batches beside the files of the table, as many files as needed; none for no rows."""
+        """Writes batches next to the files of the table, as many files as needed; none for no rows."""
         rows = (batch for batch in batches if batch.num_rows)
         for first in rows:
             self._write_file(first, rows, schema)

@@ -67,7 +67,7 @@ def _add_text_kinds(found: dict[str, str], path: str, field_type: FieldType) -> 
 
 
 def from_lake_schema(schema: pa.Schema, kinds: Mapping[str, str] = NO_KINDS) -> RecordSchema:
-    """Returns the schema of the records in a table, ours or that of somebody else; ``kinds`` are of ``find_text_kinds``."""
+    """Returns the schema of the records in a table, ours or that of another tool; ``kinds`` are of ``find_text_kinds``."""
     return RecordSchema({field.name: _from_field(field, field.name, kinds) for field in schema})
 
 

@@ -103,7 +103,7 @@ def check_keys(keys: Sequence[str], records: RecordSchema, uri: str) -> None:
 def _name_column(path: str, what: str, uri: str) -> str:
     name = plain_column(path)
     if name is None:
-        message = f"{path[:100]!r} of {what} is no column of the table"
+        message = f"{path[:100]!r} of {what} is not a column of the table"
         raise _merge_error(message, uri, "Move the field to the top: fields: {move: …}.")
     return name
 

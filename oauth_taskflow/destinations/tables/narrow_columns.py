@@ -1,4 +1,4 @@
-"""Columns of small numbers in a Delta table that somebody else made: its library rounds doubles for them and raises nothing."""
+"""Columns of small numbers in a Delta table that another tool made: its library rounds doubles for them and raises nothing."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from typing import Any
 from oauth_taskflow.errors import DestinationError
 from oauth_taskflow.redaction import redact_url
 
-# A store that is away is told apart from a slow one within a minute; the library itself tries for three.
+# A store that is away is distinguished from a slow one within a minute; the library itself tries for three.
 _PATIENCE = {
     "max_retries": "5",
     "retry_timeout": "60s",

@@ -42,7 +42,7 @@ from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.redaction import redact_address, redact_url
 
 _WRONG_PLACE = "Check that token_url is the token endpoint and not a login page."
-_OTHER_NAME = "Check that token_url is the token endpoint; if the token stands elsewhere in its answer, set token_path."
+_OTHER_NAME = "Check that token_url is the token endpoint; if the token is elsewhere in its answer, set token_path."
 _BROKEN = "The authorization server, or a proxy before it, writes answers that are not JSON: look at their logs."
 _BEARER_TYPES = frozenset({"", "bearer", "bearertoken"})
 # The request was refused before anything was done with it (RFC 9110 §15.5.9, RFC 8470 §5.2, RFC 6585 §4).

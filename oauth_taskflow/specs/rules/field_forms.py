@@ -14,7 +14,7 @@ from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint
 _INSTANTS = ("2026-01-31T10:20:30Z", "2026-01-31T10:20:30.5Z")
 _DAYS = ("2026-01-31",)
 _NUMBERS = (1769854830, 1769854830000, 1769854830000000)
-# What of a `where` is no field of the record: texts, literals, and what applies to the items of a list.
+# Parts of a `where` that are not fields of the record: texts, literals, and what applies to the items of a list.
 _NOT_FIELDS = re.compile(r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|\[[^\]]*\]")
 
 
@@ -94,7 +94,7 @@ def day_in_window(view: EndpointView) -> Findings:
     path = find_converter(fields.dates, fields, names) if names else None
     if path is not None and _writes_day(fields, path):
         message = f"only the day of {incremental.field!r} is left for keep: window"
-        hint = "Write the day into a field of its own: set: {day: {path: …}}."
+        hint = "Write the day into another field: set: {day: {path: …}}."
         yield Finding(("fields", "dates", path, "write"), message, hint)
 
 

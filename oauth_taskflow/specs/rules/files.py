@@ -40,7 +40,7 @@ def part_size(view: EndpointView) -> Findings:
 
 @endpoint_rule("partitions")
 def partitions(view: EndpointView) -> Findings:
-    """Each level of folders has a name of its own, which `map_index` and `run_id` are not.
+    """Each level of folders has its own name, which `map_index` and `run_id` are not.
 
     Bad: `partition_by: [id, customer.id]`, `partition_by: ["invoice number"]`
 
@@ -53,6 +53,6 @@ def partitions(view: EndpointView) -> Findings:
             if level.label in seen:
                 yield Finding(place, f"another level is named {level.label!r}", "Give it a name.")
             elif re.fullmatch(LABEL, level.label) is None:
-                message = f"{level.label!r} is no name for folders"
+                message = f"{level.label!r} is not a name for folders"
                 yield Finding(place, message, "Give it a name of letters, digits, _ and -.")
             seen.add(level.label)

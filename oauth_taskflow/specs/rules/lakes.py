@@ -82,4 +82,4 @@ def lake_merge(view: EndpointView) -> Findings:
     for path, name in named:
         if plain_column(name) is None:
             hint = "Move the field to the top: fields: {move: …}."
-            yield Finding(path, f"{name!r} is no column at the top of a record", hint)
+            yield Finding(path, f"{name!r} is not a column at the top of a record", hint)

@@ -41,7 +41,7 @@ def parent_cycle(view: SpecView) -> Findings:
     """
     parents = {e.name: {name for name, _ in e.parents.values()} for e in view.endpoints}
     looping = _looping(parents)
-    told: set[frozenset[str]] = set()
+    reported: set[frozenset[str]] = set()
     edges = [
         (endpoint.name, name, path)
         for endpoint in view.endpoints
@@ -50,8 +50,8 @@ def parent_cycle(view: SpecView) -> Findings:
     ]
     for child, name, path in edges[:_MOST_TRAILS]:
         trail = _trail(parents, name, child)
-        if trail and frozenset(trail) not in told:
-            told.add(frozenset(trail))
+        if trail and frozenset(trail) not in reported:
+            reported.add(frozenset(trail))
             message = f"a cycle of parents: {' -> '.join([child, *trail])}"
             hint = "Take one of them out."
             yield Finding(("endpoints", child, *path), message, hint)

@@ -8,7 +8,7 @@ from oauth_taskflow.specs.problem import Finding
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
 from oauth_taskflow.specs.template_names import WHOLE_TEMPLATE
 
-# What nearly every path consists of: only a segment of dots is wrong in it.
+# Nearly every path consists of these: only a segment of dots is wrong in it.
 _PLAIN = re.compile(r"/[\w/.,;=@~()*!'$&+-]*\Z", re.ASCII)
 _SINGLE_BRACES = re.compile(r"\{[^{}]*\}")
 _FILLED = "x"

@@ -10,7 +10,7 @@ from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint
 
 @endpoint_rule("quarantine-place", about=("contract", "fields"))
 def quarantine_place(view: EndpointView) -> Findings:
-    """Rejected records go to a file beside those of a file destination; with other destinations, a folder must be named.
+    """Rejected records go to a file next to those of a file destination; with other destinations, a folder must be named.
 
     Bad: `contract: {types: discard_row, ...}` with `destination: {type: postgres, table: raw.contacts}`
 

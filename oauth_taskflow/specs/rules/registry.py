@@ -212,7 +212,7 @@ class EndpointView:
 
     @computed
     def paginator_flaws(self) -> list[Flaw]:
-        """What the paginator finds wrong with its options."""
+        """Flaws that the paginator finds in its options."""
         paginate = self.endpoint.paginate
         if paginate is None:
             return []

@@ -53,11 +53,11 @@ def bad_cron(view: SpecView) -> Findings:
     if not isinstance(schedule, str) or schedule in PRESETS or DURATION_LIKE.match(schedule):
         return
     if schedule.startswith("@"):
-        message = f"{schedule!r} is no preset"
+        message = f"{schedule!r} is not a preset"
         yield Finding(("schedule",), message, suggest_allowed(schedule, PRESETS))
     elif reason := _cron_error(schedule):
         hint = "Write minute, hour, day, month and weekday: 15 6 * * 1-5."
-        yield Finding(("schedule",), f"{schedule!r} is no cron expression: {reason}", hint)
+        yield Finding(("schedule",), f"{schedule!r} is not a cron expression: {reason}", hint)
 
 
 @lru_cache(maxsize=1024)

@@ -53,15 +53,15 @@ def secret_literal(view: SpecView) -> Findings:
 
     Good: no such header; `connection: crm` holds the credentials
     """
-    told: set[YamlPath] = set()
+    reported: set[YamlPath] = set()
     if _has_signs(view.text):
         for path, text in template_texts(view.raw, ()):
             reason = _reason(path, text)
             if reason:
-                told.add(path)
+                reported.add(path)
                 yield Finding(path, reason, _HINT)
     for path in _values_by_name(view):
-        if path not in told:
+        if path not in reported:
             message = f"{_last_name(path)!r} holds a literal that looks like a secret"
             yield Finding(path, message, _HINT)
 

@@ -58,7 +58,10 @@ def _flaws(name: str, text: str) -> list[tuple[str, str]]:
     parts = split_url(filled.strip())
     if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
         return [
-            ("this is no absolute http or https URL", "Write it as in https://eu.example.com/v3.")
+            (
+                "this is not an absolute http or https URL",
+                "Write it as in https://eu.example.com/v3.",
+            )
         ]
     found = []
     if "@" in parts.netloc:

@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 _FIRST_SLACK = 0.25
 # Each question assumes a little more than the last answer showed, and at least this.
 _MORE, _LEAST_SLACK = 1.25, 0.01
-# So many answers in a row that came too late are no accident.
+# So many answers in a row that came too late are not an accident.
 _MOST_LATE = 10
 _turns = itertools.count(1)
 _AskAbout = Callable[..., Any]
@@ -57,7 +57,7 @@ class BrokerBudgetStore:
         self._slack = _FIRST_SLACK
         self._unusable: tuple[Slot, ...] = ()
         self._other: BudgetStore | None = None
-        self._told = False
+        self._has_warned = False
         self._late = 0
 
     def __repr__(self) -> str:
@@ -117,8 +117,8 @@ class BrokerBudgetStore:
     def _warn_of_names(self, question: Ask, unstated: tuple[str, ...]) -> None:
         labels = [c.window.label for c in question.charges if c.window.key in unstated]
         named = [label for label in labels if ", name " in label and ", name spec:" not in label]
-        if named and not self._told:
-            self._told = True
+        if named and not self._has_warned:
+            self._has_warned = True
             _log.warning(
                 "In broker mode the request budget of %s is that of connection %r alone, because the connection does not "
                 "state it. To share it with other connections, write it into rate_limit of each, or set [oauth_taskflow] "
@@ -129,7 +129,7 @@ class BrokerBudgetStore:
 
 def _late_error(conn_id: str, slack: float) -> TokenStoreError:
     error = TokenStoreError(
-        f"Airflow's API server answers questions about budgets too late ({2 * slack:.1f} s): nobody would know when a "
+        f"Airflow's API server answers questions about budgets too late ({2 * slack:.1f} s): no worker would know when a "
         "request may be sent",
         where=f"for connection {conn_id!r}",
         hint="Give it more processes ([api] workers), or set [oauth_taskflow] budget_store to a database that tasks reach.",

@@ -32,7 +32,7 @@ _THREADS, _MOST_WAITING, _MOST_OF_ONE = 8, 64, 16
 
 
 class _Desk:
-    """The threads that answer, and how many questions of each connection are under way; a forked child begins anew."""
+    """The threads that answer, and how many questions of each connection are under way; a forked child begins again."""
 
     pool: ClassVar[ThreadPoolExecutor | None] = None
     under_way: ClassVar[Counter[str]] = Counter()
@@ -80,7 +80,7 @@ def answer_question(
 
     Raises:
         TokenStoreError: the store failed, or there is no time; the task asks again.
-        ConnectionConfigError: it is no question of this release.
+        ConnectionConfigError: it is not a question of this release.
     """
     answer = (more or {}).get(asked.kind) or _ANSWERS.get(asked.kind)
     if answer is None:

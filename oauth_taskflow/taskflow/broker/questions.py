@@ -58,7 +58,7 @@ def read_question(text: str) -> Asked:
     """Returns the question in ``text``, which begins with ``PREFIX``.
 
     Raises:
-        ConnectionConfigError: it is no question.
+        ConnectionConfigError: it is not a question.
     """
     try:
         packed = base64.b64decode(

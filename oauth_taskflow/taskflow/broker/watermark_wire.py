@@ -100,7 +100,7 @@ def read_json(text: Any) -> Any:
     """Returns the value of JSON ``text``.
 
     Raises:
-        ConnectionConfigError: it is no JSON.
+        ConnectionConfigError: it is not JSON.
     """
     try:
         return json.loads(text)

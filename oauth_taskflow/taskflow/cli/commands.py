@@ -53,7 +53,7 @@ _PULL_ARGUMENTS = (
     Arg(
         ("--to-destination",),
         action="store_true",
-        help="write to the destinations of the spec, as a run of its own, instead of files below a folder",
+        help="write to the destinations of the spec, as its own run, instead of files below a folder",
     ),
 )
 

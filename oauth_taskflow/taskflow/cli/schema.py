@@ -36,7 +36,7 @@ def schema(args: Namespace) -> None:
     """Run the command. Airflow's CLI calls it with the parsed arguments.
 
     Raises:
-        SystemExit: with 1 for drift, or when no schema can be had, 2 for wrong arguments.
+        SystemExit: with 1 for drift, or when no schema is found, 2 for wrong arguments.
     """
     spec = _load(args.spec)
     if args.endpoint not in spec.endpoints:
@@ -86,7 +86,7 @@ def _read_manifest(place: str) -> RecordSchema:
 
 
 def _sample(spec: Spec, args: Namespace) -> RecordSchema:
-    """Pulls up to ``--rows`` records, and commits none of them."""
+    """Pulls up to ``--rows`` records, and commits no record."""
     endpoint = without_contract(complete_endpoint(spec, args.endpoint))
     if parent_names(endpoint):
         exit_with(

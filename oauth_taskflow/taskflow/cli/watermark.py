@@ -136,7 +136,7 @@ def _read_value(text: str, stored: Value | None) -> Value:
         value = None
     if value is None:
         exit_with(
-            f"{text!r} is no watermark: write an ISO 8601 time such as 2026-01-31T06:00:00Z, or a whole number.",
+            f"{text!r} is not a watermark: write an ISO 8601 time such as 2026-01-31T06:00:00Z, or a whole number.",
             WRONG_ARGUMENTS,
         )
     if stored is not None:
@@ -154,7 +154,7 @@ def _confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        exit_with(f"{question}? Nobody can be asked here: add --yes.", WRONG_ARGUMENTS)
+        exit_with(f"{question}? There is no terminal to ask at: add --yes.", WRONG_ARGUMENTS)
     say(f"{question}? [y/N]")
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         exit_with("Nothing was changed.")

@@ -97,7 +97,7 @@ def dag_times(spec: Spec) -> dict[str, Any]:
 
 
 def find_times_key(spec: Spec) -> tuple[Any, ...] | None:
-    """Returns the same for specs with the same ``dag_times``; None where a schedule by assets has objects of its own."""
+    """Returns the same for specs with the same ``dag_times``; None where a schedule by assets has its own objects."""
     source = spec.source
     if isinstance(source.schedule, AssetSchedule):
         return None

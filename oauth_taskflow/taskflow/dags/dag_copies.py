@@ -27,7 +27,7 @@ AnyDag = TypeVar("AnyDag", bound=DAG)
 
 # The memory must not fill with schedules that no two DAGs have in common.
 _MOST = 4096
-# Arguments that each DAG has of its own; Airflow keeps them unchanged, the tags as a set.
+# Arguments that each DAG has for itself; Airflow keeps them unchanged, the tags as a set.
 _OWN = ("dag_id", "description", "doc_md", "tags")
 _TIMES = ("schedule", "timetable", "timezone", "start_date", "end_date")
 _NOT_COPIED = frozenset({*_OWN, *_TIMES, "dag_display_name", "task_group"})
@@ -44,7 +44,7 @@ class _DagOriginal:
 
 
 class DagCopies:
-    """Makes the DAGs of one load. What the configuration says is read once, and each library is looked for once."""
+    """Makes the DAGs of one load. The configuration is read once, and each library is looked for once."""
 
     def __init__(self) -> None:
         self.is_installed = lru_cache(is_installed)
@@ -94,7 +94,7 @@ def _copy(
 ) -> AnyDag:
     made = kind.__new__(kind)
     texts = {**own, "tags": set(own["tags"]), "dag_display_name": own["dag_id"]}
-    # At once: Airflow's DAG has a __setattr__ of its own.
+    # At once: Airflow's DAG has its own __setattr__.
     object.__setattr__(made, "__dict__", original.dag.copy_state({**texts, **times}))
     group = TaskGroup.__new__(TaskGroup)
     for name, value in original.group.copy_state({"dag": made}).items():

@@ -61,7 +61,7 @@ class _Tasks:
 
 
 class _Places(NamedTuple):
-    """What the destinations of a spec are.
+    """Facts about the destinations of a spec.
 
     ``paths`` has an endpoint for each path, ``needed`` the endpoints for each library; the destinations of the endpoints
     ``with_params`` may depend on params.
@@ -73,7 +73,7 @@ class _Places(NamedTuple):
 
 
 class _Common(NamedTuple):
-    """What all endpoints of a spec have in common: the default arguments of their tasks, and the params as written."""
+    """The common part of all endpoints of a spec: the default arguments of their tasks, and the params as written."""
 
     spec: Spec
     places: _Places

@@ -1,6 +1,6 @@
 """Names the real objects that a task wrote to lineage tools: Airflow's hook lineage, and OpenLineage.
 
-The asset of an endpoint stays ``<dag_id>/<endpoint>``. The folder or table that holds its records is reported beside it, by
+The asset of an endpoint stays ``<dag_id>/<endpoint>``. The folder or table that holds its records is reported next to it, by
 the URIs in ``datasets`` of the summary.
 """
 

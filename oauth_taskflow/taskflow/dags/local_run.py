@@ -54,7 +54,7 @@ class LocalRun:
         now: the run's own time (UTC).
         moves_watermarks: whether stored watermarks move; otherwise they are read only.
         given: names of the params whose values do not come from the spec.
-        suffix: tells runs of the same second apart.
+        suffix: distinguishes runs of the same second.
     """
 
     spec: Spec
@@ -236,7 +236,7 @@ def build_task(
 
 
 def _build_finder(run: LocalRun, name: str, endpoint: Endpoint) -> LastRunFinder:
-    """What looks up the pull before, in the manifest that this one replaces."""
+    """Returns the look-up of the pull before, in the manifest that this one replaces."""
     location = run.locate(name)
     if location is None:
         return find_no_run

@@ -140,7 +140,7 @@ def _copy(
     for name in _RELATIVES:
         state[name] = set()
     state[_ARGUMENTS] = {**original.arguments, **own}
-    # At once: Airflow's operators have a __setattr__ of their own.
+    # At once: Airflow's operators have their own __setattr__.
     object.__setattr__(made, "__dict__", state)
     return made
 

@@ -92,7 +92,7 @@ class EndpointOperator(BaseOperator):
         return describe_for_openlineage(self._written)
 
 
-# Airflow asks for it at every ``partial()``, and Python would find it anew.
+# Airflow asks for it at every ``partial()``, and Python would find it again.
 EndpointOperator.__init__.__signature__ = inspect.signature(EndpointOperator.__init__)  # type: ignore[attr-defined]
 
 

@@ -32,7 +32,7 @@ def plain_endpoint(endpoint: Endpoint) -> dict[str, Any]:
 def describe_endpoints(spec: Spec) -> dict[str, str]:
     """Returns the documentation of each endpoint by name, for keeping it with a spec that does not change.
 
-    An endpoint whose contract is in a file of its own is left out: that file may change.
+    An endpoint whose contract is in its own file is left out: that file may change.
     """
     found = {}
     for name, endpoint in spec.endpoints.items():

@@ -1,4 +1,4 @@
-"""What secrets backends know about connections that no list has. A backend may hang, so a thread of its own asks."""
+"""Answers of secrets backends about connections that no list has. A backend may hang, so its own thread asks."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class BackendAnswers:
         self._lock = threading.Lock()
 
     def find(self, conn_ids: Iterable[str], wait: float) -> dict[str, BackendAnswer | None]:
-        """The answers about ``conn_ids``, None where nobody knows; asks for some of them, for ``wait`` seconds at most.
+        """The answers about ``conn_ids``, None where it is not known; asks for some of them, for ``wait`` seconds at most.
 
         The question goes on in the background afterwards, and no other one is asked meanwhile.
         """

@@ -169,7 +169,7 @@ def _read_variable(text: str) -> tuple[str, str]:
 
 
 def _list_in_backends(folder: Path | None) -> Iterator[ListedConnection]:
-    """What a backend of files holds. Other stores of secrets offer no list."""
+    """The connections that a backend of files holds. Other stores of secrets offer no list."""
     from airflow.configuration import ensure_secrets_loaded  # noqa: PLC0415 - as above
 
     for backend in ensure_secrets_loaded():

@@ -197,7 +197,7 @@ def try_trade(
     sent again.
 
     Raises:
-        OAuthTaskflowError: the server refused, or nobody knows whether it took the code.
+        OAuthTaskflowError: the server refused, or it is unknown whether it took the code.
     """
     _mask_for_a_while(code.code)
     endpoint, arriving = expect_answer(grant, by)
@@ -231,15 +231,15 @@ def _mask_for_a_while(secret: str) -> None:
 def store_result(
     grant: ManagedGrant,
     agreed: ConsentResult,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
     *,
     revoke_old: bool = False,
     copy_back: bool = False,
 ) -> GrantRecord:
-    """Store the result of a consent, which replaces the old grant; ``tell`` gets sentences for the person.
+    """Store the result of a consent, which replaces the old grant; ``report`` gets sentences for the person.
 
     Afterwards the old grant is revoked if ``revoke_old`` is set, and the refresh token copied into the connection if
-    ``copy_back`` is set. A failure there is only told: the grant is stored.
+    ``copy_back`` is set. A failure there is only reported: the grant is stored.
 
     Raises:
         InvalidTokenResponse: the response holds no usable token. If it may hold a refresh token, it is stored for the
@@ -249,11 +249,11 @@ def store_result(
     before, record = agreed.arriving.store(granted := agreed.outcome)
     assert isinstance(granted, Granted), "any other outcome raises"
     for sentence in _describe_grant(grant, granted):
-        tell(sentence)
+        report(sentence)
     if revoke_old and before is not None and (said := _end_old(grant, before, granted)):
-        tell(said)
+        report(said)
     if (copy_back or grant.auth.write_back) and (problem := _copy_back(grant)):
-        tell(problem)
+        report(problem)
     return record
 
 

@@ -27,7 +27,7 @@ from oauth_taskflow.tokens.cipher import TokenCipher
 from oauth_taskflow.tokens.grant_key import GrantIdentity
 from oauth_taskflow.tokens.state.record import GrantRecord
 
-# Connections that one look reads anew: reading one takes a millisecond, and the next look goes on.
+# Connections that one look reads again: reading one takes a millisecond, and the next look goes on.
 _MOST_READ = 40
 
 
@@ -68,7 +68,7 @@ class CurrentGrants:
     def find(self, sources: Mapping[str, str]) -> Mapping[str, CurrentGrant]:
         """The current grants of those connections, by their ids and sources, as far as they can be read.
 
-        Of a crowd, some are left to the next look.
+        Some of a crowd are left to the next look.
         """
         folder, found = presets_folder(), {}
         first = self._read.cache_info().misses

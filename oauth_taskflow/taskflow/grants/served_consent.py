@@ -69,7 +69,7 @@ class ConsentRequest(Struct, frozen=True):
 
 
 class ConsentOffer(Struct, frozen=True):
-    """What a person should know before a consent.
+    """Facts that a person should know before a consent.
 
     ``redirect_uri`` is the connection's own, empty without one. ``no_browser`` and ``no_device`` say why that way is
     closed; empty where it is open. ``place`` is the host that asks the person.
@@ -127,7 +127,7 @@ def open_consents() -> SqlConsentStore:
 
 
 def describe_offer(conn_id: str) -> ConsentOffer:
-    """What can be done for the Connection ``conn_id``. The issuer's metadata may be fetched; nothing is stored.
+    """Actions that are possible for the Connection ``conn_id``. The issuer's metadata may be fetched; nothing is stored.
 
     Raises:
         OAuthTaskflowError: the connection needs no consent, is wrong, or the store failed.
@@ -367,7 +367,7 @@ def _check_owner(pending: PendingConsent, conn_id: str, user_id: str) -> None:
             conn_id,
             "Another user of Airflow began this consent, and it was not used",
             "Log in to Airflow as the user who pressed Connect, or start again as this one. If you did not expect this "
-            "page, someone sent you its address: tell them no, and end the access at the provider.",
+            "page, someone sent you its address: refuse, and end the access at the provider.",
         )
 
 

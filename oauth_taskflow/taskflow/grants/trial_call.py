@@ -29,7 +29,7 @@ def call_api(session: OAuthSession, settings: ConnectionSettings) -> TrialResult
     """Call the base URL of ``settings``. Only 401 and 403 count against the credentials.
 
     Raises:
-        OAuthTaskflowError: no token could be had, or the API did not answer.
+        OAuthTaskflowError: no token was obtained, or the API did not answer.
     """
     status = session.get("").status_code
     answer = f"HTTP {status} from {redact_url(settings.base_url, settings.url_secrets)}"

@@ -38,7 +38,7 @@ class DagUse(Struct, frozen=True):
 
 
 class UsageIndex:
-    """Knows the users of each connection. It reads in a thread of its own: thousands of DAGs take seconds the first time."""
+    """Knows the users of each connection. It reads in its own thread: thousands of DAGs take seconds the first time."""
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
@@ -102,7 +102,7 @@ def _turn_around(
 
 
 def list_uses(dag_id: str, tasks: Any) -> Mapping[str, DagUse]:
-    """What of that DAG uses each connection; ``tasks`` is the list of its serialised form, whatever that is."""
+    """The parts of that DAG that use each connection; ``tasks`` is the list of its serialised form, whatever that is."""
     uses: dict[str, DagUse] = {}
     for task in tasks if isinstance(tasks, list) else ():
         fields = _unwrap(task)
@@ -148,7 +148,7 @@ def _list_versions() -> Iterator[tuple[str, str]]:
     )
     with create_session() as session:
         rows = session.execute(statement).all()
-    # Of several versions of one DAG the last one stays in a mapping made of these.
+    # A mapping made of these keeps the last of several versions of one DAG.
     yield from ((row.dag_id, f"{row.version_number}/{row.dag_hash}") for row in rows)
 
 

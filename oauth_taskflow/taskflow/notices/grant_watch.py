@@ -141,7 +141,7 @@ def is_missing(conn_id: str) -> bool:
 def _lacks(backend: Any, conn_id: str) -> bool:
     try:
         return backend.get_connection(conn_id=conn_id) is None
-    except Exception:  # noqa: BLE001 - nobody knows
+    except Exception:  # noqa: BLE001 - it is not known
         return False
 
 

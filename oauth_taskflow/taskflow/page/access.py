@@ -1,4 +1,4 @@
-"""Who may call a route, and from where. Every route but static files and the parking callback has one of these dependencies.
+"""Decides which users may call a route, and from where. Every route but static files and the parking callback has one of these dependencies.
 
 Airflow's auth manager decides, by its own permissions on connections and DAGs. Airflow has no CSRF token: its cookie is
 ``SameSite=Lax`` and no more, so that requests which change something must come from this origin and hold JSON.
@@ -75,7 +75,7 @@ def may_change_by_form(connection_id: str, user: GetUserDep) -> None:
         raise HTTPException(403, "Forbidden")
 
 
-# What counts as a permission of a route; a test looks for one of them on each.
+# The dependencies that count as a permission of a route; a test looks for one of them on each.
 PERMISSIONS: tuple[Any, ...] = (
     may_read_connections,
     may_change_connection,
@@ -88,7 +88,7 @@ PERMISSIONS: tuple[Any, ...] = (
 )
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 # Actions wait for servers of others, and everything for a token store that is away. Airflow's own routes run in the same
-# threads (40 by default) and must go on meanwhile. Nobody's callbacks must not keep users waiting either.
+# threads (40 by default) and must go on meanwhile. Callbacks without a user must not keep users waiting either.
 COUNTS = {"action": 16, "reading": 8, "parking": 4}
 _PATIENCE = 30.0
 TURNS = {kind: asyncio.Semaphore(count) for kind, count in COUNTS.items()}
@@ -155,6 +155,6 @@ def _is_same_origin(request: Request) -> bool:
 def _is_program(request: Request) -> bool:
     if {"sec-fetch-site", "origin"} & set(request.headers):
         return False
-    # An empty token is none: Airflow then reads the cookie.
+    # An empty token does not count: Airflow then reads the cookie.
     kind, _, token = request.headers.get("authorization", "").partition(" ")
     return kind.lower() == "bearer" and bool(token.strip())

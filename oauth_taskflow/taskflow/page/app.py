@@ -77,7 +77,7 @@ async def _prepare(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001 - a lif
 def _prepare_orm() -> None:
     """Connects Airflow's ORM classes, half of the time of a process's first list; nothing is asked or read.
 
-    SQLAlchemy does it at the first query otherwise, whoever asks. A lock of its own makes queries wait for it.
+    SQLAlchemy does it at the first query of any user otherwise. A separate lock makes queries wait for it.
     https://docs.sqlalchemy.org/en/20/orm/mapping_api.html#sqlalchemy.orm.configure_mappers
     """
     try:

@@ -1,6 +1,6 @@
-"""Who did what to which connection, and when: a row of Airflow's audit log (Browse, Audit Log) and a line of the server's log.
+"""Records which user did what to which connection, and when: a row of Airflow's audit log (Browse, Audit Log) and a line of the server's log.
 
-A row is written before its action begins. If the server is killed meanwhile, whoever looks next writes that its outcome is
+A row is written before its action begins. If the server is killed meanwhile, the next reader writes that its outcome is
 not known. An action that several requests lead on has one row too, from its first request on.
 """
 
@@ -44,7 +44,7 @@ _MARGIN = 60
 
 
 class AuditNote:
-    """What one action did; ``outcome`` goes into the audit log when the action ends."""
+    """The result of one action; ``outcome`` goes into the audit log when the action ends."""
 
     def __init__(self) -> None:
         self.outcome = "done"
@@ -218,7 +218,7 @@ def _close_abandoned(session: Session) -> None:
 
 
 def _judge(extra: dict[str, Any], begun_at: datetime, now: datetime) -> str:
-    """The outcome of an action that nobody can end any more; empty while it may run. Removes from ``extra`` what only that needs."""
+    """The outcome of an action that cannot end any more; empty while it may run. Removes from ``extra`` what only that needs."""
     server, until = extra.pop("server", ""), extra.pop("until", None)
     if until is not None:
         is_over = now.timestamp() > until + _MARGIN

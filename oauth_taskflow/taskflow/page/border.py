@@ -40,7 +40,7 @@ class Border:
             await self.app(scope, receive, send)
             return
         is_static = scope["path"].startswith(f"{scope.get('root_path', '')}/static/")
-        # The access log is written after the answer. What an authorization server sends to a wrong path, or by a method
+        # The access log is written after the answer. Parameters that an authorization server sends to a wrong path, or by a method
         # other than the callback's, may be a code too.
         is_api = scope["path"].startswith(f"{scope.get('root_path', '')}/api/")
         is_answered = False
@@ -58,7 +58,7 @@ class Border:
         if (
             "\0" in scope["path"]
         ):  # PostgreSQL refuses such an id, and Airflow's permission check asks it
-            await problem_answer(404, "There is no such page")(scope, receive, send_with_headers)
+            await problem_answer(404, "This page does not exist")(scope, receive, send_with_headers)
             return
         try:
             # The callback reads its body itself, and less of it.

@@ -56,7 +56,7 @@ class DagRow(Struct, frozen=True):
 class ConnectionRow(Struct, frozen=True, kw_only=True):
     """One connection with its grants, the latest first; ``actions`` are those that the user may take here.
 
-    ``obstacle`` says why nobody may take any.
+    ``obstacle`` says why no user may take any.
     """
 
     conn_id: str
@@ -98,14 +98,14 @@ STATES = tuple(
 
 
 class Reading(Struct, frozen=True):
-    """Every connection, whoever may see it. ``uses_are_known`` is false while DAGs are still being searched."""
+    """Every connection, without regard to who may see it. ``uses_are_known`` is false while DAGs are still being searched."""
 
     overview: tuple[ConnectionOverview, ...]
     uses_are_known: bool
 
 
 class View(Struct, frozen=True, kw_only=True):
-    """What one user may see and do: ids of connections to see and to change, and ids of DAGs to see."""
+    """The rights of one user: ids of connections to see and to change, and ids of DAGs to see."""
 
     visible: frozenset[str]
     changeable: frozenset[str]
@@ -164,7 +164,7 @@ def _make_row(one: ConnectionOverview, view: View) -> ConnectionRow:
 
 
 def _list_actions(one: ConnectionOverview, view: View) -> Iterable[str]:
-    """What can be done to the connection as it is."""
+    """The actions that are possible on the connection as it is."""
     summary = one.summary
     is_oauth = summary is not None and summary.auth_type == "oauth2"
     if summary is not None and summary.asks_person:
@@ -209,5 +209,5 @@ def _shorten(use: DagUse) -> DagRow:
 
 
 def _round(instant: float | None) -> int | None:
-    """Whole seconds: the distance between two clocks, measured anew each time, would make every answer a new one."""
+    """Whole seconds: the distance between two clocks, measured again each time, would make every answer a new one."""
     return None if instant is None else round(instant)

@@ -28,9 +28,9 @@ class Conflict(WrongDraft):
 
 
 _WRITTEN = ("conn_type", "description", "host", "schema", "login", "port")
-_CHANGED = "Somebody else changed this connection in the meantime"
+_CHANGED = "Another user changed this connection in the meantime"
 _UNREADABLE = "No Fernet key of this deployment opens the stored password or extra"
-_SET_KEY = "Set the earlier [core] fernet_key too, or delete the connection and add it anew."
+_SET_KEY = "Set the earlier [core] fernet_key too, or delete the connection and add it again."
 _RELOAD = "Reload the page, and make your change again."
 
 

@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 _PREFIX = "/api/connections/{connection_id:path}/consent"
 router = APIRouter(prefix=_PREFIX, dependencies=[Depends(may_change_connection)])
 pages = APIRouter(dependencies=[Depends(is_logged_in)])
-# Of another origin, and of nobody: it takes no permission, and a turn.
+# From another origin and without a user: it takes no permission, and a turn.
 parking = APIRouter()
 
 _STATE = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -75,7 +75,7 @@ class Claim(BaseModel):
 
 @router.post("/offer")
 def show_offer(connection_id: str, request: Request) -> Response:
-    """What the person should know before anything starts, such as the redirect URI to register."""
+    """Facts that the person should know before anything starts, such as the redirect URI to register."""
     offer = describe_offer(connection_id)
     redirect_uri = find_redirect_uri(offer.redirect_uri, request)
     weak = (*find_weaknesses(redirect_uri), *offer.warnings)

@@ -117,7 +117,7 @@ def compare_versions(
 
 
 class _Permitted:
-    """What a user may read of a DAG, as Airflow's own routes ask."""
+    """The parts of a DAG that a user may read, as Airflow's own routes ask."""
 
     def __init__(self, user: Any, dag_id: str, session: Session) -> None:
         self._user = user

@@ -1,6 +1,6 @@
 """Keeps the nulls of Airflow's connection form out of stored connections.
 
-The form of Airflow 3.3 saves null for every field of a connection type that nobody filled. A default would prevent that, but
+The form of Airflow 3.3 saves null for every field of a connection type that was not filled. A default would prevent that, but
 the form shows the default of a field that sounds secret (``token_url``) as ``***``, and saves that. So the API server removes
 the nulls when it writes the row, whichever of its routes asked for it. An edit shows only fields that are stored, so that the
 other fields of the form stay as empty texts, which mean the same as absent.

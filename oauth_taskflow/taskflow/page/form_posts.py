@@ -29,7 +29,7 @@ async def read_form(request: Request) -> dict[str, str]:
     """The fields of the posted form; of several with one name, the last. Line ends are those of Python.
 
     Raises:
-        HTTPException: 422 for a body that is no form.
+        HTTPException: 422 for a body that is not a form.
     """
     body = await request.body()
     try:
@@ -37,7 +37,7 @@ async def read_form(request: Request) -> dict[str, str]:
             body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict"
         )
     except ValueError:
-        raise HTTPException(422, "The body is no form.") from None
+        raise HTTPException(422, "The body is not a form.") from None
     return {name: value.replace("\r\n", "\n") for name, value in pairs}
 
 

@@ -1,4 +1,4 @@
-"""What the package adds to Airflow's UI. Airflow reads the properties on the API server; nothing of FastAPI loads before that.
+"""The parts that the package adds to Airflow's UI. Airflow reads the properties on the API server; nothing of FastAPI loads before that.
 
 https://airflow.apache.org/docs/apache-airflow/stable/administration-and-deployment/plugins.html
 """

@@ -50,7 +50,7 @@ _CONFIRM = "Confirm that, and connect again afterwards."
 
 
 class _Typed(BaseModel):
-    """What was typed. Airflow's permission looks at ``team_name``."""
+    """The values that were typed. Airflow's permission looks at ``team_name``."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
     provider: Annotated[str, Field(max_length=100)] = ""
@@ -87,7 +87,7 @@ def list_presets(user: GetUserDep) -> Response:
 
 @router.get("/presets/form", dependencies=[Depends(may_read_connections)])
 def show_preset(request: Request, name: Annotated[str, Field(max_length=100)] = "") -> Response:
-    """What the form shows for one provider, and the redirect URI to register there."""
+    """The form of one provider, and the redirect URI to register there."""
     form = describe_preset(name, presets_folder())
     redirect_uri = find_redirect_uri("", request)
     weak = find_weaknesses(redirect_uri)
@@ -159,7 +159,7 @@ def _read_draft(conn_id: str, body: _Typed) -> Draft:
 
 
 def _describe_saved(draft: Draft) -> dict[str, Any]:
-    """What comes next: whether a person must connect, and lines to paste."""
+    """The next steps: whether a person must connect, and lines to paste."""
     _, way = choose_way(draft, presets_folder())
     return {
         "conn_id": draft.conn_id,

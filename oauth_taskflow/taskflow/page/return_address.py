@@ -30,7 +30,7 @@ def find_redirect_uri(registered: str, request: Request) -> str:
 
 
 def find_weaknesses(redirect_uri: str) -> list[str]:
-    """What may keep ``redirect_uri`` from working, each with what to do."""
+    """Reasons that may keep ``redirect_uri`` from working, each with what to do."""
     parts, found = urlsplit(redirect_uri), []
     if not base_url():
         found.append(

@@ -1,4 +1,4 @@
-"""Detects in which of Airflow's processes this code runs; beside it, which executors there are and what workers load."""
+"""Detects in which of Airflow's processes this code runs; and which executors there are and what workers load."""
 
 from __future__ import annotations
 

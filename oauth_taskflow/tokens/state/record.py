@@ -69,7 +69,7 @@ class Journal(Struct, frozen=True):
     doubtful: bool = False
 
 
-# Beside the facts of the error: releases that do not know it keep the fact, and other columns would stop them.
+# Next to the facts of the error: releases that do not know it keep the fact, and other columns would stop them.
 _SINCE = "failing_since"
 
 

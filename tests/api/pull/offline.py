@@ -59,7 +59,7 @@ def read_warnings(
     *answers: Any,
     request: ApiRequest = first_page,
 ) -> list[str]:
-    """The warnings of a pull of ``answers``, each as ``Offline`` takes them; whoever asks for one more gets a 404."""
+    """The warnings of a pull of ``answers``, each as ``Offline`` takes them; a request for one more gets a 404."""
     warnings = list[str]()
     left = iter([*answers, answer({}, status=404)])
     options: dict[str, Any] = {"paginate": paginate, "records": Records(path=records)}

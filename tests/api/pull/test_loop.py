@@ -287,14 +287,14 @@ def test_a_fail_rule_adds_its_message(serve: Serve, connect: Connect) -> None:
 
 
 @pytest.mark.parametrize("action", ["fail", "retry", "rate_limit", "refresh"])
-@pytest.mark.parametrize(("status", "told"), [(200, True), (403, False)])
+@pytest.mark.parametrize(("status", "reported"), [(200, True), (403, False)])
 def test_a_rule_without_message_is_named_where_the_status_shows_no_error(
-    local: Connect, action: Any, status: int, *, told: bool
+    local: Connect, action: Any, status: int, *, reported: bool
 ) -> None:
     rules = [ResponseRule(when="!ok", action=action, wait="PT1S", max_attempts=2)]
     with pytest.raises(ApiStatusError) as caught:
         list(pull(local(lambda _: Reply({}, status)), ApiRequest("/x"), responses=rules))
-    assert (f"responses with action: {action} match" in str(caught.value)) is told
+    assert (f"responses with action: {action} match" in str(caught.value)) is reported
 
 
 @pytest.mark.parametrize("action", ["retry", "rate_limit"])

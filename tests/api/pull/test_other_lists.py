@@ -1,4 +1,4 @@
-"""An absent path of records beside another list: the records under another name, or something that every answer has."""
+"""An absent path of records next to another list: the records under another name, or something that every answer has."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_an_exact_total_of_zero_says_that_another_list_holds_no_records(paginate
 def test_no_other_total_makes_an_empty_page_of_a_misspelt_path(
     paginate: Paginate, total: int
 ) -> None:
-    """An estimate may be 0 beside records; one that the spec does not name may count anything; a text is no number."""
+    """An estimate may be 0 next to records; one that the spec does not name may count anything; a text is not a number."""
     with pytest.raises(RecordsNotFound, match="'rows' looks like the records"):
         read(paginate, "row", {"rows": ROWS, "total": total, "more": False})
 

@@ -31,7 +31,7 @@ BY_NULL = {"next": None}
 
 
 class Clamped:
-    """``count`` rows in pages of four; ``last`` is what the last page says beside them, ``others`` what the others say."""
+    """``count`` rows in pages of four; ``last`` is what the last page says next to them, ``others`` what the others say."""
 
     def __init__(
         self, count: int, last: Any = None, others: Any = None, headers: Any = None
@@ -54,10 +54,10 @@ class Clamped:
 
 def read(api: Clamped, paginate: Paginate = BARE) -> tuple[list[int], list[str], int]:
     """The ids, the warnings and the number of requests."""
-    offline, told = Offline(api), list[str]()
+    offline, warned = Offline(api), list[str]()
     options: dict[str, Any] = {"paginate": paginate, "records": ITEMS, "decode": True, "ahead": 0}
-    pages = pull(offline, first_page, warn=told.append, **options)
-    return [row["id"] for page in pages for row in page.records], told, len(offline.asked)
+    pages = pull(offline, first_page, warn=warned.append, **options)
+    return [row["id"] for page in pages for row in page.records], warned, len(offline.asked)
 
 
 ENDS: dict[str, tuple[Any, Any]] = {
@@ -166,7 +166,7 @@ def test_a_page_count_that_the_author_names_still_denies_the_end() -> None:
 
 
 def test_another_page_after_one_that_named_the_end_is_read() -> None:
-    """Whatever a page says, new rows behind it are not left out."""
+    """New rows behind a page are not left out, for anything that it says."""
     api = Clamped(12, BY_NULL, BY_NULL)
     assert read(api) == (list(range(12)), [], 4)
 
@@ -187,7 +187,7 @@ def test_a_page_that_comes_again_after_a_cut_is_known_again() -> None:
 
 
 class Deaf:
-    """Answers each request with the same ``rows``, because it does not know the paging parameter, and ``said`` beside them."""
+    """Answers each request with the same ``rows``, because it does not know the paging parameter, and ``said`` next to them."""
 
     def __init__(self, rows: int, said: Any) -> None:
         self.body = {"items": [{"id": number} for number in range(rows)], **said}
@@ -213,10 +213,10 @@ def test_a_full_page_that_alone_names_its_end_by_an_empty_pointer_is_a_warning(
 ) -> None:
     """The API may never fill that pointer, and ignore a misspelled parameter."""
     paginate = PageNumberPaginator(size=size, short_page="continue")
-    offline, told = Offline(Deaf(rows, said)), list[str]()
+    offline, warned = Offline(Deaf(rows, said)), list[str]()
     options: dict[str, Any] = {"paginate": paginate, "records": ITEMS, "decode": True, "ahead": 0}
-    pages = list(pull(offline, first_page, warn=told.append, **options))
+    pages = list(pull(offline, first_page, warn=warned.append, **options))
     assert [len(page.records) for page in pages] == [rows]
-    assert [text.startswith("Page 2 held exactly what page 1 held") for text in told] == (
+    assert [text.startswith("Page 2 held exactly what page 1 held") for text in warned] == (
         [True] if warns else []
     )

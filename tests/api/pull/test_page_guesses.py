@@ -117,7 +117,7 @@ def test_guessing_reads_what_reading_one_by_one_reads(
     requests, api.asked, shared = len(api.asked), [], lane(at_once)
     assert read(local(api, retry=policy), paginate, shared) == alone
     assert len(api.asked) <= requests + at_once
-    # A late guess draws a pause, and Hypothesis allows that to nobody while it draws the next example.
+    # A late guess draws a pause, and Hypothesis allows no draw while it draws the next example.
     shared.places.close()
 
 

@@ -106,7 +106,7 @@ def test_pages_without_the_records_path_give_a_warning() -> None:
     firsts = PageWarnings(None, "itmes")
     firsts.add_sequence(1, 0, found=False, missed=True)
     (warning,) = firsts.warnings()
-    assert warning.startswith("No answer had records at 'itmes', and were taken for empty pages.")
+    assert warning.startswith("No answer had records at 'itmes', and were read as empty pages.")
     assert "records.absent: empty" in warning
     firsts.add_sequence(2, 50)
     assert next(firsts.warnings()).startswith("Some answers had no records at 'itmes'")

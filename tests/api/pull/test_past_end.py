@@ -114,8 +114,8 @@ def test_an_html_page_at_the_end_is_a_warning(
     third: Reply, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert read(Numbered(third)) == ROWS
-    told = "HTTP 404 with an HTML page ended reading after page 2"
-    assert caplog.text.count(told) == 2  # one of each session
+    reported = "HTTP 404 with an HTML page ended reading after page 2"
+    assert caplog.text.count(reported) == 2  # one of each session
 
 
 @pytest.mark.parametrize(

@@ -60,11 +60,11 @@ def test_hints_write_paths_as_yaml_reads_them(path: str, written: str) -> None:
 
 @pytest.mark.parametrize("style", PAGED)
 def test_an_approximate_total_is_a_warning_and_no_end(local: Connect, style: str) -> None:
-    estimate, told = TotalRows(path="total", approximate=True), list[str]()
+    estimate, warned = TotalRows(path="total", approximate=True), list[str]()
     for announced in (1, 3000):
         session = local(Api(style, total=announced))
-        assert read(session, style, total=estimate, warn=told.append) == ALL
-    (warning,) = told
+        assert read(session, style, total=estimate, warn=warned.append) == ALL
+    (warning,) = warned
     assert "after 6 records, but the API announced 3,000 (total is approximate) at GET" in warning
 
 
@@ -128,18 +128,20 @@ def test_the_last_total_counts_when_it_changes(
 def test_a_total_that_falls_is_a_warning_where_rows_shift(
     local: Connect, style: str, warns: bool
 ) -> None:
-    api, told = Api(style), list[str]()
+    api, warned = Api(style), list[str]()
     pages = [api.page(index, ROWS[index * 2 : index * 2 + 2]) for index in range(3)]
     for page, total in zip(pages, (8, 7, 6), strict=True):
         page.headers["X-Total"] = str(total)  # type: ignore[index]  # of a dict made above
     api.instead = dict(enumerate(pages))
-    assert read(local(api), style, total=HEADER, warn=told.append) == ALL
-    assert [text.split(" while")[0] for text in told] == ["The total fell from 8 to 7"] * warns
+    assert read(local(api), style, total=HEADER, warn=warned.append) == ALL
+    assert [text.split(" while")[0] for text in warned] == ["The total fell from 8 to 7"] * warns
     if style in {"cursor", "link"}:
-        assert "deleted, and if the pointer to the next page counts rows, as many others" in told[0]
+        assert (
+            "deleted, and if the pointer to the next page counts rows, as many others" in warned[0]
+        )
     estimate = TotalRows(header="X-Total", approximate=True)
-    assert read(local(api), style, total=estimate, warn=told.append) == ALL
-    assert len(told) == warns
+    assert read(local(api), style, total=estimate, warn=warned.append) == ALL
+    assert len(warned) == warns
 
 
 @pytest.mark.parametrize("relation", ["eq", "gte"])
@@ -182,10 +184,10 @@ def test_an_end_at_the_usual_cap_of_searches_is_a_warning(
         start = asked.params["offset"]
         return {"items": [{"n": start}] * min(5000, rows - start), "total": rows}
 
-    told = list[str]()
+    warned = list[str]()
     records = Records(path="items")
-    list(pull(Offline(api), first_page, paginate=paginate, records=records, warn=told.append))
-    shown = [text for text in told if "exactly 10,000 records" in text]
+    list(pull(Offline(api), first_page, paginate=paginate, records=records, warn=warned.append))
+    shown = [text for text in warned if "exactly 10,000 records" in text]
     assert [text.partition(" at ")[0] for text in shown] == [
         "Reading ends after exactly 10,000 records, where many search APIs end whatever they have"
     ] * warns
@@ -219,16 +221,16 @@ def test_a_size_that_the_server_caps_loses_no_records_silently(local: Connect) -
 @pytest.mark.parametrize("action", ["end", "skip"])
 @pytest.mark.parametrize("style", PAGED)
 def test_an_authors_rule_wins_with_a_warning(local: Connect, style: str, action: Any) -> None:
-    api, told = Api(style, {1: Reply({}, 404)}, total=6), list[str]()
+    api, warned = Api(style, {1: Reply({}, 404)}, total=6), list[str]()
     rules = [ResponseRule(status=404, action=action)]
     session = local(api)
-    assert read(session, style, total="total", responses=rules, warn=told.append) == [1, 2]
-    (warning,) = told
+    assert read(session, style, total="total", responses=rules, warn=warned.append) == [1, 2]
+    (warning,) = warned
     assert warning.startswith(
         "A rule in responses ended reading after 2 records, but the API announced 6 at GET http"
     )
-    assert read(session, style, responses=rules, warn=told.append) == [1, 2]
-    assert len(told) == (2 if action == "skip" else 1)
+    assert read(session, style, responses=rules, warn=warned.append) == [1, 2]
+    assert len(warned) == (2 if action == "skip" else 1)
 
 
 @pytest.mark.parametrize("style", PAGED)
@@ -306,8 +308,8 @@ def test_a_relative_next_url_that_is_not_found_suggests_its_other_base(
     api = Api(style, {1: Reply({}, 404)})
     with pytest.raises(ApiError, match="write base: api_root in paginate"):
         read(local(api), style)
-    with pytest.raises(ApiError) as told:
+    with pytest.raises(ApiError) as warned:
         read(local(api), style, base="api_root")
     with pytest.raises(ApiError) as gone:
         read(local(Api(style, {1: Reply({}, 410)})), style)
-    assert "api_root" not in f"{told.value} {gone.value}"
+    assert "api_root" not in f"{warned.value} {gone.value}"

@@ -292,7 +292,7 @@ def test_a_pointer_that_is_lost_behind_a_full_page_is_a_sign_beside_a_total(
 
 
 def test_a_few_rows_that_are_missing_are_a_sign_where_nothing_names_the_end() -> None:
-    """Beside an empty pointer they may be rows that the API counts and hides."""
+    """Next to an empty pointer they may be rows that the API counts and hides."""
     cursor = POINTER_STYLES[0]
     pages = [
         {"items": [{"id": n * FULL + row} for row in range(FULL)], "total": 23, "nxt": f"c{n}"}

@@ -138,7 +138,7 @@ def test_no_draft_ends_in_anything_but_a_connection_or_a_refusal(
 def test_a_draft_is_checked_without_opening_files_and_announces_no_secret(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # A pipe that nobody writes would hold the request for ever.
+    # A pipe without a writer would hold the request for ever.
     missing, before = tmp_path / "missing.pem", secret_registry.list_secrets()
     typed = {
         "login": "another-client",

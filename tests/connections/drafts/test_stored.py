@@ -157,7 +157,7 @@ def test_spelling_of_the_same_address_is_no_change() -> None:
 
 
 def test_every_key_that_names_an_address_asks_again() -> None:
-    # What leads a request elsewhere changes one of these settings; the keys of names only do not.
+    # A key that leads a request elsewhere changes one of these settings; a key that only names something does not.
     elsewhere = set()
     for name, (_, value) in KEYS.items():
         before = connection(json.dumps({"token_url": "https://id.example.com/token"}))

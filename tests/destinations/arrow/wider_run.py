@@ -87,7 +87,7 @@ def pull_pages(tag: str) -> list[Page]:
 
 
 class Committed(NamedTuple):
-    """What a reader that follows the manifest finds: all rows of one table, and the files of ours in the folder."""
+    """The output for a reader that follows the manifest: all rows of one table, and the files of ours in the folder."""
 
     ids: list[int]
     tags: set[str]

@@ -70,7 +70,7 @@ def test_a_wrong_connection_is_one_clear_error(
 def test_a_wrong_password_is_said_without_it(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The test server trusts everybody, so the driver raises what a strict one answers."""
+    """The test server trusts every client, so the driver raises what a strict one answers."""
 
     def strict(**given: Any) -> None:
         assert given["password"] == PASSWORD

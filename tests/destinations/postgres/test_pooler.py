@@ -1,4 +1,4 @@
-"""The destination by PgBouncer, which gives its two sessions of the server to whoever has a transaction."""
+"""The destination by PgBouncer, which gives its two sessions of the server to the clients that have a transaction."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ INSTANCES, RECORDS = 6, 300
 
 @pytest.fixture
 def pooled(pooled_url: str) -> Warehouse:
-    """A schema of its own, reached by the pooler."""
+    """A separate schema, reached by the pooler."""
     return Warehouse(pooled_url, f"t{secrets.token_hex(6)}")
 
 

@@ -1,4 +1,4 @@
-"""Tables that somebody else made: with triggers, rules, policies, partitions, and columns that fill themselves."""
+"""Tables that another tool made: with triggers, rules, policies, partitions, and columns that fill themselves."""
 
 from __future__ import annotations
 

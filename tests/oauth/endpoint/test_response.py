@@ -225,8 +225,8 @@ def test_a_refusal_without_a_body_is_read_from_its_challenge(status: int) -> Non
 
 
 def test_the_error_in_the_body_goes_before_that_of_the_challenge() -> None:
-    told = {"www-authenticate": 'Bearer error="invalid_token"'}
-    assert type(expect_rejected(401, {"error": "invalid_grant"}, **told)) is InvalidGrant
+    reported = {"www-authenticate": 'Bearer error="invalid_token"'}
+    assert type(expect_rejected(401, {"error": "invalid_grant"}, **reported)) is InvalidGrant
 
 
 @pytest.mark.parametrize(
@@ -374,7 +374,7 @@ def test_a_success_without_token_describes_the_answer(
     assert isinstance(result, OutcomeUnknown)
     assert result.again == again
     hint = (
-        "Check that token_url is the token endpoint; if the token stands elsewhere in its answer, set token_path."
+        "Check that token_url is the token endpoint; if the token is elsewhere in its answer, set token_path."
         if ": fields" in found
         else "Check that token_url is the token endpoint and not a login page."
     )

@@ -90,11 +90,16 @@ def test_a_client_that_hurries_is_slowed_down_by_the_server(
     server: OAuthTestServer, clock: Waiting
 ) -> None:
     server.desk.device_interval = 20.0
-    told = begin(server, clock)
+    reported = begin(server, clock)
     hurried = DeviceAuthorization(
-        told.device_code, told.user_code, told.verification_uri, told.complete_uri, 600.0, 4.0
+        reported.device_code,
+        reported.user_code,
+        reported.verification_uri,
+        reported.complete_uri,
+        600.0,
+        4.0,
     )
-    clock.then[6] = lambda: decide(told)
+    clock.then[6] = lambda: decide(reported)
     wait_for_device(endpoint(server, clock), hurried, OPTIONS)
     assert clock.slept == [4.0, 4.0, 9.0, 14.0, 19.0, 19.0]
 

@@ -1,4 +1,4 @@
-"""Attempts at a table of a lake, each in a process of its own, which may die at one of its writes.
+"""Attempts at a table of a lake, each in its own process, which may die at one of its writes.
 
 They are forked from one process that has loaded the libraries, which takes seconds, and ``write_killer.c``.
 """
@@ -28,7 +28,7 @@ from oauth_taskflow.destinations.base import EndpointFacts, Run
 from oauth_taskflow.errors import DestinationError
 from tests.tables import kinds
 
-# What the process that is forked loads; one that is missing is not asked for.
+# Modules that the forked process loads; a missing one is not asked for.
 _LIBRARIES = {
     "deltalake": "oauth_taskflow.destinations.tables.delta",
     "pyiceberg": "oauth_taskflow.destinations.tables.iceberg",
@@ -50,7 +50,7 @@ class AttemptOptions(msgspec.Struct, frozen=True):
 
 
 class Attempt:
-    """An attempt that has written its records, and waits before its commit. What it has on the disk is in ``folder / "tmp"``."""
+    """An attempt that has written its records, and waits before its commit. Its files on the disk are in ``folder / "tmp"``."""
 
     def __init__(self, kind: kinds.Kind, folder: Path, options: AttemptOptions) -> None:
         (folder / "tmp").mkdir(parents=True, exist_ok=True)

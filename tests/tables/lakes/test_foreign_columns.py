@@ -1,4 +1,4 @@
-"""An Iceberg table that somebody else made has types that records do not have, or decimals with fewer digits."""
+"""An Iceberg table that another tool made has types that records do not have, or decimals with fewer digits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Delta table that somebody else made has columns of small numbers, which its library would round into."""
+"""A Delta table that another tool made has columns of small numbers, which its library would round into."""
 
 from __future__ import annotations
 

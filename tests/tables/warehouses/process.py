@@ -1,4 +1,4 @@
-"""One attempt at a table of dlt, in a process of its own.
+"""One attempt at a table of dlt, in its own process.
 
 ``python -m tests.tables.warehouses.process KIND FOLDER URL MAP_INDEX MODE ROWS [DIE_AT | FILE]`` writes rows of the run ``r1``, says
 ``ready``, and commits once its input is closed; then it says ``won``, or ``lost`` with the reason. It dies instead of the

@@ -1,4 +1,4 @@
-"""Connections to a warehouse: credentials, clear errors, and nothing of dlt beside it."""
+"""Connections to a warehouse: credentials, clear errors, and nothing of dlt next to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a task is told when the API server cannot be asked, or has no time."""
+"""The error of a task when the API server cannot be asked, or has no time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a task may not do with request budgets in broker mode, whatever it sends."""
+"""Limits of a task that sends hostile requests about budgets in broker mode."""
 
 from __future__ import annotations
 

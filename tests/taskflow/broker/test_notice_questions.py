@@ -246,7 +246,7 @@ def test_a_connection_that_a_backend_denies_is_not_missing(
 def test_questions_that_make_no_sense_are_refused(
     body: Any, oauth_server: OAuthTestServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from oauth_taskflow.taskflow.connection_lookup import read_settings  # noqa: PLC0415 - beside its use
+    from oauth_taskflow.taskflow.connection_lookup import read_settings  # noqa: PLC0415 - next to its use
     from tests.connections.samples import kind  # noqa: PLC0415 - as above
 
     monkeypatch.setattr(notice_server, "store_url", lambda: f"sqlite:///{tmp_path}/n.db")

@@ -64,7 +64,7 @@ def clock() -> FakeClock:
 
 
 def unavailable() -> TokenEndpointUnavailable:
-    return TokenEndpointUnavailable("Nobody answers", where="at x")
+    return TokenEndpointUnavailable("No server answers", where="at x")
 
 
 def test_the_broker_is_asked_when_the_token_becomes_stale(clock: FakeClock) -> None:

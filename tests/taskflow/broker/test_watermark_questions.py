@@ -46,7 +46,7 @@ def wire(store: WatermarkStore) -> Wire:
 
 @pytest.fixture
 def broker(wire: Wire) -> BrokerWatermarkStore:
-    """What a task has."""
+    """The store as a task has it."""
     return BrokerWatermarkStore(refuse, wire)
 
 

@@ -274,7 +274,7 @@ def test_every_command_is_registered_and_can_be_imported() -> None:
     commands = {command.name: command for command in group.subcommands}  # type: ignore[union-attr]  # a group
     assert {"login", "status", "refresh", "revoke", "forget"} <= set(commands)
     for name, command in commands.items():
-        if name == "watermark":  # a group of its own
+        if name == "watermark":  # its own group
             continue
         path = inspect.getclosurevars(command.func).nonlocals["import_path"]
         assert path.rpartition(".")[2] == name

@@ -111,10 +111,10 @@ def test_reset_drops_one_partition_or_all(shown: Shown) -> None:
     [
         ({"endpoint": "other", "value": "1"}, "Name the connection of crm/other: --conn-id ID. No run of it stored one yet."),
         ({"endpoint": "contacts", "value": None}, "Give a value, or --cursor TEXT."),
-        ({"endpoint": "contacts", "value": "soon"}, "'soon' is no watermark: write an ISO 8601 time such as"),
+        ({"endpoint": "contacts", "value": "soon"}, "'soon' is not a watermark: write an ISO 8601 time such as"),
         ({"endpoint": "notes", "partition": EU, "value": "x"}, "The watermark is a number, and 'x' is not one."),
         ({"endpoint": "notes", "partition": "eu", "value": "1"}, "--partition takes JSON as in the list of --partitions"),
-        ({"endpoint": "contacts", "value": "2027-01-01", "yes": False}, "Nobody can be asked here: add --yes."),
+        ({"endpoint": "contacts", "value": "2027-01-01", "yes": False}, "There is no terminal to ask at: add --yes."),
     ],
 )  # fmt: skip
 def test_wrong_arguments_change_nothing(shown: Shown, given: dict[str, Any], said: str) -> None:

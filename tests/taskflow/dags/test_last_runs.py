@@ -1,4 +1,4 @@
-"""What counts as the run before, and what becomes of a look-up that fails."""
+"""The run that counts as the one before, and the outcome of a failed look-up."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_events_that_cannot_be_read_make_the_task_try_again(airflow_home: Path) 
 
     assert airflow_home.is_dir()
     with pytest.raises(OAuthTaskflowError, match="The run before cannot be looked up") as caught:
-        find_in_events(Asset("x-crm://contacts"), "crm", "this")  # not in a task: nobody answers
+        find_in_events(Asset("x-crm://contacts"), "crm", "this")  # not in a task: no server answers
     assert caught.value.retryable
     assert caught.value.where == "in the events of asset x-crm://contacts"
 

@@ -380,7 +380,7 @@ def test_a_kept_spec_brings_the_documentation_of_its_tasks(
     monkeypatch.setattr(factory, "describe_endpoint", note)
     (folder / "crm.json").write_text('{"type": "object", "properties": {"b": {"type": "string"}}}')
     again = {dag.dag_id: dag for dag in load_specs(namespace(folder), folder)}
-    # A schema file may change while its spec does not: such an endpoint is described anew.
+    # A schema file may change while its spec does not: such an endpoint is described again.
     assert len(described) == sum("contract" in options for options in described) > 0
     one, two = (dags["crm"].get_task("countries").doc_md for dags in (first, again))
     assert one == two

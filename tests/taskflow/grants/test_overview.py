@@ -122,7 +122,7 @@ def test_a_broken_backend_hides_nothing(
     grants.put(store, "broken")
     found = read()["broken"]
     assert found.grants[0].state == "fresh"
-    assert (found.health, found.source) == ("healthy", "")  # not orphaned: nobody knows
+    assert (found.health, found.source) == ("healthy", "")  # not orphaned: it is not known
 
 
 def test_a_backend_that_fails_later_leaves_what_was_known_and_is_asked_again_soon() -> None:

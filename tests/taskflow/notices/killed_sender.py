@@ -1,4 +1,4 @@
-"""A worker that tells people of a dead grant, and kills itself at a step: ``killed_sender.py URL CONN_ID FILE STEP``."""
+"""A worker that notifies people of a dead grant, and kills itself at a step: ``killed_sender.py URL CONN_ID FILE STEP``."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def kill_around(name: str, *, before: bool) -> None:
 
 
 def send_due(url: str, conn_id: str, file: Path) -> list[str]:
-    """Tells what is to be sent, into ``file``."""
+    """Writes each notice to send into ``file``."""
 
     def write(notice: Notice, _: Mapping[str, Any]) -> None:
         with file.open("a") as mails:

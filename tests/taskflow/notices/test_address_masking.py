@@ -17,7 +17,7 @@ ADDRESS = f"https://hooks.example.com/services/{SECRET}"
 
 @pytest.fixture
 def output() -> Iterator[io.StringIO]:
-    """What a logger of Python's and one of structlog's write."""
+    """The lines of a logger of Python's and of one of structlog's."""
     text = io.StringIO()
     handler = logging.StreamHandler(text)
     logging.getLogger("a.webhook").addHandler(handler)

@@ -43,7 +43,7 @@ def dead(oauth_server: OAuthTestServer, set_connection: SetConnection, airflow_h
 
 
 async def fire(callback: Any) -> list[Any]:
-    """What the trigger of a deadline reports, after a way through Airflow's database."""
+    """The report of a deadline's trigger, after a way through Airflow's database."""
     from airflow.triggers.callback import CallbackTrigger  # noqa: PLC0415 - Airflow needs its home first
 
     arguments = json.loads(json.dumps({**callback.kwargs, "context": CONTEXT}))

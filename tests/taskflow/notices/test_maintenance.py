@@ -146,7 +146,7 @@ def test_a_failing_token_endpoint_is_told_and_tried_again_by_the_dag_itself(
 
 
 def _end_cooldown(record: Any) -> Any:
-    from msgspec.structs import replace as change  # noqa: PLC0415 - beside that of dataclasses
+    from msgspec.structs import replace as change  # noqa: PLC0415 - next to that of dataclasses
 
     return change(record, last_failure=change(record.last_failure, until=0.0))
 
@@ -260,12 +260,12 @@ def test_the_text_of_a_hostile_server_does_no_harm_in_a_mail(
     oauth_server.fault("/oauth/token", status=400, body=json.dumps(answer))
     fail_to_use("crm")
     run_dag(dag)
-    (told,) = mail.mails
-    assert "NOT-TO-BE-SEEN" not in told.as_string() + body_of(told)
+    (reported,) = mail.mails
+    assert "NOT-TO-BE-SEEN" not in reported.as_string() + body_of(reported)
     assert "&lt;script&gt;x&lt;/script&gt; {{ 7*7 }} https://id.example.com/authorize" in body_of(
-        told
+        reported
     )
-    assert told["Bcc"] is None
+    assert reported["Bcc"] is None
 
 
 def test_without_notifiers_the_task_of_a_grant_in_trouble_fails(

@@ -109,7 +109,7 @@ def test_each_notice_is_logged_and_counted_once(
     loud = [one for one in caplog.records if one.name == "oauth_taskflow.notices"]
     (warning,) = [one.getMessage() for one in loud if one.levelname != "INFO"]
     assert warning.startswith("OAuth connection crm needs a person")
-    counted = [one for one in on_servers.told if one[1] == "oauth_taskflow.notice"]
+    counted = [one for one in on_servers.reported if one[1] == "oauth_taskflow.notice"]
     tags = {"conn_id": "crm", "kind": "needs_consent"}
     assert counted == [("counter", "oauth_taskflow.notice", 1, tags)]
 

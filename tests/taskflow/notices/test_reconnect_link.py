@@ -22,7 +22,7 @@ TASKS = ("read", "read_async", "read_two", "sense", "call", "mapped")
 
 @dag(dag_id="unlike_specs", schedule=None, default_args={"retries": 0})
 def build() -> None:
-    """One task of each kind, beside each other; a path that the API lacks would be *not yet* for the sensor."""
+    """One task of each kind, next to each other; a path that the API lacks would be *not yet* for the sensor."""
 
     @oauth_task(conn_id="crm")
     def read(session: OAuthSession) -> None:

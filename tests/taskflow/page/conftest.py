@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("AIRFLOW__API_AUTH__JWT_SECRET", "a secret of these tests alone " * 3)
 os.environ["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"] = "admin:admin,viewer:viewer"
 
-# ``browse("admin")``: a client that is logged in as that user by cookie; ``browse()`` is nobody.
+# ``browse("admin")``: a client that is logged in as that user by cookie; ``browse()`` is not logged in.
 Browse = Callable[..., "TestClient"]
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin", "Content-Type": "application/json"}
 SAME_ORIGIN_FORM = {
@@ -59,7 +59,7 @@ def browse(root_app: Any) -> Iterator[Browse]:
             user = SimpleAuthManagerUser(username=name, role=name.upper())
             manager: Any = get_auth_manager()
             client.cookies.set("_token", manager.generate_jwt(user))
-        # What a test changed is to be seen at once.
+        # Changes of a test are to be seen at once.
         client.headers["Cache-Control"] = "no-cache"
         opened.append(client)
         return client

@@ -37,7 +37,7 @@ def begin(client: TestClient) -> dict[str, Any]:
 
 
 def enter(prompt: dict[str, Any]) -> None:
-    """What the person does on the other device."""
+    """The person's steps on the other device."""
     page = f"{prompt['verification_uri']}?user_code={prompt['user_code']}"
     requests.get(page, timeout=60).raise_for_status()
 

@@ -156,7 +156,7 @@ def test_an_edited_connection_gets_no_code(
 def test_an_old_consent_is_over(
     connect: Connect, admin: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from oauth_taskflow.consents import sql  # noqa: PLC0415 - beside what it changes
+    from oauth_taskflow.consents import sql  # noqa: PLC0415 - next to what it changes
 
     connect()
     query = agree(begin(admin))

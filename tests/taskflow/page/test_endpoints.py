@@ -234,7 +234,7 @@ def test_an_id_that_postgresql_refuses_never_reaches_the_database(
 
     monkeypatch.setattr(DagModel, "get_team_name", None)  # not called
     answer = browse("admin").get("/oauth/api/dags/a%00b/endpoints")
-    assert (answer.status_code, answer.json()["detail"]) == (404, "There is no such page")
+    assert (answer.status_code, answer.json()["detail"]) == (404, "This page does not exist")
     assert answer.headers["cache-control"] == "no-store"
 
 

@@ -1,4 +1,4 @@
-"""The tests of the tab once more, in a process of their own, with Airflow's metadata in PostgreSQL instead of SQLite."""
+"""The tests of the tab once more, in their own process, with Airflow's metadata in PostgreSQL instead of SQLite."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 @pytest.mark.slow
 def test_the_tab_is_the_same_with_metadata_in_postgresql(postgres_url: str) -> None:
     tests = Path(__file__).with_name("test_endpoints.py")
-    # Airflow would choose asyncpg beside psycopg, which can do both.
+    # Airflow would choose asyncpg next to psycopg, which can do both.
     names = ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC")
     environment = {**os.environ, **dict.fromkeys(names, postgres_url)}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests)]

@@ -10,7 +10,7 @@ import pytest
 
 FORM = ("provider", "auth_type", "token_url", "issuer", "grant_type", "client_auth", "scope")
 REST = ("audience", "private_key", "authorize_url", "refresh_token", "api_key_name", "login_url")
-# What the form sends when nobody filled it.
+# The body of a form that was not filled.
 UNFILLED = json.dumps(dict.fromkeys((*FORM, *REST, "api_headers")), indent=2)
 
 

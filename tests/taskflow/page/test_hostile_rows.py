@@ -1,4 +1,4 @@
-"""What one broken connection, one wrong address or one silent server does to the rest of the page: nothing."""
+"""One broken connection, wrong address or silent server does nothing to the rest of the page."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def hidden_fields(text: str) -> dict[str, str]:
 
 
 def shown_fields(text: str) -> dict[str, str]:
-    """What a browser would post of the inputs with a text."""
+    """The fields that a browser would post of the inputs with a text."""
     found = re.findall(
         r'<input id="[^"]*" name="([^"]*)"(?: type="text")?[^>]*? value="([^"]*)"', text
     )
@@ -194,7 +194,7 @@ def test_a_form_needs_its_own_token_of_the_same_user(browse: Browse) -> None:
 def test_a_token_ends_after_twelve_hours(
     admin: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from oauth_taskflow.clock import SystemClock  # noqa: PLC0415 - beside Airflow's home
+    from oauth_taskflow.clock import SystemClock  # noqa: PLC0415 - next to Airflow's home
     from oauth_taskflow.taskflow.page import form_posts  # noqa: PLC0415 - as above
 
     class Later(SystemClock):

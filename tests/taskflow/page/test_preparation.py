@@ -1,4 +1,4 @@
-"""What a server process does for the page when it starts, before the first user looks."""
+"""The work of a server process for the page when it starts, before the first user looks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def start_server(root_app: Any) -> None:
 
 @pytest.fixture
 def map_class() -> Iterator[Callable[..., Mapper[Any]]]:
-    """Makes a class of the ORM that no query has used, in a registry of its own."""
+    """Makes a class of the ORM that no query has used, in its own registry."""
 
     class Base(DeclarativeBase):
         """That registry's base class."""

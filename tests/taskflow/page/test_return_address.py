@@ -1,4 +1,4 @@
-"""Whatever a browser sends: answers lead to a page of this Airflow, and people go back to one."""
+"""All answers lead to a page of this Airflow, for anything that a browser sends, and people go back to one."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from tests.taskflow.page.conftest import SAME_ORIGIN, Browse
 ROOT = Path(__file__).resolve().parents[3]
 # The parking of a consent's answer: some providers post it, and then no cookie comes along.
 ANONYMOUS = frozenset({"/callback", "/callback/"})
-# What they post are HTML forms; all others take JSON.
+# These take HTML forms; all others take JSON.
 FORMS = frozenset(
     {"/new", "/new/{provider}", "/edit/{connection_id:path}", "/saved/{connection_id:path}"}
 )

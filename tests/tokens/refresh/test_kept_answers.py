@@ -43,9 +43,9 @@ def manager(
         dialect=Dialect(response=ResponseDialect(**response)),
         clock=store._clock,
     )
-    told = {"observer": observer} if observer else {}
+    reported = {"observer": observer} if observer else {}
     grant = RefreshToken("seed-token")
-    return TokenManager.for_grant(store, endpoint, grant, clock=store._clock, **told)
+    return TokenManager.for_grant(store, endpoint, grant, clock=store._clock, **reported)
 
 
 def shape_answers(**fields: Any) -> Form:

@@ -222,20 +222,20 @@ def test_a_narrower_scope_is_reported(
     )
 
 
-@pytest.mark.parametrize(("skew", "told"), [(None, 0), (29.0, 0), (-31.0, 1), (300.0, 1)])
+@pytest.mark.parametrize(("skew", "reported"), [(None, 0), (29.0, 0), (-31.0, 1), (300.0, 1)])
 def test_a_clock_that_is_far_off_is_reported(
     store: ClockedStore,
     clock: FakeClock,
     caplog: pytest.LogCaptureFixture,
     skew: float | None,
-    told: int,
+    reported: int,
 ) -> None:
     token = Token("at", clock.now(), clock.now() + 60)
     manager(store, script_endpoint(Granted(token, "rt-1", skew=skew))).token()
     text = (
         f"connection crm: the authorization server's clock is {skew or 0:+.0f} s off this machine's"
     )
-    assert sum(text in message for message in caplog.messages) == told
+    assert sum(text in message for message in caplog.messages) == reported
 
 
 def test_a_refresh_token_from_elsewhere_that_replaces_a_stored_one_is_reported(

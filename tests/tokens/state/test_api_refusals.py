@@ -63,15 +63,15 @@ def test_the_error_of_a_401_says_until_when_refreshes_are_suspended(
         for call in range(3):
             with OAuthSession(f"http://{place}", OAuth2Auth(plan.manager())) as session:
                 answer = session.get("/x")
-            with pytest.raises(requests.HTTPError) as told:
+            with pytest.raises(requests.HTTPError) as reported:
                 answer.raise_for_status()
             # The first call forced a refresh itself; the token that came was refused too.
-            assert ("no 401 forces another refresh" in str(told.value)) == (call > 0)
-    until = re.search(r"until (\S+) no 401", str(told.value))
+            assert ("no 401 forces another refresh" in str(reported.value)) == (call > 0)
+    until = re.search(r"until (\S+) no 401", str(reported.value))
     assert until is not None
     left = datetime.fromisoformat(until[1]).timestamp() - time.time()
     assert 0 < left <= 300
-    assert "airflow oauth refresh" in str(told.value)
+    assert "airflow oauth refresh" in str(reported.value)
 
 
 def test_an_async_401_also_says_until_when_refreshes_are_suspended(

@@ -30,7 +30,7 @@ function About({form}) {
   return el(
     C.Stack,
     {gap: 2},
-    form.name && !form.verified ? el(C.Text, {color: TONES.warning, role: "note"}, "Nobody has tried this preset yet: test the connection before you rely on it.") : null,
+    form.name && !form.verified ? el(C.Text, {color: TONES.warning, role: "note"}, "This preset was never tried: test the connection before you rely on it.") : null,
     form.notes.length ? el(C.Box, {as: "ul", ps: 5, listStyleType: "disc"}, form.notes.map((note) => el("li", {key: note}, note))) : null,
     facts.length
       ? el("details", null, el("summary", null, "What is known about this provider"), el(C.Box, {as: "dl", mt: 2}, facts.map(([subject, fact]) => el(react().Fragment, {key: subject}, el("dt", {style: {fontWeight: 600}}, subject), el("dd", {style: {overflowWrap: "anywhere"}}, fact)))), form.sources.map((page) => el(C.Link, {key: page, href: page, target: "_blank", rel: "noopener noreferrer", display: "block"}, page)))

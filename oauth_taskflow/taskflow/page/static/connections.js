@@ -43,7 +43,7 @@ function sortRows(rows, sort) {
   return ranked.sort(compare).map(([, row]) => row);
 }
 
-// Not by the router: it would make Airflow load this page anew with every letter.
+// Not by the router: it would make Airflow load this page again with every letter.
 function useChoice() {
   const [choice, setChoice] = react().useState(() => {
     const query = new URLSearchParams(location.search);
@@ -163,7 +163,7 @@ function List({listing, act}) {
     setOpen((known) => ({...known, [id]: !lookUp(known, id)}));
   };
   const shown = new Set(rows.slice(0, most).map((row) => row.conn_id));
-  // Whoever walks by keyboard goes on at the first of the new rows.
+  // Keyboard users go on at the first of the new rows.
   const showMore = () => {
     const next = CSS.escape(rows[most].conn_id);
     setMost(most + SHOWN_AT_ONCE);

@@ -23,7 +23,7 @@ export async function copyText(text) {
 // Airflow's frames may not open other sites: the whole tab goes to the authorization server.
 export async function connectHere(conn, wish) {
   const begun = await sendJson(path(conn), {way: "browser", ...wish});
-  if (!isWeb(begun.authorization_url)) throw {status: 0, what: "The authorization endpoint is no web address", where: "", hint: "Correct authorize_url of the connection."};
+  if (!isWeb(begun.authorization_url)) throw {status: 0, what: "The authorization endpoint is not a web address", where: "", hint: "Correct authorize_url of the connection."};
   location.assign(begun.authorization_url);
 }
 

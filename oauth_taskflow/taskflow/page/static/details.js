@@ -14,7 +14,7 @@ const ACTIONS = {
   forget: {
     label: "Forget",
     title: (id) => `Forget the stored tokens of ${id}?`,
-    text: "The stored tokens are deleted here only: the authorization server is not told, and a refresh token that rotated is lost for good.",
+    text: "The stored tokens are deleted here only: the authorization server is not notified, and a refresh token that rotated is lost for good.",
     action: "Forget",
   },
 };

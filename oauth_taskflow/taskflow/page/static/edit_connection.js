@@ -6,7 +6,7 @@ export function Page({rest}) {
   const C = chakra();
   const {useEffect, useState} = react();
   const [state, setState] = useState({});
-  // Another key: somebody came here again, perhaps from the connection just saved.
+  // Another key: the user came here again, perhaps from the connection just saved.
   const {key} = router().useLocation();
   const conn = rest; // the router has decoded it
   useEffect(() => {

@@ -133,7 +133,7 @@ export function ErrorBox({error, isOld, about = ""}) {
   );
 }
 
-// The one region of a page that a screen reader announces politely. Nobody sees it: what it says stands on the page too.
+// The one region of a page that a screen reader announces politely. It is not visible: its text is on the page too.
 let region = null;
 const attach = (node) => { region = node; };
 export const Announcer = () => el(chakra().VisuallyHidden, {ref: attach, role: "status", "aria-live": "polite", "aria-atomic": false});

@@ -1,4 +1,4 @@
-// Asks again and again, while somebody looks: pages that nobody sees, failures and an ended login must not load the server.
+// Asks again and again, while a user looks: hidden pages, failures and an ended login must not load the server.
 const LONGEST = 60_000;
 // Pages that were opened together should not ask together.
 const SPREAD = 0.1;
