@@ -12,7 +12,7 @@ from importlib.metadata import version
 
 from oauth_taskflow.api.options import PageNumberPaginator, RateLimit
 from oauth_taskflow.api.session import OAuthSession
-from oauth_taskflow.budgets.keeper import Budgets, Scope
+from oauth_taskflow.budgets.keeper import Budgets, BudgetSet
 from oauth_taskflow.budgets.sql import open_budget_store
 
 
@@ -20,7 +20,7 @@ def main() -> None:
     url, folder, requests = sys.argv[1], sys.argv[2], int(sys.argv[3])
     limits = (RateLimit(requests=requests),) if requests else ()
     store = f"sqlite:///{folder}/budgets.db"
-    budgets = Budgets(lambda: open_budget_store(store), Scope("benchmark", limits))
+    budgets = Budgets(lambda: open_budget_store(store), BudgetSet("benchmark", limits))
     paginate = PageNumberPaginator(size=100, size_param="limit", prefetch=0)
     with OAuthSession(url, budgets=budgets) as session:
         began, cpu = time.perf_counter(), time.process_time()

@@ -12,7 +12,7 @@ from oauth_taskflow.api.rate_limit import RateLimit
 from oauth_taskflow.budgets.keeper import build_window
 from oauth_taskflow.budgets.ledger import MOST_SLACK, Window
 from oauth_taskflow.budgets.slots import Ask, Charge
-from oauth_taskflow.budgets.store import Reading
+from oauth_taskflow.budgets.store import TimedGrant
 from oauth_taskflow.errors import TokenStoreError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class ConnectionBudgetStore:
         """Whether the connection itself states the budget ``key``."""
         return key in self._stated
 
-    def ask(self, question: Ask) -> Reading:
+    def ask(self, question: Ask) -> TimedGrant:
         """Answers ``question`` as the store does, within the bounds of one task.
 
         Raises:

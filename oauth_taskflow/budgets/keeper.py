@@ -25,7 +25,7 @@ _MOST_GATES = 256
 Render = Callable[[str], str]
 
 
-class Scope(Struct, frozen=True):
+class BudgetSet(Struct, frozen=True):
     """The budgets of one place: a connection, a spec or an endpoint. ``name`` is what shares them."""
 
     name: str
@@ -37,7 +37,7 @@ class Budgets:
 
     Args:
         open_store: returns where budgets are kept; called for the first request that has a budget.
-        scope: the budgets of the connection.
+        budget_set: the budgets of the connection.
         base_url: the address below which path patterns are looked for.
         headers: the connection's own header with the end of a limit.
         longest_wait: seconds after which a request raises ``BudgetWait``; None waits as long as necessary.
@@ -46,46 +46,54 @@ class Budgets:
     def __init__(
         self,
         open_store: Callable[[], BudgetStore],
-        scope: Scope,
+        budget_set: BudgetSet,
         *,
         base_url: str = "",
         headers: LimitHeaders | None = None,
         longest_wait: float | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._open_store, self._scope = open_store, scope
+        self._open_store, self._budget_set = open_store, budget_set
         self._root = urlsplit(base_url).path.rstrip("/")
         self._headers = headers or LimitHeaders()
         self.longest_wait, self._clock = longest_wait, clock
 
     def find_gate(self, url: str) -> BudgetGate | None:
         """The gate of requests to ``url`` that belong to no endpoint; None where no budget applies."""
-        if not self._scope.limits:
+        if not self._budget_set.limits:
             return None
         return self.find_endpoint_gate("", url, ())
 
     def find_endpoint_gate(
-        self, endpoint: str, url: str, scopes: Sequence[Scope], render: Render | None = None
+        self,
+        endpoint: str,
+        url: str,
+        budget_sets: Sequence[BudgetSet],
+        render: Render | None = None,
     ) -> BudgetGate | None:
         """The gate of requests to ``url`` for ``endpoint``; None where no budget applies.
 
-        ``scopes`` are those of spec and endpoint, the narrowest last. ``render`` fills the templates of weights.
+        ``budget_sets`` are those of spec and endpoint, the narrowest last. ``render`` fills the templates of weights.
 
         Raises:
             ApiError: a weight is not a number above 0, or more than its whole budget.
         """
         path = self._path_of(url)
         found = [
-            (scope, limit)
-            for scope in (self._scope, *scopes)
-            for limit in scope.limits
+            (budget_set, limit)
+            for budget_set in (self._budget_set, *budget_sets)
+            for limit in budget_set.limits
             if _applies(limit, endpoint, path)
         ]
         if not found:
             return None
-        charges = tuple(_charge(scope, limit, render) for scope, limit in found)
+        charges = tuple(_charge(budget_set, limit, render) for budget_set, limit in found)
         last = found[-1][0]
-        held = [c.window.key for (scope, _), c in zip(found, charges, strict=True) if scope is last]
+        held = [
+            c.window.key
+            for (budget_set, _), c in zip(found, charges, strict=True)
+            if budget_set is last
+        ]
         where = f"at {last.name}"
         return _share_gate(
             _GateKey(self._open_store(), charges, self.longest_wait, self._clock),
@@ -106,7 +114,7 @@ class Budgets:
 
     def _list_headers(
         self,
-        found: Iterable[tuple[Scope, RateLimit]],
+        found: Iterable[tuple[BudgetSet, RateLimit]],
         charges: Sequence[Charge],
         held: Sequence[str],
     ) -> list[tuple[LimitHeaders, frozenset[str]]]:
@@ -156,8 +164,8 @@ def _applies(limit: RateLimit, endpoint: str, path: str) -> bool:
     )
 
 
-def _charge(scope: Scope, limit: RateLimit, render: Render | None) -> Charge:
-    window = build_window(scope.name, limit)
+def _charge(budget_set: BudgetSet, limit: RateLimit, render: Render | None) -> Charge:
+    window = build_window(budget_set.name, limit)
     return Charge(window, _cost(limit, window.label, render))
 
 

@@ -6,7 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from oauth_taskflow.budgets.keeper import Budgets, Scope
+from oauth_taskflow.budgets.keeper import Budgets, BudgetSet
 from oauth_taskflow.budgets.sql import SqlBudgetStore, open_budget_store
 from oauth_taskflow.errors import ApiError
 
@@ -39,4 +39,4 @@ def open_local_store() -> SqlBudgetStore:
 
 def local_budgets(conn_id: str) -> Budgets:
     """The budgets of a session that was opened without a token store; the connection has no other."""
-    return Budgets(open_local_store, Scope(conn_id, ()))
+    return Budgets(open_local_store, BudgetSet(conn_id, ()))

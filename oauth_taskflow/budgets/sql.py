@@ -28,7 +28,7 @@ from sqlalchemy.exc import IntegrityError
 
 from oauth_taskflow.budgets.ledger import Ledger, Window
 from oauth_taskflow.budgets.slots import Ask, grant_slots
-from oauth_taskflow.budgets.store import Reading
+from oauth_taskflow.budgets.store import TimedGrant
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.tokens.sql import engine as engines
 from oauth_taskflow.tokens.sql.table import (
@@ -74,7 +74,7 @@ class SqlBudgetStore:
         """Close the connections; the next question opens new ones."""
         self._database.close()
 
-    def ask(self, question: Ask) -> Reading:
+    def ask(self, question: Ask) -> TimedGrant:
         """Answers ``question`` in one transaction, which is repeated while the database is busy or away.
 
         A commit may have succeeded unnoticed. Slots that were given out twice are lost for a period, which does no
@@ -83,7 +83,7 @@ class SqlBudgetStore:
         self._prepare()
         pending = [question]
 
-        def work(connection: Connection) -> Reading | None:
+        def work(connection: Connection) -> TimedGrant | None:
             asked = pending[0]
             if asked.returned:
                 pending[0] = _drop_returned(asked)
@@ -123,7 +123,7 @@ class SqlBudgetStore:
             prepare_engine(self._database.open_engine())
             self._has_table = True
 
-    def _answer(self, connection: Connection, question: Ask) -> Reading | None:
+    def _answer(self, connection: Connection, question: Ask) -> TimedGrant | None:
         """The answer to ``question``; None if a budget has no row yet. Rows are locked in the order of their keys."""
         keys = sorted({charge.window.key for charge in question.charges})
         rows = connection.execute(
@@ -153,7 +153,7 @@ class SqlBudgetStore:
                 .values(ledger=bindparam("text"), updated_at=now),
                 changed,
             )
-        return Reading(grant, before, after)
+        return TimedGrant(grant, before, after)
 
     def _insert_missing(self, windows: Sequence[Window]) -> None:
         for window in windows:

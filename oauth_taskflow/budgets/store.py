@@ -9,7 +9,7 @@ from msgspec import Struct
 from oauth_taskflow.budgets.slots import Ask, Grant
 
 
-class Reading(Struct, frozen=True):
+class TimedGrant(Struct, frozen=True):
     """A grant, and this machine's monotonic clock before and after the database's clock was read."""
 
     grant: Grant
@@ -22,7 +22,7 @@ class BudgetStore(Protocol):
 
     name: str
 
-    def ask(self, question: Ask) -> Reading:
+    def ask(self, question: Ask) -> TimedGrant:
         """Answers ``question`` in one transaction.
 
         Raises:

@@ -11,7 +11,7 @@ from oauth_taskflow.api.rate_limit import list_limits
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.budgets.gate import BudgetGate
-from oauth_taskflow.budgets.keeper import Budgets, Scope
+from oauth_taskflow.budgets.keeper import Budgets, BudgetSet
 from oauth_taskflow.specs.budgets import is_shared_by_spec
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.templates.render import render_text
@@ -58,13 +58,13 @@ def find_gate(
         )
 
         budgets = local_budgets(session.conn_id)
-    scopes = (
-        Scope("spec", tuple(limit for limit in limits if is_shared_by_spec(limit))),
-        Scope(
+    budget_sets = (
+        BudgetSet("spec", tuple(limit for limit in limits if is_shared_by_spec(limit))),
+        BudgetSet(
             f"{session.conn_id}/{name}",
             tuple(limit for limit in limits if not is_shared_by_spec(limit)),
         ),
     )
     return budgets.find_endpoint_gate(
-        name, request.path, scopes, lambda text: render_text(text, template_context)
+        name, request.path, budget_sets, lambda text: render_text(text, template_context)
     )

@@ -18,7 +18,7 @@ from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.api.tls_files import check_certificate
 from oauth_taskflow.budgets.answer_headers import LimitHeaders
-from oauth_taskflow.budgets.keeper import Budgets, Scope
+from oauth_taskflow.budgets.keeper import Budgets, BudgetSet
 from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.connections.api_address import with_base_url
 from oauth_taskflow.connections.settings import (
@@ -181,7 +181,7 @@ def budgets_of(settings: ConnectionSettings) -> Budgets:
     limit = settings.rate_limit
     return Budgets(
         lambda: budget_store_for(settings),
-        Scope(settings.conn_id, settings.budgets),
+        BudgetSet(settings.conn_id, settings.budgets),
         base_url=settings.base_url,
         headers=LimitHeaders(reset=limit.reset_header if limit else ""),
     )

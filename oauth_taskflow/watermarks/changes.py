@@ -1,4 +1,4 @@
-"""The changes that a settled commit makes, within a transaction that has locked the scope's head."""
+"""The changes that a settled commit makes, within a transaction that has locked the endpoint's head."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, update
 
 from oauth_taskflow.errors import InvalidRecord
-from oauth_taskflow.watermarks.partitions import Scope, hash_text, partition_key
+from oauth_taskflow.watermarks.partitions import EndpointId, hash_text, partition_key
 from oauth_taskflow.watermarks.state import NOTHING, Move, WatermarkState, advance, find_lowest
 from oauth_taskflow.watermarks.table import BASES, COMMITS, WATERMARKS
 
@@ -21,7 +21,7 @@ _CHUNK = 500
 class Settlement(Struct, frozen=True):
     """One commit to settle; ``now`` is SQL for the database's clock, the limits are those of the store."""
 
-    scope: Scope
+    identity: EndpointId
     run_id: str
     moves: tuple[Move, ...]
     is_shared: bool
@@ -36,28 +36,31 @@ def cut(keys: Sequence[str]) -> Iterator[Sequence[str]]:
         yield keys[first : first + _CHUNK]
 
 
-def select_rows(scope: Scope, keys: Sequence[str]) -> Any:
-    """Returns the query for some partitions of ``scope``; an empty key is the head."""
+def select_rows(identity: EndpointId, keys: Sequence[str]) -> Any:
+    """Returns the query for some partitions of ``identity``; an empty key is the head."""
     return select(WATERMARKS).where(
-        WATERMARKS.c.scope_key == scope.key, WATERMARKS.c.partition_key.in_(keys)
+        WATERMARKS.c.scope_key == identity.key, WATERMARKS.c.partition_key.in_(keys)
     )
 
 
-def is_head(scope: Scope) -> tuple[ColumnElement[bool], ...]:
-    """Returns the conditions for the head of ``scope``."""
-    return WATERMARKS.c.scope_key == scope.key, WATERMARKS.c.partition_key == ""
+def is_head(identity: EndpointId) -> tuple[ColumnElement[bool], ...]:
+    """Returns the conditions for the head of ``identity``."""
+    return WATERMARKS.c.scope_key == identity.key, WATERMARKS.c.partition_key == ""
 
 
 def build_row(
-    scope: Scope, partition: str, state: WatermarkState, now: ColumnElement[float] | None
+    identity: EndpointId,
+    partition: str,
+    state: WatermarkState,
+    now: ColumnElement[float] | None,
 ) -> dict[str, Any]:
     """Returns a new row; a watermark that never moved has the ``now`` None."""
     return {
-        "scope_key": scope.key,
+        "scope_key": identity.key,
         "partition_key": partition_key(partition),
-        "dag_id": scope.dag_id,
-        "endpoint": scope.endpoint,
-        "conn_id": scope.conn_id,
+        "dag_id": identity.dag_id,
+        "endpoint": identity.endpoint,
+        "conn_id": identity.conn_id,
         "partition_text": partition,
         "state": state.to_text(),
         "is_shared": 0,
@@ -87,16 +90,16 @@ def settle_moves(connection: Connection, work: Settlement) -> Literal["moved", "
 
 
 def _move(connection: Connection, work: Settlement, moves: Mapping[str, Move]) -> None:
-    scope = work.scope
+    identity = work.identity
     stored = {
         row.partition_key: WatermarkState.from_text(row.state)
-        for row in connection.execute(select_rows(scope, [*moves]))
+        for row in connection.execute(select_rows(identity, [*moves]))
     }
     fresh, changed = [], []
     for key, move in moves.items():
         state = advance(stored.get(key, NOTHING), move)
         if key not in stored:
-            row = build_row(scope, move.partition, state, work.now)
+            row = build_row(identity, move.partition, state, work.now)
             fresh.append({**row, "run_id": work.run_id[:RUN_ID_LENGTH]})
         elif state != stored[key]:
             changed.append((key, state))
@@ -108,7 +111,7 @@ def _move(connection: Connection, work: Settlement, moves: Mapping[str, Move]) -
         "moved_at": work.now,
     }
     row_of = (
-        WATERMARKS.c.scope_key == scope.key,
+        WATERMARKS.c.scope_key == identity.key,
         WATERMARKS.c.partition_key == bindparam("key"),
     )
     if changed:
@@ -118,14 +121,14 @@ def _move(connection: Connection, work: Settlement, moves: Mapping[str, Move]) -
         )
     connection.execute(
         update(WATERMARKS)
-        .where(WATERMARKS.c.scope_key == scope.key, WATERMARKS.c.partition_key.in_([*moves]))
+        .where(WATERMARKS.c.scope_key == identity.key, WATERMARKS.c.partition_key.in_([*moves]))
         .values(seen_at=work.now)
     )
 
 
 def _note_bases(connection: Connection, work: Settlement) -> None:
     """Notes where the run began, for each partition and the run as a whole; what an earlier attempt noted stays."""
-    run = (BASES.c.scope_key == work.scope.key, BASES.c.run_key == hash_text(work.run_id))
+    run = (BASES.c.scope_key == work.identity.key, BASES.c.run_key == hash_text(work.run_id))
     bases = {partition_key(move.partition): move.base for move in work.moves}
     first = next(iter(bases.values()), NOTHING)
     if work.is_shared:
@@ -136,7 +139,7 @@ def _note_bases(connection: Connection, work: Settlement) -> None:
         known = {row.partition_key for row in connection.execute(statement)}
         for key in set(keys) - known:
             values = {
-                "scope_key": work.scope.key,
+                "scope_key": work.identity.key,
                 "run_key": hash_text(work.run_id),
                 "partition_key": key,
                 "state": bases[key].to_text(),
@@ -147,7 +150,7 @@ def _note_bases(connection: Connection, work: Settlement) -> None:
 
 
 def _forget_old_runs(connection: Connection, work: Settlement) -> None:
-    of_scope = BASES.c.scope_key == work.scope.key
+    of_scope = BASES.c.scope_key == work.identity.key
     old = (
         select(BASES.c.run_key)
         .where(of_scope, BASES.c.partition_key == "")
@@ -160,16 +163,16 @@ def _forget_old_runs(connection: Connection, work: Settlement) -> None:
         connection.execute(delete(BASES).where(of_scope, BASES.c.run_key.in_(keys)))
 
 
-def forget_runs(connection: Connection, scope: Scope) -> None:
-    """Forgets where runs of ``scope`` began, and their commits under way."""
-    connection.execute(delete(BASES).where(BASES.c.scope_key == scope.key))
-    connection.execute(delete(COMMITS).where(COMMITS.c.scope_key == scope.key))
+def forget_runs(connection: Connection, identity: EndpointId) -> None:
+    """Forgets where runs of ``identity`` began, and their commits under way."""
+    connection.execute(delete(BASES).where(BASES.c.scope_key == identity.key))
+    connection.execute(delete(COMMITS).where(COMMITS.c.scope_key == identity.key))
 
 
 def _share_if_too_many(connection: Connection, work: Settlement) -> bool:
     """Replaces the partitions by their lowest watermark when there are more than may be kept."""
     partitions = (
-        WATERMARKS.c.scope_key == work.scope.key,
+        WATERMARKS.c.scope_key == work.identity.key,
         WATERMARKS.c.partition_key != "",
     )
     count = connection.execute(select(func.count()).select_from(WATERMARKS).where(*partitions))
@@ -183,5 +186,5 @@ def _share_if_too_many(connection: Connection, work: Settlement) -> bool:
         lowest = NOTHING
     connection.execute(delete(WATERMARKS).where(*partitions))
     values = {"state": lowest.to_text(), "is_shared": 1, "moved_at": work.now}
-    connection.execute(update(WATERMARKS).where(*is_head(work.scope)).values(values))
+    connection.execute(update(WATERMARKS).where(*is_head(work.identity)).values(values))
     return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from oauth_taskflow.watermarks.partitions import Scope
+from oauth_taskflow.watermarks.partitions import EndpointId
 from oauth_taskflow.watermarks.state import WatermarkState
 from oauth_taskflow.watermarks.store import Head, Outcome, PendingCommit
 
@@ -17,18 +17,18 @@ class WatermarkKeeper(Protocol):
         TokenStoreError: the database failed, or cannot be asked.
     """
 
-    def begin(self, scope: Scope, run_id: str) -> Head:
-        """Returns the head of ``scope``, which is created where it is missing."""
+    def begin(self, identity: EndpointId, run_id: str) -> Head:
+        """Returns the head of ``identity``, which is created where it is missing."""
 
     def read(
-        self, scope: Scope, run_id: str, partitions: Sequence[str], head: Head
+        self, identity: EndpointId, run_id: str, partitions: Sequence[str], head: Head
     ) -> dict[str, WatermarkState]:
         """Returns where the run begins to read each partition."""
 
     def prepare(self, commit: PendingCommit) -> None:
         """Notes a commit before it happens."""
 
-    def list_pending(self, scope: Scope) -> list[tuple[PendingCommit, float]]:
+    def list_pending(self, identity: EndpointId) -> list[tuple[PendingCommit, float]]:
         """Returns the commits that are noted and not settled, with their age in seconds; the moves may be missing."""
 
     def drop_pending(self, commit: PendingCommit) -> None:
@@ -37,11 +37,11 @@ class WatermarkKeeper(Protocol):
     def settle(self, commit: PendingCommit) -> Outcome:
         """Moves the watermarks of a commit that happened, once."""
 
-    def roll_up(self, scope: Scope, run_id: str, reached: WatermarkState) -> bool:
+    def roll_up(self, identity: EndpointId, run_id: str, reached: WatermarkState) -> bool:
         """Moves the shared watermark after a whole run, if there is one."""
 
-    def sweep(self, scope: Scope, grace: float) -> int:
+    def sweep(self, identity: EndpointId, grace: float) -> int:
         """Drops the partitions that no run read for ``grace`` seconds."""
 
-    def sum_up(self, scope: Scope) -> tuple[WatermarkState, int]:
+    def sum_up(self, identity: EndpointId) -> tuple[WatermarkState, int]:
         """Returns the lowest watermark, and the number of partitions."""

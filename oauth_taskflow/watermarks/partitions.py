@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 
-class Scope(Struct, frozen=True):
+class EndpointId(Struct, frozen=True):
     """The endpoint of a DAG on one connection, whose partitions have watermarks."""
 
     dag_id: str
@@ -19,7 +19,7 @@ class Scope(Struct, frozen=True):
 
     @property
     def key(self) -> str:
-        """A hash that identifies the scope, of a length that every database can index."""
+        """A hash of the three, of a length that every database can index."""
         return hash_text(json.dumps([self.dag_id, self.endpoint, self.conn_id]))
 
     def __str__(self) -> str:

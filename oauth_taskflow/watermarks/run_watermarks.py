@@ -19,7 +19,7 @@ from msgspec import ValidationError
 
 from oauth_taskflow.errors import OAuthTaskflowError, WatermarkError
 from oauth_taskflow.watermarks.keeper import WatermarkKeeper
-from oauth_taskflow.watermarks.partitions import Scope, write_partition
+from oauth_taskflow.watermarks.partitions import EndpointId, write_partition
 from oauth_taskflow.watermarks.state import Move, WatermarkState
 from oauth_taskflow.watermarks.store import Head, Outcome, PendingCommit
 
@@ -35,7 +35,7 @@ class RunWatermarks:
 
     Args:
         store: the store of watermarks.
-        scope: the endpoint.
+        identity: the endpoint.
         run_id: the run; tried again, it begins where it began first.
         read_manifest: reads the manifest at a place of output.
         moves: whether the run may move watermarks; a run that only looks may not.
@@ -44,13 +44,13 @@ class RunWatermarks:
     def __init__(
         self,
         store: WatermarkKeeper,
-        scope: Scope,
+        identity: EndpointId,
         run_id: str,
         read_manifest: ManifestReader,
         *,
         moves: bool = True,
     ) -> None:
-        self.scope = scope
+        self.identity = identity
         self.moves = moves
         self._store = store
         self._run_id = (
@@ -82,7 +82,7 @@ class RunWatermarks:
         self._place = place
         if self.moves:
             self._repair()
-        self._head = self._store.begin(self.scope, self._run_id)
+        self._head = self._store.begin(self.identity, self._run_id)
         if self.moves and not self._head.knows_run:
             self._own = self._read_own()
 
@@ -94,7 +94,7 @@ class RunWatermarks:
         """
         if self._own is not None:
             return [self._find_own(one) for one in partitions]
-        found = self._store.read(self.scope, self._run_id, partitions, self._head)
+        found = self._store.read(self.identity, self._run_id, partitions, self._head)
         return [found[one] for one in partitions]
 
     def prepare(self, moves: Sequence[Move]) -> dict[str, Any] | None:
@@ -107,7 +107,7 @@ class RunWatermarks:
             return None
         commit = PendingCommit(
             secrets.token_hex(16),
-            self.scope,
+            self.identity,
             self._run_id,
             self._head.generation,
             dict(self._place),
@@ -128,13 +128,13 @@ class RunWatermarks:
             outcome = self._store.settle(self._pending)
         except OAuthTaskflowError as error:
             return (
-                f"The watermark of {self.scope} could not be moved ({error.what}); the next run does it, from the "
+                f"The watermark of {self.identity} could not be moved ({error.what}); the next run does it, from the "
                 "manifest of this one."
             )
-        return _warn_of(outcome, self.scope)
+        return _warn_of(outcome, self.identity)
 
     def _repair(self) -> None:
-        for commit, age in self._store.list_pending(self.scope):
+        for commit, age in self._store.list_pending(self.identity):
             try:
                 happened = _is_proof(self._read_manifest(commit.place), commit)
             except OAuthTaskflowError as error:
@@ -142,14 +142,14 @@ class RunWatermarks:
                     raise  # where this run began must be known before its output is replaced
                 _log.warning(
                     "Whether run %s committed its output is not known (%s): its watermark of %s stays as it is for now",
-                    *(commit.run_id, error, self.scope),
+                    *(commit.run_id, error, self.identity),
                 )
                 continue
             if happened:
                 outcome = self._store.settle(commit)
                 _log.warning(
                     "Run %s committed its output and could not move the watermark of %s: %s now",
-                    *(commit.run_id, self.scope, outcome),
+                    *(commit.run_id, self.identity, outcome),
                 )
             elif age > _FORGET_AFTER:
                 self._store.drop_pending(commit)
@@ -168,7 +168,7 @@ class RunWatermarks:
         except (KeyError, TypeError, AttributeError, ValidationError) as error:
             raise WatermarkError(
                 "The manifest that an earlier try of this run left does not say where it began to read",
-                where=f"in {self.scope}",
+                where=f"in {self.identity}",
                 hint="Trigger a new run instead, or remove the output of this run first.",
             ) from error
 
@@ -179,7 +179,7 @@ class RunWatermarks:
         raise WatermarkError(
             f"An earlier try of this run committed output, and where it began to read {partition or 'the endpoint'} is "
             "not known any more: this try would replace records that no later run reads again",
-            where=f"in {self.scope}",
+            where=f"in {self.identity}",
             hint="Trigger a new run instead, or remove the output of this run first.",
         )
 
@@ -189,15 +189,15 @@ def _is_proof(manifest: Mapping[str, Any] | None, commit: PendingCommit) -> bool
     return isinstance(noted, Mapping) and noted.get("token") == commit.token
 
 
-def _warn_of(outcome: Outcome, scope: Scope) -> str:
+def _warn_of(outcome: Outcome, identity: EndpointId) -> str:
     if outcome == "refused":
         return (
-            f"The watermark of {scope} was set or reset while this run was reading, so the run did not move it: the next "
+            f"The watermark of {identity} was set or reset while this run was reading, so the run did not move it: the next "
             "one begins at the watermark that was set."
         )
     if outcome == "shared":
         return (
-            f"The partitions of {scope} are too many for a watermark each: all of them share the lowest, and runs read "
+            f"The partitions of {identity} are too many for a watermark each: all of them share the lowest, and runs read "
             "records again."
         )
     return ""

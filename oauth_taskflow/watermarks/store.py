@@ -24,7 +24,7 @@ from oauth_taskflow.watermarks.changes import (
     select_rows,
     settle_moves,
 )
-from oauth_taskflow.watermarks.partitions import Scope, hash_text, partition_key
+from oauth_taskflow.watermarks.partitions import EndpointId, hash_text, partition_key
 from oauth_taskflow.watermarks.state import (
     NOTHING,
     Move,
@@ -54,7 +54,7 @@ class PendingCommit(Struct, frozen=True):
     """A commit that is about to happen: the manifest with ``token`` at ``place`` is its proof."""
 
     token: str
-    scope: Scope
+    identity: EndpointId
     run_id: str
     generation: int
     place: dict[str, Any]
@@ -64,7 +64,7 @@ class PendingCommit(Struct, frozen=True):
 class StoredWatermark(Struct, frozen=True):
     """One row for people; instants are seconds since the epoch by the database's clock."""
 
-    scope: Scope
+    identity: EndpointId
     partition: str
     state: WatermarkState
     is_shared: bool
@@ -116,16 +116,16 @@ class WatermarkStore:
         """The database's clock, which all workers share."""
         return database_clock(self._url.get_backend_name())
 
-    def begin(self, scope: Scope, run_id: str) -> Head:
-        """Returns the head of ``scope``, which is created where it is missing."""
+    def begin(self, identity: EndpointId, run_id: str) -> Head:
+        """Returns the head of ``identity``, which is created where it is missing."""
         known = select(BASES.c.scope_key).where(
-            BASES.c.scope_key == scope.key,
+            BASES.c.scope_key == identity.key,
             BASES.c.run_key == hash_text(run_id),
             BASES.c.partition_key == "",
         )
 
         def look(connection: Connection) -> Head | None:
-            row = connection.execute(select_rows(scope, [""])).first()
+            row = connection.execute(select_rows(identity, [""])).first()
             if row is None:
                 return None
             shared = WatermarkState.from_text(row.state) if row.is_shared else None
@@ -134,28 +134,28 @@ class WatermarkStore:
         found = self._database.run(look, writes=False)
         if found is not None:
             return found
-        self._database.run(lambda connection: self._insert_head(connection, scope), writes=True)
+        self._database.run(lambda connection: self._insert_head(connection, identity), writes=True)
         return self._database.run(look, writes=False) or Head(0)
 
     def read(
-        self, scope: Scope, run_id: str, partitions: Sequence[str], head: Head
+        self, identity: EndpointId, run_id: str, partitions: Sequence[str], head: Head
     ) -> dict[str, WatermarkState]:
         """Returns where the run begins to read each partition: where it began before, else the stored watermark."""
-        found = self.read_keys(scope, run_id, ["", *(partition_key(one) for one in partitions)])
+        found = self.read_keys(identity, run_id, ["", *(partition_key(one) for one in partitions)])
         return choose_beginnings(found, partitions, head)
 
     def read_keys(
-        self, scope: Scope, run_id: str, keys: Sequence[str]
+        self, identity: EndpointId, run_id: str, keys: Sequence[str]
     ) -> dict[str, WatermarkState]:
         """Returns where the run begins to read the partitions with ``keys``, as far as they are known."""
         bases = select(BASES.c.partition_key, BASES.c.state).where(
-            BASES.c.scope_key == scope.key, BASES.c.run_key == hash_text(run_id)
+            BASES.c.scope_key == identity.key, BASES.c.run_key == hash_text(run_id)
         )
 
         def look(connection: Connection) -> dict[str, WatermarkState]:
             found: dict[str, WatermarkState] = {}
             for some in cut(keys):
-                rows = [*connection.execute(select_rows(scope, some))]
+                rows = [*connection.execute(select_rows(identity, some))]
                 noted = [*connection.execute(bases.where(BASES.c.partition_key.in_(some)))]
                 found |= {row.partition_key: WatermarkState.from_text(row.state) for row in rows}
                 found |= {row.partition_key: WatermarkState.from_text(row.state) for row in noted}
@@ -167,7 +167,7 @@ class WatermarkStore:
         """Notes a commit before it happens."""
         values = {
             "token": commit.token,
-            "scope_key": commit.scope.key,
+            "scope_key": commit.identity.key,
             "run_key": hash_text(commit.run_id),
             "generation": commit.generation,
             "place": json.dumps(commit.place),
@@ -185,29 +185,30 @@ class WatermarkStore:
 
         self._database.run(write, writes=True)
 
-    def list_pending(self, scope: Scope) -> list[tuple[PendingCommit, float]]:
-        """Returns the commits of ``scope`` that are noted and not settled, with their age in seconds."""
+    def list_pending(self, identity: EndpointId) -> list[tuple[PendingCommit, float]]:
+        """Returns the commits of ``identity`` that are noted and not settled, with their age in seconds."""
         age = (self.now() - COMMITS.c.noted_at).label("age")
         statement = (
             select(COMMITS, age)
-            .where(COMMITS.c.scope_key == scope.key)
+            .where(COMMITS.c.scope_key == identity.key)
             .order_by(COMMITS.c.noted_at, COMMITS.c.token)
         )
 
         def look(connection: Connection) -> list[tuple[PendingCommit, float]]:
             return [
-                (_read_commit(row, scope), float(row.age)) for row in connection.execute(statement)
+                (_read_commit(row, identity), float(row.age))
+                for row in connection.execute(statement)
             ]
 
         return self._database.run(look, writes=False)
 
-    def find_pending(self, scope: Scope, token: str) -> PendingCommit | None:
-        """Returns the commit of ``scope`` that is noted with ``token`` and not settled."""
+    def find_pending(self, identity: EndpointId, token: str) -> PendingCommit | None:
+        """Returns the commit of ``identity`` that is noted with ``token`` and not settled."""
         statement = select(COMMITS).where(
-            COMMITS.c.token == token, COMMITS.c.scope_key == scope.key
+            COMMITS.c.token == token, COMMITS.c.scope_key == identity.key
         )
         row = self._database.run(lambda c: c.execute(statement).first(), writes=False)
-        return None if row is None else _read_commit(row, scope)
+        return None if row is None else _read_commit(row, identity)
 
     def drop_pending(self, commit: PendingCommit) -> None:
         """Forgets a commit that never happened."""
@@ -226,11 +227,11 @@ class WatermarkStore:
         token = delete(COMMITS).where(COMMITS.c.token == commit.token)
         if connection.execute(token).rowcount == 0:
             return "done"
-        head = self._lock_head(connection, commit.scope, commit.generation)
+        head = self._lock_head(connection, commit.identity, commit.generation)
         if head is None:
             return "refused"
         work = Settlement(
-            commit.scope,
+            commit.identity,
             commit.run_id,
             commit.moves,
             is_shared=bool(head.is_shared),
@@ -241,24 +242,24 @@ class WatermarkStore:
         return settle_moves(connection, work)
 
     def _lock_head(
-        self, connection: Connection, scope: Scope, generation: int | None = None
+        self, connection: Connection, identity: EndpointId, generation: int | None = None
     ) -> Any | None:
         """Locks the head until the transaction ends, and returns it; None if it is of another generation."""
-        same = [WATERMARKS.c.scope_key == scope.key, WATERMARKS.c.partition_key == ""]
+        same = [WATERMARKS.c.scope_key == identity.key, WATERMARKS.c.partition_key == ""]
         if generation is not None:
             same.append(WATERMARKS.c.generation == generation)
         statement = update(WATERMARKS).where(*same).values(revision=WATERMARKS.c.revision + 1)
         if connection.execute(statement).rowcount == 0:
             return None
-        return connection.execute(select_rows(scope, [""])).first()
+        return connection.execute(select_rows(identity, [""])).first()
 
-    def roll_up(self, scope: Scope, run_id: str, reached: WatermarkState) -> bool:
+    def roll_up(self, identity: EndpointId, run_id: str, reached: WatermarkState) -> bool:
         """Moves the shared watermark after a whole run, if there is one and the run still counts."""
 
         def move(connection: Connection) -> bool:
-            head = self._lock_head(connection, scope)
+            head = self._lock_head(connection, identity)
             noted = select(BASES.c.state).where(
-                BASES.c.scope_key == scope.key,
+                BASES.c.scope_key == identity.key,
                 BASES.c.run_key == hash_text(run_id),
                 BASES.c.partition_key == "",
             )
@@ -272,24 +273,24 @@ class WatermarkStore:
                 "run_id": run_id[:RUN_ID_LENGTH],
                 "moved_at": self.now(),
             }
-            connection.execute(update(WATERMARKS).where(*is_head(scope)).values(values))
+            connection.execute(update(WATERMARKS).where(*is_head(identity)).values(values))
             return state != stored
 
         return self._database.run(move, writes=True)
 
-    def sweep(self, scope: Scope, grace: float) -> int:
+    def sweep(self, identity: EndpointId, grace: float) -> int:
         """Drops the partitions that no run read for ``grace`` seconds, and returns how many there were."""
         statement = delete(WATERMARKS).where(
-            WATERMARKS.c.scope_key == scope.key,
+            WATERMARKS.c.scope_key == identity.key,
             WATERMARKS.c.partition_key != "",
             WATERMARKS.c.seen_at < self.now() - grace,
         )
         return self._database.run(lambda c: c.execute(statement).rowcount, writes=True)
 
-    def sum_up(self, scope: Scope) -> tuple[WatermarkState, int]:
-        """Returns the lowest watermark of ``scope``, the only one whole, and the number of its partitions."""
-        rows = self.list_watermarks(scope.dag_id, scope.endpoint)
-        of_scope = [row for row in rows if row.scope == scope]
+    def sum_up(self, identity: EndpointId) -> tuple[WatermarkState, int]:
+        """Returns the lowest watermark of ``identity``, the only one whole, and the number of its partitions."""
+        rows = self.list_watermarks(identity.dag_id, identity.endpoint)
+        of_scope = [row for row in rows if row.identity == identity]
         parts = [row for row in of_scope if row.partition]
         states = [row.state for row in parts or of_scope]
         return find_lowest(states) if len(states) != 1 else states[0], len(parts)
@@ -315,7 +316,7 @@ class WatermarkStore:
 
         return self._database.run(look, writes=False)
 
-    def replace(self, scope: Scope, partition: str, state: WatermarkState | None) -> None:
+    def replace(self, identity: EndpointId, partition: str, state: WatermarkState | None) -> None:
         """Sets the watermark of one partition as a person wishes, backwards too; None drops it.
 
         Runs under way that began with the former one do not move it any more.
@@ -323,12 +324,12 @@ class WatermarkStore:
         key = partition_key(partition)
 
         def write(connection: Connection) -> None:
-            self._begin_generation(connection, scope)
-            row = (WATERMARKS.c.scope_key == scope.key, WATERMARKS.c.partition_key == key)
+            self._begin_generation(connection, identity)
+            row = (WATERMARKS.c.scope_key == identity.key, WATERMARKS.c.partition_key == key)
             if partition:
                 connection.execute(delete(WATERMARKS).where(*row))
                 if state is not None:
-                    values = build_row(scope, partition, state, self.now())
+                    values = build_row(identity, partition, state, self.now())
                     connection.execute(insert(WATERMARKS).values(values))
                 return
             values = {"state": (state or NOTHING).to_text(), "moved_at": self.now(), "run_id": ""}
@@ -336,36 +337,37 @@ class WatermarkStore:
 
         self._database.run(write, writes=True)
 
-    def reset(self, scope: Scope) -> int:
+    def reset(self, identity: EndpointId) -> int:
         """Drops the watermarks of all partitions, and returns how many there were."""
 
         def write(connection: Connection) -> int:
-            self._begin_generation(connection, scope)
+            self._begin_generation(connection, identity)
             others = delete(WATERMARKS).where(
-                WATERMARKS.c.scope_key == scope.key, WATERMARKS.c.partition_key != ""
+                WATERMARKS.c.scope_key == identity.key, WATERMARKS.c.partition_key != ""
             )
             dropped = connection.execute(others).rowcount
             empty = {"state": NOTHING.to_text(), "is_shared": 0, "moved_at": None, "run_id": ""}
-            connection.execute(update(WATERMARKS).where(*is_head(scope)).values(empty))
+            connection.execute(update(WATERMARKS).where(*is_head(identity)).values(empty))
             return dropped
 
         return self._database.run(write, writes=True)
 
-    def _begin_generation(self, connection: Connection, scope: Scope) -> None:
+    def _begin_generation(self, connection: Connection, identity: EndpointId) -> None:
         """Locks the head and lets runs under way move nothing."""
-        if self._lock_head(connection, scope) is None:
-            self._insert_head(connection, scope)
-            self._lock_head(connection, scope)
+        if self._lock_head(connection, identity) is None:
+            self._insert_head(connection, identity)
+            self._lock_head(connection, identity)
         grown = {"generation": WATERMARKS.c.generation + 1}
-        connection.execute(update(WATERMARKS).where(*is_head(scope)).values(grown))
-        forget_runs(connection, scope)
+        connection.execute(update(WATERMARKS).where(*is_head(identity)).values(grown))
+        forget_runs(connection, identity)
 
     @staticmethod
-    def _insert_head(connection: Connection, scope: Scope) -> None:
+    def _insert_head(connection: Connection, identity: EndpointId) -> None:
         """Adds the missing head, unless another worker was faster."""
         try:
             with connection.begin_nested():
-                connection.execute(insert(WATERMARKS).values(build_row(scope, "", NOTHING, None)))
+                head = build_row(identity, "", NOTHING, None)
+                connection.execute(insert(WATERMARKS).values(head))
         except IntegrityError:
             return
 
@@ -378,17 +380,18 @@ def choose_beginnings(
     return {one: found.get(partition_key(one), shared) for one in partitions}
 
 
-def _read_commit(row: Any, scope: Scope) -> PendingCommit:
+def _read_commit(row: Any, identity: EndpointId) -> PendingCommit:
     moves = tuple(
         Move(partition, WatermarkState.from_plain(base), WatermarkState.from_plain(reached))
         for partition, base, reached in json.loads(row.moves)
     )
-    return PendingCommit(row.token, scope, row.run_id, row.generation, json.loads(row.place), moves)
+    place = json.loads(row.place)
+    return PendingCommit(row.token, identity, row.run_id, row.generation, place, moves)
 
 
 def _read_row(row: Any) -> StoredWatermark:
     return StoredWatermark(
-        Scope(row.dag_id, row.endpoint, row.conn_id),
+        EndpointId(row.dag_id, row.endpoint, row.conn_id),
         row.partition_text,
         WatermarkState.from_text(row.state),
         bool(row.is_shared),

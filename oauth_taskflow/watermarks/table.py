@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, Column, Double, MetaData, String, Table
 from oauth_taskflow.tokens.sql.table import LARGE_TEXT, TABLE_OPTIONS
 
 METADATA = MetaData()
-# The row without a partition is the scope's head: every change locks it first. Its state counts for an endpoint without
+# The row without a partition is the endpoint's head: every change locks it first. Its state counts for an endpoint without
 # partitions, or with too many of them (``is_shared``).
 WATERMARKS = Table(
     "oauth_taskflow_watermark",

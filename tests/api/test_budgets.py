@@ -16,7 +16,7 @@ from oauth_taskflow.api.options import PageNumberPaginator, RateLimit, Records, 
 from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.budgets.gate import BudgetGate
-from oauth_taskflow.budgets.keeper import Budgets, Scope
+from oauth_taskflow.budgets.keeper import Budgets, BudgetSet
 from oauth_taskflow.budgets.local import budget_folder, local_budgets, open_local_store
 from oauth_taskflow.budgets.slots import Slot
 from oauth_taskflow.errors import ApiError
@@ -46,7 +46,7 @@ def store(moved: MovedClock) -> MemoryBudgetStore:
 @pytest.fixture
 def budgets(store: MemoryBudgetStore, moved: MovedClock) -> MakeBudgets:
     def make(*limits: RateLimit, **options: Any) -> Budgets:
-        return Budgets(lambda: store, Scope("crm", limits), clock=moved, **options)
+        return Budgets(lambda: store, BudgetSet("crm", limits), clock=moved, **options)
 
     return make
 
@@ -178,8 +178,8 @@ def test_a_path_pattern_chooses_the_requests_that_count(
 
 def test_budgets_of_connection_spec_and_endpoint_hold_at_once(budgets: MakeBudgets) -> None:
     per_second, per_day = RateLimit(requests=9), RateLimit(requests=50, per="P1D", name="acme")
-    scopes = (Scope("spec", (per_day,)), Scope("crm/items", (ONE_A_MINUTE,)))
-    gate = budgets(per_second).find_endpoint_gate("items", "/items", scopes)
+    budget_sets = (BudgetSet("spec", (per_day,)), BudgetSet("crm/items", (ONE_A_MINUTE,)))
+    gate = budgets(per_second).find_endpoint_gate("items", "/items", budget_sets)
     assert gate is not None
     assert [charge.window.label for charge in gate.charges] == [
         "9 per PT1S, crm",
@@ -190,15 +190,17 @@ def test_budgets_of_connection_spec_and_endpoint_hold_at_once(budgets: MakeBudge
 
 def test_a_name_shares_a_budget_between_connections(store: MemoryBudgetStore) -> None:
     limit = RateLimit(requests=9, name="acme")
-    gates = [Budgets(lambda: store, Scope(conn, (limit,))).find_gate("/") for conn in ("a", "b")]
+    gates = [
+        Budgets(lambda: store, BudgetSet(conn, (limit,))).find_gate("/") for conn in ("a", "b")
+    ]
     first, second = (gate.charges[0].window.key for gate in gates if gate is not None)
     assert first == second
 
 
 def test_a_weight_may_be_a_template(budgets: MakeBudgets) -> None:
     def weigh(text: str) -> float:
-        scope = Scope("crm/x", (RateLimit(requests=10, weight="{{ cost }}"),))
-        gate = budgets().find_endpoint_gate("x", "/x", (scope,), lambda _: text)
+        budget_set = BudgetSet("crm/x", (RateLimit(requests=10, weight="{{ cost }}"),))
+        gate = budgets().find_endpoint_gate("x", "/x", (budget_set,), lambda _: text)
         assert gate is not None
         return gate.charges[0].cost
 
@@ -236,7 +238,9 @@ def test_a_folder_of_another_user_is_refused(tmp_path: Path) -> None:
 
 
 def local_gate(limit: RateLimit) -> BudgetGate:
-    gate = local_budgets("crm").find_endpoint_gate("items", "/", (Scope("crm/items", (limit,)),))
+    gate = local_budgets("crm").find_endpoint_gate(
+        "items", "/", (BudgetSet("crm/items", (limit,)),)
+    )
     assert gate is not None
     return gate
 

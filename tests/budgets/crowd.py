@@ -17,7 +17,7 @@ from pathlib import Path
 
 from oauth_taskflow.api.rate_limit import RateLimit
 from oauth_taskflow.api.session import OAuthSession
-from oauth_taskflow.budgets.keeper import Budgets, Scope
+from oauth_taskflow.budgets.keeper import Budgets, BudgetSet
 from oauth_taskflow.budgets.permit import Permit
 from oauth_taskflow.budgets.sql import open_budget_store
 from tests.api.scripted import Asked, scripted
@@ -120,7 +120,7 @@ def wait_for_all(workers: list[subprocess.Popen[bytes]], seconds: float = 300.0)
 def session_with_budget(api: str, store: str, *limits: str) -> OAuthSession:
     parts = [limit.split("/") for limit in limits]
     options = tuple(RateLimit(requests=int(requests), per=per) for requests, per in parts)
-    budgets = Budgets(lambda: open_budget_store(store), Scope("crm", options), base_url=api)
+    budgets = Budgets(lambda: open_budget_store(store), BudgetSet("crm", options), base_url=api)
     return OAuthSession(api, budgets=budgets)
 
 

@@ -6,7 +6,7 @@ import threading
 
 from oauth_taskflow.budgets.ledger import Ledger
 from oauth_taskflow.budgets.slots import Ask, grant_slots
-from oauth_taskflow.budgets.store import Reading
+from oauth_taskflow.budgets.store import TimedGrant
 from oauth_taskflow.clock import Clock
 
 
@@ -22,7 +22,7 @@ class MemoryBudgetStore:
         self.questions: list[Ask] = []
         self._ends: list[float] = []
 
-    def ask(self, question: Ask) -> Reading:
+    def ask(self, question: Ask) -> TimedGrant:
         with self._lock:
             self.questions.append(question)
             keys = {charge.window.key for charge in question.charges}
@@ -35,7 +35,7 @@ class MemoryBudgetStore:
             )
             self._texts.update({key: ledger.encode() for key, ledger in ledgers.items()})
             self._ends = [slot.end for slot in grant.slots]
-            return Reading(grant, monotonic, monotonic)
+            return TimedGrant(grant, monotonic, monotonic)
 
     def last_slot_end(self) -> float:
         """When the last slot of the last grant ends."""

@@ -11,7 +11,7 @@ import pytest
 
 from oauth_taskflow.api.rate_limit import RateLimit
 from oauth_taskflow.api.session import OAuthSession
-from oauth_taskflow.budgets.keeper import Budgets, Scope
+from oauth_taskflow.budgets.keeper import Budgets, BudgetSet
 from oauth_taskflow.destinations.base import StoreAccess
 from oauth_taskflow.destinations.files import FileDestination, FolderDestination
 from oauth_taskflow.engine import stages
@@ -81,7 +81,7 @@ class Bench:
             access=StoreAccess(lambda path, _conn_id: Path(path)),
             resume=ResumeOptions(SEAL, keep_every=1e9, clock=self.clock),
         )
-        budgets = Budgets(lambda: self.store, Scope("crm", self.limits), clock=self.clock)
+        budgets = Budgets(lambda: self.store, BudgetSet("crm", self.limits), clock=self.clock)
         session = OAuthSession(
             "https://api.example.com",
             bearer_auth("t"),

@@ -14,7 +14,7 @@ from oauth_taskflow.specs.windows import Incremental
 from oauth_taskflow.watermarks.state import WatermarkState
 from oauth_taskflow.watermarks.store import WatermarkStore
 from tests.api.scripted import Asked
-from tests.engine.test_positions import SCOPE, Bench, endpoint
+from tests.engine.test_positions import IDENTITY, Bench, endpoint
 
 PARENTS, MOST = 25, 20
 
@@ -83,7 +83,7 @@ def test_parents_beyond_the_limit_lose_no_record(wanted: Endpoint, tmp_path: Pat
     assert set(found) == {row["id"] for rows in api.rows.values() for row in rows}
     # A whole run moves what all share.
     reached = api.last if wanted is BY_ID else f"2026-01-01T11:00:{api.last}Z"
-    assert bench.store.roll_up(SCOPE, "c", WatermarkState(reached))
+    assert bench.store.roll_up(IDENTITY, "c", WatermarkState(reached))
     run("d", PARENTS)
     shown = f"2026-01-01T11:00:{api.last}Z" if wanted is BY_TIME else str(api.last)
     assert {query["since"] for query in bench.asked} == {shown}

@@ -26,14 +26,14 @@ from oauth_taskflow.specs.export_cursor import CursorPlace
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions
 from oauth_taskflow.specs.request import FirstRun, Request
 from oauth_taskflow.specs.windows import Incremental, Interval
-from oauth_taskflow.watermarks.partitions import Scope
+from oauth_taskflow.watermarks.partitions import EndpointId
 from oauth_taskflow.watermarks.run_watermarks import RunWatermarks
 from oauth_taskflow.watermarks.store import WatermarkStore
 from tests.api.scripted import Asked, Reply, scripted
 from tests.support.auth import bearer_auth
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
-SCOPE = Scope("crm", "contacts", "crm")
+IDENTITY = EndpointId("crm", "contacts", "crm")
 
 
 def endpoint(incremental: Incremental, **more: Any) -> Endpoint:
@@ -61,7 +61,7 @@ class Bench:
             path = Path(place["path"])
             return json.loads(path.read_text()) if path.exists() else None
 
-        return RunWatermarks(self.store, SCOPE, run_id, read_manifest)
+        return RunWatermarks(self.store, IDENTITY, run_id, read_manifest)
 
     def run(
         self,
@@ -152,7 +152,7 @@ def test_a_run_tried_again_keeps_the_records_at_its_watermark(bench: Bench) -> N
     bench.run("b", BY_TIME, api)
     found, _ = bench.run("a", BY_TIME, api)
     assert [row["id"] for row in found] == [0, 1, 2]
-    bench.store.reset(SCOPE)
+    bench.store.reset(IDENTITY)
     found, _ = bench.run("b", BY_TIME, api)  # its own manifest knows where it began
     assert [row["id"] for row in found] == [2]
 
@@ -167,7 +167,7 @@ def test_a_try_whose_beginning_is_forgotten_is_refused(bench: Bench) -> None:
         request=Request(path="/{{ r }}", params={"since": "{{ window.start }}"}),
     )
     bench.run("a", listed, api, **over)
-    bench.store.reset(SCOPE)
+    bench.store.reset(IDENTITY)
     over["item"] = {"r": Slice(value="us")}
     with pytest.raises(WatermarkError, match=r"where it began to read .* is not known any more"):
         bench.run("a", listed, api, **over)

@@ -19,7 +19,7 @@ from oauth_taskflow.specs.export_cursor import CursorPlace
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions
 from oauth_taskflow.specs.request import FirstRun, Request
 from oauth_taskflow.specs.windows import Incremental, Interval
-from oauth_taskflow.watermarks.partitions import Scope
+from oauth_taskflow.watermarks.partitions import EndpointId
 from oauth_taskflow.watermarks.run_watermarks import RunWatermarks
 from oauth_taskflow.watermarks.state import WatermarkState
 from oauth_taskflow.watermarks.store import WatermarkStore
@@ -27,7 +27,7 @@ from tests.api.pull.styles import STYLES
 from tests.api.scripted import Asked, Reply
 from tests.engine.cut_off import END, SEAL, build_endpoint, pull, read_output
 
-SCOPE = Scope("crm", "rows", "crm")
+IDENTITY = EndpointId("crm", "rows", "crm")
 NAMES = ["ann", "bob", "cy"]
 NAMED = ["page", "cursor", "next url"]
 
@@ -124,7 +124,7 @@ class Bench:
         given: dict[str, Any] = {
             "run_id": run_id,
             "interval": Interval(None, END, open_end=True),
-            "watermarks": RunWatermarks(self.store, SCOPE, run_id, read_manifest),
+            "watermarks": RunWatermarks(self.store, IDENTITY, run_id, read_manifest),
             "resume": self.resume,
             **options,
         }
@@ -251,7 +251,7 @@ def test_a_watermark_that_a_person_set_meanwhile_is_where_the_next_try_begins(be
     bench.api.add("ann", 5, 6, 7)
     cut(bench, "b", 1)
     (partition,) = [part for part, state in bench.stored() if "00:04" in state]
-    bench.store.replace(SCOPE, partition, WatermarkState("2026-01-02T00:02:00Z"))
+    bench.store.replace(IDENTITY, partition, WatermarkState("2026-01-02T00:02:00Z"))
     found = bench.attempt("b")
     assert ids(found) == [f"ann-{number}" for number in range(1, 7)]
     assert found[1].resumed == 0
@@ -262,7 +262,7 @@ def test_nothing_moves_before_the_commit(bench: Bench) -> None:
     bench.api.add("ann", 1, 2, 3)
     cut(bench, "a", 1)
     assert [part for part, _ in bench.stored()] == [""]
-    assert bench.store.list_pending(SCOPE) == []
+    assert bench.store.list_pending(IDENTITY) == []
 
 
 def test_a_cleared_run_that_is_cut_off_goes_on_from_where_it_began_first(bench: Bench) -> None:

@@ -15,7 +15,7 @@ from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.request import Request
 from oauth_taskflow.specs.windows import Incremental
 from tests.api.scripted import Asked
-from tests.engine.test_positions import SCOPE, Bench, endpoint
+from tests.engine.test_positions import IDENTITY, Bench, endpoint
 
 KEY = "k3y/of+the=api"
 KEYED = AddingAuth(NoAuth(), Additions({"key": KEY}))
@@ -51,4 +51,4 @@ def test_a_cursor_with_a_key_in_it_is_not_stored(bench: Bench) -> None:
     with pytest.raises(InvalidRecord, match="holds a secret of the connection") as caught:
         bench.run("a", delta_by_link(), lambda _: answer, auth=KEYED)
     assert KEY not in str(caught.value)
-    assert bench.store.list_pending(SCOPE) == []
+    assert bench.store.list_pending(IDENTITY) == []

@@ -9,7 +9,7 @@ import pytest
 from oauth_taskflow.errors import SpecError
 from oauth_taskflow.specs.windows import Incremental
 from oauth_taskflow.watermarks.state import WatermarkState
-from tests.engine.test_positions import SCOPE, Bench, Contacts, endpoint
+from tests.engine.test_positions import IDENTITY, Bench, Contacts, endpoint
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_a_watermark_beyond_the_calendar_is_refused_with_the_way_out(
     options: dict[str, str], stored: str | int, message: str, tmp_path: Path
 ) -> None:
     bench = Bench(tmp_path)
-    bench.store.replace(SCOPE, "", WatermarkState(stored))
+    bench.store.replace(IDENTITY, "", WatermarkState(stored))
     by_watermark = endpoint(Incremental(by="watermark", field="at", start="2026-01-01", **options))  # type: ignore[arg-type]  # names of options
     with pytest.raises(SpecError) as caught:
         bench.run("a", by_watermark, Contacts())

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from oauth_taskflow.watermarks.partitions import Scope
+from oauth_taskflow.watermarks.partitions import EndpointId
 from oauth_taskflow.watermarks.store import WatermarkStore
 from tests.tokens.conftest import real_store_url
 
@@ -14,9 +14,9 @@ __all__ = ["real_store_url"]
 
 
 @pytest.fixture
-def scope(request: pytest.FixtureRequest) -> Scope:
+def identity(request: pytest.FixtureRequest) -> EndpointId:
     """An endpoint that no other test uses: servers are shared."""
-    return Scope("crm", request.node.name[:200], "crm")
+    return EndpointId("crm", request.node.name[:200], "crm")
 
 
 @pytest.fixture

@@ -16,13 +16,13 @@ from oauth_taskflow.engine.resume import ResumeOptions
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
 from oauth_taskflow.specs.model import Endpoint, Request
 from oauth_taskflow.specs.windows import Incremental, Interval
-from oauth_taskflow.watermarks.partitions import Scope
+from oauth_taskflow.watermarks.partitions import EndpointId
 from oauth_taskflow.watermarks.run_watermarks import RunWatermarks
 from oauth_taskflow.watermarks.store import WatermarkStore
 from tests.engine.cut_off import SEAL
 from tests.support.auth import bearer_auth
 
-SCOPE = Scope("crm", "numbers", "crm")
+IDENTITY = EndpointId("crm", "numbers", "crm")
 
 
 def read_manifest(place: Mapping[str, Any]) -> Any:
@@ -50,7 +50,7 @@ def run_once(folder: Path, url: str, run_id: str) -> None:
         template_context={"endpoint": "numbers", "params": {}},
         interval=Interval(None, datetime(2026, 1, 1, tzinfo=timezone.utc), open_end=True),
         access=StoreAccess(lambda path, _conn_id: Path(path)),
-        watermarks=RunWatermarks(open_store(folder), SCOPE, run_id, read_manifest),
+        watermarks=RunWatermarks(open_store(folder), IDENTITY, run_id, read_manifest),
         resume=ResumeOptions(SEAL, keep_every=0.0),
     )
     with OAuthSession(url, bearer_auth("t"), conn_id="crm") as session:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.api.scripted import Asked, ScriptedApi, scripted
 from tests.watermarks.killed_run import STEPS
-from tests.watermarks.one_run import SCOPE, open_store, read_output, run_once
+from tests.watermarks.one_run import IDENTITY, open_store, read_output, run_once
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow
@@ -72,5 +72,5 @@ def test_a_kill_at_any_step_loses_and_repeats_nothing(
     store = open_store(tmp_path)
     (row,) = store.list_watermarks()
     assert row.state.value == 7
-    assert store.list_pending(SCOPE) == [] or step == "after the note"
+    assert store.list_pending(IDENTITY) == [] or step == "after the note"
     store.close()

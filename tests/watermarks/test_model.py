@@ -15,14 +15,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from oauth_taskflow.errors import WatermarkError
 from oauth_taskflow.watermarks.keeper import WatermarkKeeper
-from oauth_taskflow.watermarks.partitions import Scope
+from oauth_taskflow.watermarks.partitions import EndpointId
 from oauth_taskflow.watermarks.run_watermarks import RunWatermarks
 from oauth_taskflow.watermarks.state import Move, WatermarkState
 from oauth_taskflow.watermarks.store import WatermarkStore
 
 pytestmark = pytest.mark.slow
 
-SCOPE = Scope("crm", "contacts", "crm")
+IDENTITY = EndpointId("crm", "contacts", "crm")
 DEATHS = st.sampled_from(["never", "before", "noted", "committed"])
 PARTS = ("", '{"p":1}', '{"p":2}')
 
@@ -68,7 +68,7 @@ class Model(RuleBasedStateMachine):
 
     def begin(self, run_id: str) -> Attempt:
         watermarks = RunWatermarks(
-            self.keeper, SCOPE, run_id, lambda place: self.manifests.get(place["run"])
+            self.keeper, IDENTITY, run_id, lambda place: self.manifests.get(place["run"])
         )
         watermarks.open({"run": run_id})
         bases = {
@@ -183,7 +183,7 @@ class RunsAtOnce(Model):
     @rule(part=st.sampled_from(PARTS))
     def reset(self, part: str) -> None:
         """A person resets one watermark."""
-        self.store.replace(SCOPE, part, None)
+        self.store.replace(IDENTITY, part, None)
         self.lowest[part] = -1
 
     @rule(start=st.integers(0, 50))

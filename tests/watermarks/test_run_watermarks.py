@@ -15,7 +15,7 @@ from oauth_taskflow.watermarks.run_watermarks import RunWatermarks
 from oauth_taskflow.watermarks.state import NOTHING, Move, WatermarkState
 from oauth_taskflow.watermarks.store import WatermarkStore
 from tests.support.clock import FakeClock
-from tests.watermarks.one_run import SCOPE
+from tests.watermarks.one_run import IDENTITY
 
 MOVES = [Move("", NOTHING, WatermarkState(7))]
 
@@ -56,7 +56,7 @@ class Manifests:
         return self.found.get(place["run"])
 
     def begin(self, store: WatermarkStore, run_id: str) -> RunWatermarks:
-        run = RunWatermarks(store, SCOPE, run_id, self.read)
+        run = RunWatermarks(store, IDENTITY, run_id, self.read)
         run.open({"run": run_id})
         return run
 
@@ -67,7 +67,7 @@ def test_a_commit_that_cannot_be_looked_at_is_settled_by_a_later_run(
     manifests = Manifests()
     manifests.found["a"] = {"watermarks": manifests.begin(store, "a").prepare(MOVES)}
     manifests.is_away = True
-    other = RunWatermarks(store, SCOPE, "b", manifests.read)
+    other = RunWatermarks(store, IDENTITY, "b", manifests.read)
     with caplog.at_level(logging.WARNING), pytest.raises(DestinationError):
         other.open({"run": "b"})  # its own output cannot be looked at either
     assert "Whether run a committed its output is not known" in caplog.text
@@ -81,7 +81,7 @@ def test_a_run_whose_own_commit_cannot_be_looked_at_does_not_begin(store: Waterm
     manifests.is_away = True
     with pytest.raises(DestinationError, match="The store is away"):
         manifests.begin(store, "a")
-    assert len(store.list_pending(SCOPE)) == 1
+    assert len(store.list_pending(IDENTITY)) == 1
 
 
 @pytest.mark.parametrize(("days", "left"), [(6, 1), (8, 0)])
@@ -92,7 +92,7 @@ def test_a_commit_without_proof_is_forgotten_after_a_week(
     manifests.begin(store, "a").prepare(MOVES)
     clock.advance(days * 86_400)
     assert manifests.begin(store, "b").find([""]) == [NOTHING]
-    assert len(store.list_pending(SCOPE)) == left
+    assert len(store.list_pending(IDENTITY)) == left
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from oauth_taskflow.budgets.far_clock import FarClock
 from oauth_taskflow.budgets.ledger import MOST_SLACK
 from oauth_taskflow.budgets.slots import Ask, Slot
-from oauth_taskflow.budgets.store import BudgetStore, Reading
+from oauth_taskflow.budgets.store import BudgetStore, TimedGrant
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.errors import TokenStoreError
 from oauth_taskflow.taskflow.broker.budget_wire import KIND, BudgetAnswer, read_answer, write_ask
@@ -63,7 +63,7 @@ class BrokerBudgetStore:
     def __repr__(self) -> str:
         return f"BrokerBudgetStore({self._conn_id!r})"
 
-    def ask(self, question: Ask) -> Reading:
+    def ask(self, question: Ask) -> TimedGrant:
         """Asks the broker ``question``.
 
         Raises:
@@ -97,7 +97,7 @@ class BrokerBudgetStore:
                 continue
             return read_answer(answer), before, self._clock.monotonic()
 
-    def _read(self, question: Ask, answered: tuple[BudgetAnswer, float, float]) -> Reading:
+    def _read(self, question: Ask, answered: tuple[BudgetAnswer, float, float]) -> TimedGrant:
         answer, before, after = answered
         self._far.learn(answer.now, before + answer.before, after - answer.after)
         grant, assumed = answer.grant, self._slack
@@ -112,7 +112,7 @@ class BrokerBudgetStore:
         elif grant.slots:
             self._late = 0
         self._warn_of_names(question, answer.unstated)
-        return Reading(grant, *self._far.bound(answer.now))
+        return TimedGrant(grant, *self._far.bound(answer.now))
 
     def _warn_of_names(self, question: Ask, unstated: tuple[str, ...]) -> None:
         labels = [c.window.label for c in question.charges if c.window.key in unstated]

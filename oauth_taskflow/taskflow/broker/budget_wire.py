@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from oauth_taskflow.budgets.ledger import FARTHEST, Window
 from oauth_taskflow.budgets.slots import Ask, Charge, Grant, Slot
-from oauth_taskflow.budgets.store import Reading
+from oauth_taskflow.budgets.store import TimedGrant
 from oauth_taskflow.taskflow.broker.questions import read_value, unreadable_question
 
 KIND = "budget"
@@ -121,7 +121,7 @@ class BudgetAnswer(Struct, frozen=True, array_like=True):
 
 
 def write_reading(
-    reading: Reading, began: float, ended: float, unstated: Sequence[str]
+    reading: TimedGrant, began: float, ended: float, unstated: Sequence[str]
 ) -> BudgetAnswer:
     """Returns the answer of a broker that worked from ``began`` to ``ended`` on its monotonic clock."""
     grant = reading.grant

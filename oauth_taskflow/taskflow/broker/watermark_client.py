@@ -13,13 +13,13 @@ from oauth_taskflow.taskflow.broker.channel import UnknownQuestion, ask_about
 from oauth_taskflow.taskflow.broker.questions import TooLong
 from oauth_taskflow.taskflow.broker.watermark_wire import WatermarkQuestion
 from oauth_taskflow.watermarks.bounds import Piece
-from oauth_taskflow.watermarks.partitions import Scope, partition_key
+from oauth_taskflow.watermarks.partitions import EndpointId, partition_key
 from oauth_taskflow.watermarks.state import WatermarkState
 from oauth_taskflow.watermarks.store import Head, Outcome, PendingCommit, choose_beginnings
 
 # Characters of a commit in one question; fewer, if they cannot be compressed into an id.
 _PIECE = 4000
-Refuse = Callable[[Scope], OAuthTaskflowError]
+Refuse = Callable[[EndpointId], OAuthTaskflowError]
 
 
 class BrokerWatermarkStore:
@@ -42,20 +42,20 @@ class BrokerWatermarkStore:
     def __repr__(self) -> str:
         return "BrokerWatermarkStore()"
 
-    def begin(self, scope: Scope, run_id: str) -> Head:
+    def begin(self, identity: EndpointId, run_id: str) -> Head:
         """See ``WatermarkStore``."""
-        generation, shared, knows_run = self._put("begin", scope, run_id)
+        generation, shared, knows_run = self._put("begin", identity, run_id)
         return Head(generation, WatermarkState.from_text(shared) if shared else None, knows_run)
 
     def read(
-        self, scope: Scope, run_id: str, partitions: Sequence[str], head: Head
+        self, identity: EndpointId, run_id: str, partitions: Sequence[str], head: Head
     ) -> dict[str, WatermarkState]:
         """See ``WatermarkStore``."""
         keys = list(dict.fromkeys(["", *(partition_key(one) for one in partitions)]))
         texts: dict[str, str] = {}
         for first in range(0, len(keys), wire.KEYS_TOGETHER):
             together = keys[first : first + wire.KEYS_TOGETHER]
-            texts |= self._put("read", scope, run_id, together)
+            texts |= self._put("read", identity, run_id, together)
         found = {key: WatermarkState.from_text(text) for key, text in texts.items()}
         return choose_beginnings(found, partitions, head)
 
@@ -67,46 +67,50 @@ class BrokerWatermarkStore:
             try:
                 for number, piece in enumerate(pieces):
                     arguments = Piece(commit.token, number, len(pieces), piece)
-                    self._put("prepare", commit.scope, commit.run_id, arguments)
+                    self._put("prepare", commit.identity, commit.run_id, arguments)
             except TooLong:
                 size //= 2
                 continue
             return
 
-    def list_pending(self, scope: Scope) -> list[tuple[PendingCommit, float]]:
+    def list_pending(self, identity: EndpointId) -> list[tuple[PendingCommit, float]]:
         """See ``WatermarkStore``; without the moves, which stay with the broker."""
         return [
-            (PendingCommit(token, scope, run_id, generation, json.loads(place), ()), age)
-            for token, run_id, generation, place, age in self._put("list", scope)
+            (PendingCommit(token, identity, run_id, generation, json.loads(place), ()), age)
+            for token, run_id, generation, place, age in self._put("list", identity)
         ]
 
     def drop_pending(self, commit: PendingCommit) -> None:
         """See ``WatermarkStore``."""
-        self._put("drop", commit.scope, arguments=commit.token)
+        self._put("drop", commit.identity, arguments=commit.token)
 
     def settle(self, commit: PendingCommit) -> Outcome:
         """See ``WatermarkStore``; the broker knows the moves."""
-        outcome: Outcome = self._put("settle", commit.scope, commit.run_id, commit.token)
+        outcome: Outcome = self._put("settle", commit.identity, commit.run_id, commit.token)
         return outcome
 
-    def roll_up(self, scope: Scope, run_id: str, reached: WatermarkState) -> bool:
+    def roll_up(self, identity: EndpointId, run_id: str, reached: WatermarkState) -> bool:
         """See ``WatermarkStore``."""
-        return bool(self._put("roll_up", scope, run_id, reached.to_text()))
+        return bool(self._put("roll_up", identity, run_id, reached.to_text()))
 
-    def sweep(self, scope: Scope, grace: float) -> int:  # noqa: ARG002 - the broker has its own
+    def sweep(self, identity: EndpointId, grace: float) -> int:  # noqa: ARG002 - the broker has its own
         """See ``WatermarkStore``."""
-        return int(self._put("sweep", scope))
+        return int(self._put("sweep", identity))
 
-    def sum_up(self, scope: Scope) -> tuple[WatermarkState, int]:
+    def sum_up(self, identity: EndpointId) -> tuple[WatermarkState, int]:
         """See ``WatermarkStore``."""
-        text, partitions = self._put("sum_up", scope)
+        text, partitions = self._put("sum_up", identity)
         return WatermarkState.from_text(text), partitions
 
     def _put(
-        self, operation: wire.Operation, scope: Scope, run_id: str = "", arguments: Any = None
+        self,
+        operation: wire.Operation,
+        identity: EndpointId,
+        run_id: str = "",
+        arguments: Any = None,
     ) -> Any:
-        body = WatermarkQuestion(operation, scope.dag_id, scope.endpoint, run_id, arguments)
+        body = WatermarkQuestion(operation, identity.dag_id, identity.endpoint, run_id, arguments)
         try:
-            return self._ask(scope.conn_id, wire.KIND, body, clock=self._clock)
+            return self._ask(identity.conn_id, wire.KIND, body, clock=self._clock)
         except UnknownQuestion:
-            raise self._refuse(scope) from None
+            raise self._refuse(identity) from None

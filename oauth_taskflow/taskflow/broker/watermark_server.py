@@ -11,8 +11,8 @@ from oauth_taskflow.taskflow.broker import watermark_wire as wire
 from oauth_taskflow.taskflow.broker.questions import read_value, unreadable_question
 from oauth_taskflow.taskflow.broker.watermark_wire import WatermarkQuestion
 from oauth_taskflow.taskflow.config import store_url, watermark_store_url
-from oauth_taskflow.watermarks.bounds import GRACE, admit_scope, drop_pieces, keep_piece
-from oauth_taskflow.watermarks.partitions import Scope
+from oauth_taskflow.watermarks.bounds import GRACE, admit_endpoint, drop_pieces, keep_piece
+from oauth_taskflow.watermarks.partitions import EndpointId
 from oauth_taskflow.watermarks.store import WatermarkStore
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ def answer_watermark(body: Any, settings: ConnectionSettings, team: str) -> Any:
     """
     asked = read_value(WatermarkQuestion, body)
     place = f"{team}/{settings.conn_id}" if team else settings.conn_id
-    scope = Scope(asked.dag_id, asked.endpoint, place)
-    return _ANSWERS[asked.operation](_open(watermark_store_url() or store_url()), scope, asked)
+    identity = EndpointId(asked.dag_id, asked.endpoint, place)
+    return _ANSWERS[asked.operation](_open(watermark_store_url() or store_url()), identity, asked)
 
 
 @lru_cache(maxsize=4)
@@ -38,66 +38,66 @@ def _open(url: str) -> WatermarkStore:
     return WatermarkStore(url)
 
 
-def _begin(store: WatermarkStore, scope: Scope, asked: WatermarkQuestion) -> Any:
-    admit_scope(store, scope)
-    head = store.begin(scope, asked.run_id)
+def _begin(store: WatermarkStore, identity: EndpointId, asked: WatermarkQuestion) -> Any:
+    admit_endpoint(store, identity)
+    head = store.begin(identity, asked.run_id)
     shared = None if head.shared is None else head.shared.to_text()
     return head.generation, shared, head.knows_run
 
 
-def _read(store: WatermarkStore, scope: Scope, asked: WatermarkQuestion) -> Any:
+def _read(store: WatermarkStore, identity: EndpointId, asked: WatermarkQuestion) -> Any:
     keys = read_value(list[wire.Key], asked.arguments)
     if len(keys) > 4 * wire.KEYS_TOGETHER:
         raise unreadable_question()
-    found = store.read_keys(scope, asked.run_id, keys)
+    found = store.read_keys(identity, asked.run_id, keys)
     return {key: state.to_text() for key, state in found.items()}
 
 
-def _prepare(store: WatermarkStore, scope: Scope, asked: WatermarkQuestion) -> None:
+def _prepare(store: WatermarkStore, identity: EndpointId, asked: WatermarkQuestion) -> None:
     piece = wire.read_piece(asked.arguments)
-    text = keep_piece(store, scope, piece)
+    text = keep_piece(store, identity, piece)
     if text is not None:
-        known = store.find_pending(scope, piece.mark)
+        known = store.find_pending(identity, piece.mark)
         if known is None:
-            admit_scope(store, scope)
-            store.prepare(wire.read_commit(text, piece.mark, scope, asked.run_id))
+            admit_endpoint(store, identity)
+            store.prepare(wire.read_commit(text, piece.mark, identity, asked.run_id))
         if piece.count > 1:
             drop_pieces(store, piece.mark)
 
 
-def _list(store: WatermarkStore, scope: Scope, _: WatermarkQuestion) -> Any:
+def _list(store: WatermarkStore, identity: EndpointId, _: WatermarkQuestion) -> Any:
     return [
         (one.token, one.run_id, one.generation, json.dumps(one.place), age)
-        for one, age in store.list_pending(scope)
+        for one, age in store.list_pending(identity)
     ]
 
 
-def _drop(store: WatermarkStore, scope: Scope, asked: WatermarkQuestion) -> None:
+def _drop(store: WatermarkStore, identity: EndpointId, asked: WatermarkQuestion) -> None:
     token = read_value(wire.Mark, asked.arguments)
-    found = store.find_pending(scope, token)
+    found = store.find_pending(identity, token)
     if found is not None:
         store.drop_pending(found)
 
 
-def _settle(store: WatermarkStore, scope: Scope, asked: WatermarkQuestion) -> Any:
-    commit = store.find_pending(scope, read_value(wire.Mark, asked.arguments))
+def _settle(store: WatermarkStore, identity: EndpointId, asked: WatermarkQuestion) -> Any:
+    commit = store.find_pending(identity, read_value(wire.Mark, asked.arguments))
     return "done" if commit is None else store.settle(commit)
 
 
-def _roll_up(store: WatermarkStore, scope: Scope, asked: WatermarkQuestion) -> Any:
-    return store.roll_up(scope, asked.run_id, wire.read_state(asked.arguments))
+def _roll_up(store: WatermarkStore, identity: EndpointId, asked: WatermarkQuestion) -> Any:
+    return store.roll_up(identity, asked.run_id, wire.read_state(asked.arguments))
 
 
-def _sweep(store: WatermarkStore, scope: Scope, _: WatermarkQuestion) -> Any:
-    return store.sweep(scope, GRACE)
+def _sweep(store: WatermarkStore, identity: EndpointId, _: WatermarkQuestion) -> Any:
+    return store.sweep(identity, GRACE)
 
 
-def _sum_up(store: WatermarkStore, scope: Scope, _: WatermarkQuestion) -> Any:
-    state, partitions = store.sum_up(scope)
+def _sum_up(store: WatermarkStore, identity: EndpointId, _: WatermarkQuestion) -> Any:
+    state, partitions = store.sum_up(identity)
     return state.to_text(), partitions
 
 
-_ANSWERS: dict[str, Callable[[WatermarkStore, Scope, WatermarkQuestion], Any]] = {
+_ANSWERS: dict[str, Callable[[WatermarkStore, EndpointId, WatermarkQuestion], Any]] = {
     "begin": _begin,
     "read": _read,
     "prepare": _prepare,

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 from oauth_taskflow.taskflow.broker.questions import read_value, unreadable_question
 from oauth_taskflow.watermarks.bounds import Piece
-from oauth_taskflow.watermarks.partitions import Scope
+from oauth_taskflow.watermarks.partitions import EndpointId
 from oauth_taskflow.watermarks.state import MOST_AT_VALUE, Move, WatermarkState
 from oauth_taskflow.watermarks.store import PendingCommit
 
@@ -115,7 +115,7 @@ def write_commit(commit: PendingCommit) -> str:
     return json.dumps(plain, separators=(",", ":"))
 
 
-def read_commit(text: str, token: str, scope: Scope, run_id: str) -> PendingCommit:
+def read_commit(text: str, token: str, identity: EndpointId, run_id: str) -> PendingCommit:
     """Returns what ``write_commit`` gave.
 
     Raises:
@@ -128,7 +128,7 @@ def read_commit(text: str, token: str, scope: Scope, run_id: str) -> PendingComm
         Move(_check_partition(one.partition), _to_state(one.base), _to_state(one.reached))
         for one in found.moves
     )
-    return PendingCommit(token, scope, run_id, found.generation, found.place, moves)
+    return PendingCommit(token, identity, run_id, found.generation, found.place, moves)
 
 
 def _check_partition(text: str) -> str:

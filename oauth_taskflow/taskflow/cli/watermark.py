@@ -15,7 +15,7 @@ from oauth_taskflow.dates import UnreadableDate
 from oauth_taskflow.errors import InvalidRecord, OAuthTaskflowError
 from oauth_taskflow.taskflow.cli.output import WRONG_ARGUMENTS, Row, exit_with, print_rows, say
 from oauth_taskflow.taskflow.dags.stored_watermarks import open_watermark_store
-from oauth_taskflow.watermarks.partitions import Scope, write_partition
+from oauth_taskflow.watermarks.partitions import EndpointId, write_partition
 from oauth_taskflow.watermarks.state import (
     NOTHING,
     Value,
@@ -42,8 +42,8 @@ def show(args: Namespace) -> None:
     if args.partitions:
         print_rows([_describe(row) for row in known], args.output)
         return
-    scopes = list(dict.fromkeys(row.scope for row in known))
-    groups = [[row for row in known if row.scope == scope] for scope in scopes]
+    identities = list(dict.fromkeys(row.identity for row in known))
+    groups = [[row for row in known if row.identity == identity] for identity in identities]
     print_rows([_sum_up(group) for group in groups], args.output)
 
 
@@ -51,7 +51,7 @@ def replace(args: Namespace) -> None:
     """Set the watermark or cursor of an endpoint or partition, backwards too."""
     try:
         store = open_watermark_store()
-        scope, partition, before = _find(store, args)
+        identity, partition, before = _find(store, args)
         if (args.value is None) == (args.cursor is None):
             exit_with("Give a value, or --cursor TEXT.", WRONG_ARGUMENTS)
         if args.cursor is not None:
@@ -60,39 +60,43 @@ def replace(args: Namespace) -> None:
             after = WatermarkState(_read_value(args.value, before.value), before.cursor)
         back = _is_back(before, after)
         _confirm(
-            f"Set the watermark of {_name(scope, partition)} from {_describe_state(before)} to {_describe_state(after)}"
+            f"Set the watermark of {_name(identity, partition)} from {_describe_state(before)} to {_describe_state(after)}"
             + (" (backwards: records are read again)" if back else ""),
             yes=args.yes,
         )
-        store.replace(scope, partition, after)
+        store.replace(identity, partition, after)
     except OAuthTaskflowError as error:
         exit_with(str(error))
-    _audit("set", scope, partition, before, after)
-    _print_after(store, scope, partition, args.output)
+    _audit("set", identity, partition, before, after)
+    _print_after(store, identity, partition, args.output)
 
 
 def reset(args: Namespace) -> None:
     """Drop the watermark of one partition, or of the endpoint with all its partitions."""
     try:
         store = open_watermark_store()
-        scope, partition, before = _find(store, args)
+        identity, partition, before = _find(store, args)
         whole = args.partition is None
-        what = f"{scope}, all partitions included" if whole else _name(scope, partition)
+        what = f"{identity}, all partitions included" if whole else _name(identity, partition)
         _confirm(f"Drop the watermark of {what}; the next run reads from the start", yes=args.yes)
-        dropped = store.reset(scope) if whole else 1
+        dropped = store.reset(identity) if whole else 1
         if not whole:
-            store.replace(scope, partition, None)
+            store.replace(identity, partition, None)
     except OAuthTaskflowError as error:
         exit_with(str(error))
-    _audit("reset", scope, partition, before, NOTHING)
-    row: Row = {"dag_id": scope.dag_id, "endpoint": scope.endpoint, "conn_id": scope.conn_id}
+    _audit("reset", identity, partition, before, NOTHING)
+    row: Row = {
+        "dag_id": identity.dag_id,
+        "endpoint": identity.endpoint,
+        "conn_id": identity.conn_id,
+    }
     print_rows([{**row, "partitions": dropped, "watermark": None}], args.output)
 
 
-def _find(store: WatermarkStore, args: Namespace) -> tuple[Scope, str, WatermarkState]:
+def _find(store: WatermarkStore, args: Namespace) -> tuple[EndpointId, str, WatermarkState]:
     """The endpoint and partition that the arguments name, and the state stored for it."""
     rows = store.list_watermarks(args.dag_id, args.endpoint)
-    known = list(dict.fromkeys(row.scope.conn_id for row in rows))
+    known = list(dict.fromkeys(row.identity.conn_id for row in rows))
     if args.conn_id is None and len(known) != 1:
         found = (
             f"It has watermarks on: {', '.join(known)}."
@@ -103,10 +107,10 @@ def _find(store: WatermarkStore, args: Namespace) -> tuple[Scope, str, Watermark
             f"Name the connection of {args.dag_id}/{args.endpoint}: --conn-id ID. {found}",
             WRONG_ARGUMENTS,
         )
-    scope = Scope(args.dag_id, args.endpoint, args.conn_id or known[0])
+    identity = EndpointId(args.dag_id, args.endpoint, args.conn_id or known[0])
     partition = _read_partition(args.partition)
-    states = [row.state for row in rows if row.scope == scope and row.partition == partition]
-    return scope, partition, states[0] if states else NOTHING
+    states = [row.state for row in rows if row.identity == identity and row.partition == partition]
+    return identity, partition, states[0] if states else NOTHING
 
 
 def _read_partition(text: str | None) -> str:
@@ -161,14 +165,18 @@ def _confirm(question: str, *, yes: bool) -> None:
 
 
 def _audit(
-    action: str, scope: Scope, partition: str, before: WatermarkState, after: WatermarkState
+    action: str,
+    identity: EndpointId,
+    partition: str,
+    before: WatermarkState,
+    after: WatermarkState,
 ) -> None:
     _log.warning(
         "Watermark %s by %s: %s, from %s to %s",
         *(
             action,
             _user(),
-            _name(scope, partition),
+            _name(identity, partition),
             _describe_state(before),
             _describe_state(after),
         ),
@@ -182,8 +190,8 @@ def _user() -> str:
         return "an unknown user"
 
 
-def _name(scope: Scope, partition: str) -> str:
-    return f"{scope}, partition {partition}" if partition else str(scope)
+def _name(identity: EndpointId, partition: str) -> str:
+    return f"{identity}, partition {partition}" if partition else str(identity)
 
 
 def _describe_state(state: WatermarkState) -> str:
@@ -192,19 +200,19 @@ def _describe_state(state: WatermarkState) -> str:
     return " and ".join(parts) or "nothing"
 
 
-def _print_after(store: WatermarkStore, scope: Scope, partition: str, output: str) -> None:
-    rows = store.list_watermarks(scope.dag_id, scope.endpoint)
+def _print_after(store: WatermarkStore, identity: EndpointId, partition: str, output: str) -> None:
+    rows = store.list_watermarks(identity.dag_id, identity.endpoint)
     print_rows(
-        [_describe(row) for row in rows if row.scope == scope and row.partition == partition],
+        [_describe(row) for row in rows if row.identity == identity and row.partition == partition],
         output,
     )
 
 
 def _describe(row: StoredWatermark) -> Row:
     return {
-        "dag_id": row.scope.dag_id,
-        "endpoint": row.scope.endpoint,
-        "conn_id": row.scope.conn_id,
+        "dag_id": row.identity.dag_id,
+        "endpoint": row.identity.endpoint,
+        "conn_id": row.identity.conn_id,
         "partition": row.partition or None,
         "watermark": None if row.state.value is None else str(row.state.value),
         "cursor": row.state.cursor,
@@ -219,9 +227,9 @@ def _sum_up(rows: Sequence[StoredWatermark]) -> Row:
     latest = max(parts, key=lambda row: row.moved_at or 0.0)
     lowest = parts[0].state if len(parts) == 1 else _find_lowest(parts)
     return {
-        "dag_id": latest.scope.dag_id,
-        "endpoint": latest.scope.endpoint,
-        "conn_id": latest.scope.conn_id,
+        "dag_id": latest.identity.dag_id,
+        "endpoint": latest.identity.endpoint,
+        "conn_id": latest.identity.conn_id,
         "partitions": sum(1 for row in rows if row.partition),
         "watermark": None if lowest.value is None else str(lowest.value),
         "cursor": lowest.cursor,

@@ -45,7 +45,7 @@ from oauth_taskflow.taskflow.dags.suspension import build_resume_options, free_s
 from oauth_taskflow.taskflow.metrics import refreshes
 from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.waits import describe_waits
-from oauth_taskflow.watermarks.partitions import Scope
+from oauth_taskflow.watermarks.partitions import EndpointId
 
 _MOST_FILES = 5
 
@@ -64,7 +64,7 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
     endpoint = _read_endpoint(operator.endpoint)
     from_watermark = find_watermark_run(endpoint, context)
     interval = from_watermark or run_interval(context)
-    scope = Scope(context["dag"].dag_id, operator.task_id, operator.conn_id)
+    identity = EndpointId(context["dag"].dag_id, operator.task_id, operator.conn_id)
     name = f"{operator.endpoint_name} ({item_label(item)})" if item else operator.endpoint_name
     run = EndpointRun(
         name=operator.endpoint_name,
@@ -77,7 +77,7 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
         map_index=context["ti"].map_index,
         given=find_given_params(operator.default_params, context),
         hash_key=hash_key() if endpoint.fields and endpoint.fields.hashed else None,
-        watermarks=None if from_watermark is None else open_watermarks(scope, context["run_id"]),
+        watermarks=None if from_watermark is None else open_watermarks(identity, context["run_id"]),
         resume=build_resume_options(endpoint),
         find_last_run=build_finder(operator, context),
     )
@@ -96,7 +96,7 @@ def run_in_task(operator: EndpointOperator, context: Mapping[str, Any]) -> dict[
     _log_summary(operator.log, name, summary)
     announce_drift(name, endpoint, summary.drift, context, operator.log)
     if from_watermark is not None and operator.outlets:
-        mirror(scope, operator.outlets[0], context, operator.log)
+        mirror(identity, operator.outlets[0], context, operator.log)
     return {**summary.as_dict(), "token_refreshes": refreshes(operator.conn_id) - before}
 
 

@@ -35,7 +35,7 @@ from oauth_taskflow.taskflow.config import hash_key
 from oauth_taskflow.taskflow.dags.last_runs import find_in_manifest
 from oauth_taskflow.taskflow.dags.storage import store_access
 from oauth_taskflow.taskflow.dags.stored_watermarks import open_watermarks
-from oauth_taskflow.watermarks.partitions import Scope
+from oauth_taskflow.watermarks.partitions import EndpointId
 
 if TYPE_CHECKING:
     from oauth_taskflow.watermarks.run_watermarks import RunWatermarks
@@ -95,8 +95,8 @@ class LocalRun:
         if options is None or not options.keeps_watermark or self.interval.start is not None:
             return None
         conn_id = self.spec.endpoints[endpoint].connection or self.spec.source.connection or ""
-        scope = Scope(self.spec.source.dag_id, endpoint, conn_id)
-        return open_watermarks(scope, self.run_id, moves=self.moves_watermarks)
+        identity = EndpointId(self.spec.source.dag_id, endpoint, conn_id)
+        return open_watermarks(identity, self.run_id, moves=self.moves_watermarks)
 
     def template_context(self, endpoint: str, map_index: int) -> dict[str, Any]:
         """Returns the names in templates."""

@@ -19,7 +19,7 @@ from oauth_taskflow.taskflow.connection_lookup import load_settings
 from oauth_taskflow.taskflow.dags.storage import store_access
 from oauth_taskflow.taskflow.dags.watermark_places import broker_error, require_shared
 from oauth_taskflow.taskflow.processes import in_task
-from oauth_taskflow.watermarks.partitions import Scope
+from oauth_taskflow.watermarks.partitions import EndpointId
 from oauth_taskflow.watermarks.state import (
     WatermarkState,
     is_instant,
@@ -66,8 +66,8 @@ def find_watermark_run(endpoint: Endpoint, context: Mapping[str, Any]) -> Interv
     return Interval(None, moment, open_end=True)
 
 
-def open_watermarks(scope: Scope, run_id: str, *, moves: bool = True) -> RunWatermarks:
-    """Returns the stored watermarks of ``scope`` for one task instance of a run.
+def open_watermarks(identity: EndpointId, run_id: str, *, moves: bool = True) -> RunWatermarks:
+    """Returns the stored watermarks of ``identity`` for one task instance of a run.
 
     Raises:
         WatermarkError: this deployment cannot keep watermarks.
@@ -75,25 +75,25 @@ def open_watermarks(scope: Scope, run_id: str, *, moves: bool = True) -> RunWate
     """
     from oauth_taskflow.watermarks.run_watermarks import RunWatermarks  # noqa: PLC0415 - loads SQLAlchemy
 
-    keeper = find_watermark_keeper(scope)
-    return RunWatermarks(keeper, scope, run_id, read_manifest, moves=moves)
+    keeper = find_watermark_keeper(identity)
+    return RunWatermarks(keeper, identity, run_id, read_manifest, moves=moves)
 
 
-def find_watermark_keeper(scope: Scope) -> WatermarkKeeper:
-    """Returns what keeps the watermarks of ``scope``: the broker, for tasks that do not open its store, else the store.
+def find_watermark_keeper(identity: EndpointId) -> WatermarkKeeper:
+    """Returns what keeps the watermarks of ``identity``: the broker, for tasks that do not open its store, else the store.
 
     Raises:
         WatermarkError: tasks run on machines that do not see the store.
         TokenStoreError: the URL of the store is unusable.
     """
     url = watermark_store_url()
-    if not url and in_task() and _is_brokered(scope.conn_id):
+    if not url and in_task() and _is_brokered(identity.conn_id):
         from oauth_taskflow.taskflow.broker.watermark_client import (  # noqa: PLC0415 - loads SQLAlchemy
             BrokerWatermarkStore,
         )
 
         return BrokerWatermarkStore(broker_error)
-    require_shared(url or store_url(), scope)
+    require_shared(url or store_url(), identity)
     return _open(url or store_url())
 
 
@@ -145,25 +145,25 @@ def finish_watermarks(
     interval = find_watermark_run(endpoint, context)
     if interval is None or endpoint.incremental is None or operator.conn_id is None:
         return
-    scope = Scope(context["dag"].dag_id, operator.instances_task_id, operator.conn_id)
-    store = find_watermark_keeper(scope)
+    identity = EndpointId(context["dag"].dag_id, operator.instances_task_id, operator.conn_id)
+    store = find_watermark_keeper(identity)
     value = to_stored(highest, endpoint.incremental.field_format)
     # A number says nothing of the moment at which another partition was read, so it cannot stand for all.
     if is_instant(value):
         moment = move_interval(endpoint.incremental, interval).end
-        store.roll_up(scope, context["run_id"], limit_to(WatermarkState(value), moment))
-    store.sweep(scope, GRACE)
+        store.roll_up(identity, context["run_id"], limit_to(WatermarkState(value), moment))
+    store.sweep(identity, GRACE)
     for asset in operator.outlets:
-        mirror(scope, asset, context, operator.log)
+        mirror(identity, asset, context, operator.log)
 
 
-def mirror(scope: Scope, asset: Any, context: Mapping[str, Any], log: Any) -> None:
+def mirror(identity: EndpointId, asset: Any, context: Mapping[str, Any], log: Any) -> None:
     """Shows the watermark in Airflow's asset state store, where there is one (Airflow 3.3); a failure is a warning."""
     try:
         known = context.get("asset_state_store")
         if known is None:
             return
-        lowest, partitions = find_watermark_keeper(scope).sum_up(scope)
+        lowest, partitions = find_watermark_keeper(identity).sum_up(identity)
         known[asset].set(
             MIRROR_KEY,
             {
@@ -177,5 +177,5 @@ def mirror(scope: Scope, asset: Any, context: Mapping[str, Any], log: Any) -> No
     except Exception as error:  # noqa: BLE001
         log.warning(
             "The watermark of %s is stored, but Airflow's asset state store does not show it (%s: %s)",
-            *(scope, type(error).__name__, redact_line(str(error), 200)),
+            *(identity, type(error).__name__, redact_line(str(error), 200)),
         )

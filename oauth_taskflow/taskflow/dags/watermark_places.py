@@ -10,7 +10,7 @@ from oauth_taskflow.taskflow.config import (
     store_url,
     watermark_store_url,
 )
-from oauth_taskflow.watermarks.partitions import Scope
+from oauth_taskflow.watermarks.partitions import EndpointId
 
 _WAYS = (
     "Update the API server, set [oauth_taskflow] watermark_store to a database that tasks may open (it holds no secrets), or "
@@ -18,7 +18,7 @@ _WAYS = (
 )
 
 
-def require_shared(url: str, scope: Scope) -> None:
+def require_shared(url: str, identity: EndpointId) -> None:
     """Checks that all workers share the database at ``url``.
 
     Raises:
@@ -29,17 +29,17 @@ def require_shared(url: str, scope: Scope) -> None:
         raise WatermarkError(
             f"A watermark cannot be kept in a SQLite file under {', '.join(distributed)}, because workers on other machines "
             "do not see it: each would read from another one",
-            where=f"for {scope}",
+            where=f"for {identity}",
             hint="Set [oauth_taskflow] token_store (or watermark_store) to a database that all workers share, as in "
             "postgresql+psycopg://user@host/db, or read by data interval: remove incremental.by.",
         )
 
 
-def broker_error(scope: Scope) -> WatermarkError:
+def broker_error(identity: EndpointId) -> WatermarkError:
     """Returns the refusal for an API server that knows no watermarks, with the ways out."""
     return WatermarkError(
         "In broker mode the API server keeps watermarks, and this one has an earlier release that does not, or no broker",
-        where=f"for {scope}",
+        where=f"for {identity}",
         hint=_WAYS,
     )
 
@@ -56,12 +56,12 @@ def why_refused(spec: Spec) -> str:
     ]
     if not kept:
         return ""
-    scope = Scope(spec.source.dag_id, kept[0], spec.source.connection or "")
+    identity = EndpointId(spec.source.dag_id, kept[0], spec.source.connection or "")
     url = watermark_store_url()
     if not url and is_broker_configured():
         return ""  # tasks ask the API server
     try:
-        require_shared(url or store_url(), scope)
+        require_shared(url or store_url(), identity)
     except WatermarkError as error:
         return str(error)
     return ""

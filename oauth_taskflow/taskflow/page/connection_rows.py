@@ -97,7 +97,7 @@ STATES = tuple(
 )
 
 
-class Reading(Struct, frozen=True):
+class ConnectionReading(Struct, frozen=True):
     """Every connection, without regard to who may see it. ``uses_are_known`` is false while DAGs are still being searched."""
 
     overview: tuple[ConnectionOverview, ...]
@@ -114,7 +114,7 @@ class View(Struct, frozen=True, kw_only=True):
     may_test: bool
 
 
-def find_view(user: BaseUser, reading: Reading) -> View:
+def find_view(user: BaseUser, reading: ConnectionReading) -> View:
     """Asks Airflow's auth manager what of ``reading`` is for ``user``."""
     teams = {one.conn_id: one.team for one in reading.overview}
     visible = find_visible(user, teams)
@@ -130,7 +130,7 @@ def find_view(user: BaseUser, reading: Reading) -> View:
     )
 
 
-def make_listing(reading: Reading, view: View) -> Listing:
+def make_listing(reading: ConnectionReading, view: View) -> Listing:
     """Everything of ``reading`` that ``view`` shows, the worst first."""
     rows = [_make_row(one, view) for one in reading.overview if one.conn_id in view.visible]
     return Listing(

@@ -14,8 +14,8 @@ from msgspec import Struct
 from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.taskflow.grants.overview import USES, read_overview
 from oauth_taskflow.taskflow.page.connection_rows import (
+    ConnectionReading,
     Listing,
-    Reading,
     View,
     find_view,
     make_listing,
@@ -40,7 +40,7 @@ class EncodedListing(Struct, frozen=True):
 class _Shared:
     """A reading until that second of the monotonic clock, and what was made of it for each view."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: ConnectionReading) -> None:
         self.reading = reading
         self.until = SYSTEM_CLOCK.monotonic() + SHARED_SECONDS
         self.encoded: dict[View, EncodedListing] = {}
@@ -89,6 +89,6 @@ def _share(*, anew: bool) -> _Shared:
 
 def _read() -> _Shared:
     overview = tuple(read_overview())
-    shared = _Shared(Reading(overview, uses_are_known=USES.is_complete))
+    shared = _Shared(ConnectionReading(overview, uses_are_known=USES.is_complete))
     LATEST[:] = [shared]
     return shared

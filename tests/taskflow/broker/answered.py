@@ -15,7 +15,7 @@ from oauth_taskflow.errors import TokenStoreError
 from oauth_taskflow.taskflow.broker import watermark_server
 from oauth_taskflow.taskflow.broker.questions import read_question, write_question
 from oauth_taskflow.taskflow.broker.watermark_server import answer_watermark
-from oauth_taskflow.watermarks.partitions import Scope
+from oauth_taskflow.watermarks.partitions import EndpointId
 from oauth_taskflow.watermarks.store import WatermarkStore
 
 TOKEN = "0123456789abcdef" * 2
@@ -47,8 +47,8 @@ def settings_of(conn_id: str) -> ConnectionSettings:
     return parse_connection(found)
 
 
-def refuse(scope: Scope) -> TokenStoreError:
-    raise AssertionError(scope)
+def refuse(identity: EndpointId) -> TokenStoreError:
+    raise AssertionError(identity)
 
 
 def answer_from(store: WatermarkStore, patch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from oauth_taskflow.taskflow.dags.stored_watermarks import find_watermark_keeper
 from oauth_taskflow.watermarks import bounds
 from oauth_taskflow.watermarks.bounds import GRACE
 from oauth_taskflow.watermarks.keeper import WatermarkKeeper
-from oauth_taskflow.watermarks.partitions import Scope
+from oauth_taskflow.watermarks.partitions import EndpointId
 from oauth_taskflow.watermarks.run_watermarks import RunWatermarks
 from oauth_taskflow.watermarks.state import NOTHING, Move, WatermarkState
 from oauth_taskflow.watermarks.store import PendingCommit, WatermarkStore
@@ -28,7 +28,7 @@ from tests.taskflow.broker.supervisor import Supervisor, supervise
 from tests.taskflow.conftest import SetConnection
 from tests.watermarks import test_model
 
-SCOPE = Scope("crm", "contacts", "crm")
+IDENTITY = EndpointId("crm", "contacts", "crm")
 
 
 @pytest.fixture
@@ -82,18 +82,18 @@ TestAtOnce.settings = SETTINGS
 def test_a_commit_settles_once_and_only_on_its_own_connection(
     broker: BrokerWatermarkStore, store: WatermarkStore
 ) -> None:
-    head = broker.begin(SCOPE, "run")
+    head = broker.begin(IDENTITY, "run")
     move = Move("", NOTHING, WatermarkState("2026-01-01T00:00:00Z", "c1"))
-    commit = PendingCommit(TOKEN, SCOPE, "run", head.generation, {}, (move,))
+    commit = PendingCommit(TOKEN, IDENTITY, "run", head.generation, {}, (move,))
     broker.prepare(commit)
-    other = PendingCommit(TOKEN, Scope("crm", "contacts", "erp"), "run", 0, {}, ())
+    other = PendingCommit(TOKEN, EndpointId("crm", "contacts", "erp"), "run", 0, {}, ())
     assert broker.settle(other) == "done"
     broker.drop_pending(other)
-    assert store.find_pending(SCOPE, TOKEN) == commit
+    assert store.find_pending(IDENTITY, TOKEN) == commit
     assert broker.settle(commit) == "moved"
     assert broker.settle(commit) == "done"
-    assert store.sum_up(SCOPE)[0] == move.reached
-    assert broker.sum_up(other.scope) == (NOTHING, 0)
+    assert store.sum_up(IDENTITY)[0] == move.reached
+    assert broker.sum_up(other.identity) == (NOTHING, 0)
 
 
 def test_commits_are_dropped_rolled_up_and_swept_as_by_the_store_itself(
@@ -106,30 +106,30 @@ def test_commits_are_dropped_rolled_up_and_swept_as_by_the_store_itself(
     moves = tuple(Move(json.dumps({"p": n}), NOTHING, days[n]) for n in (0, 2))
     found = []
     for keeper in keepers:
-        head = keeper.begin(SCOPE, "run")
-        keeper.read(SCOPE, "run", [moves[0].partition], head)
-        dropped = PendingCommit("a" * 32, SCOPE, "run", head.generation, {}, moves)
+        head = keeper.begin(IDENTITY, "run")
+        keeper.read(IDENTITY, "run", [moves[0].partition], head)
+        dropped = PendingCommit("a" * 32, IDENTITY, "run", head.generation, {}, moves)
         keeper.prepare(dropped)
         keeper.drop_pending(dropped)
-        assert keeper.list_pending(SCOPE) == []
-        commit = PendingCommit(TOKEN, SCOPE, "run", head.generation, {}, moves)
+        assert keeper.list_pending(IDENTITY) == []
+        commit = PendingCommit(TOKEN, IDENTITY, "run", head.generation, {}, moves)
         keeper.prepare(commit)
-        outcomes = [keeper.settle(commit), keeper.roll_up(SCOPE, "run", days[1])]
-        found.append([*outcomes, keeper.sweep(SCOPE, GRACE), keeper.sum_up(SCOPE)])
+        outcomes = [keeper.settle(commit), keeper.roll_up(IDENTITY, "run", days[1])]
+        found.append([*outcomes, keeper.sweep(IDENTITY, GRACE), keeper.sum_up(IDENTITY)])
     assert found[0] == found[1]
     assert found[0][:2] == ["shared", True]
-    assert store.begin(SCOPE, "next").shared == days[1]
+    assert store.begin(IDENTITY, "next").shared == days[1]
 
 
 def test_a_reset_by_a_person_refuses_the_move_of_a_run_under_way(
     broker: BrokerWatermarkStore, store: WatermarkStore
 ) -> None:
-    run = RunWatermarks(broker, SCOPE, "run", lambda _: None)
+    run = RunWatermarks(broker, IDENTITY, "run", lambda _: None)
     run.open({})
     run.prepare([Move("", NOTHING, WatermarkState(7))])
-    store.reset(SCOPE)
+    store.reset(IDENTITY)
     assert "was set or reset" in (run.settle() or "was set or reset")
-    assert store.sum_up(SCOPE)[0] == NOTHING
+    assert store.sum_up(IDENTITY)[0] == NOTHING
 
 
 def test_teams_with_connections_of_one_name_have_watermarks_of_their_own(
@@ -138,24 +138,24 @@ def test_teams_with_connections_of_one_name_have_watermarks_of_their_own(
     connection = settings_of("crm")
     for team in ("red", ""):
         answer_watermark(["begin", "crm", "contacts", "run"], connection, team)
-    assert sorted(row.scope.conn_id for row in store.list_watermarks()) == ["crm", "red/crm"]
+    assert sorted(row.identity.conn_id for row in store.list_watermarks()) == ["crm", "red/crm"]
 
 
 def test_the_database_holds_so_many_endpoints_of_a_connection_and_no_more(
     broker: BrokerWatermarkStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bounds, "_MOST_SCOPES", 3)
-    scopes = [Scope("crm", f"e{number}", "crm") for number in range(4)]
-    for scope in scopes[:3]:
-        broker.begin(scope, "r")
+    identities = [EndpointId("crm", f"e{number}", "crm") for number in range(4)]
+    for identity in identities[:3]:
+        broker.begin(identity, "r")
     with pytest.raises(TokenStoreError, match="too many watermarks for one connection"):
-        broker.begin(scopes[3], "r")
-    broker.begin(scopes[0], "r")
-    broker.begin(Scope("crm", "e3", "erp"), "r")
+        broker.begin(identities[3], "r")
+    broker.begin(identities[0], "r")
+    broker.begin(EndpointId("crm", "e3", "erp"), "r")
     monkeypatch.setattr(bounds, "_MOST_UNDER_WAY", 100)
     moves = tuple(Move(json.dumps({"p": n}), NOTHING, WatermarkState(n)) for n in range(2000))
     with pytest.raises(TokenStoreError, match="too many watermarks"):
-        broker.prepare(PendingCommit(TOKEN, scopes[0], "run", 0, {}, moves))
+        broker.prepare(PendingCommit(TOKEN, identities[0], "run", 0, {}, moves))
 
 
 @pytest.mark.parametrize(
@@ -209,14 +209,14 @@ def test_a_task_in_broker_mode_reads_and_moves_its_watermark_through_the_api_ser
         "crm", {"conn_type": "oauth2", "host": "http://a", "extra": {"auth_type": "none"}}
     )
     for run_id, value in (("one", 5), ("two", 9)):
-        run = open_watermarks(SCOPE, run_id)
+        run = open_watermarks(IDENTITY, run_id)
         run.open({"kind": "file", "path": str(tmp_path / "none"), "conn_id": None})
         base = run.find([""])[0]
         run.prepare([Move("", base, WatermarkState(value))])
         assert run.settle() == ""
     assert base == WatermarkState(5)
-    assert isinstance(find_watermark_keeper(SCOPE), BrokerWatermarkStore)
-    assert WatermarkStore(f"sqlite:///{tmp_path}/tokens.db").sum_up(SCOPE)[0].value == 9
+    assert isinstance(find_watermark_keeper(IDENTITY), BrokerWatermarkStore)
+    assert WatermarkStore(f"sqlite:///{tmp_path}/tokens.db").sum_up(IDENTITY)[0].value == 9
     assert all("~oauth~ask." in name for name in task.asked)
 
 
@@ -232,7 +232,7 @@ def test_values_that_cannot_be_compared_fail_as_they_do_without_the_broker(
         ("one", 5, ""),
         ("two", "2026-01-01T00:00:00Z", "cannot be compared"),
     ):
-        run = open_watermarks(SCOPE, run_id)
+        run = open_watermarks(IDENTITY, run_id)
         run.open(place)
         run.prepare([Move("", NOTHING, WatermarkState(value))])
         assert warned in run.settle()

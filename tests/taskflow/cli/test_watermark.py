@@ -16,25 +16,28 @@ import pytest
 from oauth_taskflow.taskflow.cli import watermark
 from oauth_taskflow.taskflow.cli.pull import pull
 from oauth_taskflow.taskflow.dags.stored_watermarks import open_watermark_store
-from oauth_taskflow.watermarks.partitions import Scope
+from oauth_taskflow.watermarks.partitions import EndpointId
 from oauth_taskflow.watermarks.state import NOTHING, Move, WatermarkState
 from oauth_taskflow.watermarks.store import PendingCommit
 from tests.api.scripted import Asked, scripted
 from tests.taskflow.conftest import SetConnection
 
 pytestmark = [pytest.mark.airflow, pytest.mark.usefixtures("own_store")]
-CONTACTS, NOTES = Scope("crm", "contacts", "crm"), Scope("crm", "notes", "crm")
+CONTACTS, NOTES = (
+    EndpointId("crm", "contacts", "crm"),
+    EndpointId("crm", "notes", "crm"),
+)
 EU, US = '{"region":"eu"}', '{"region":"us"}'
 
 
-def move(scope: Scope, **values: Any) -> None:
+def move(identity: EndpointId, **values: Any) -> None:
     """Moves watermarks as a run does: partition to value."""
     store = open_watermark_store()
     moves = tuple(
         Move({"all": "", "eu": EU, "us": US}[name], NOTHING, WatermarkState(value))
         for name, value in values.items()
     )
-    commit = PendingCommit("t", scope, "run", store.begin(scope, "run").generation, {}, moves)
+    commit = PendingCommit("t", identity, "run", store.begin(identity, "run").generation, {}, moves)
     store.prepare(commit)
     store.settle(commit)
 

@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowRescheduleException
 
 from oauth_taskflow.api.rate_limit import RateLimit
 from oauth_taskflow.api.session import OAuthSession
-from oauth_taskflow.budgets.keeper import Budgets, Scope
+from oauth_taskflow.budgets.keeper import Budgets, BudgetSet
 from oauth_taskflow.engine.resume import PullSuspended, ResumeOptions, find_wait, limit_waits
 from oauth_taskflow.errors import BudgetWait
 from oauth_taskflow.taskflow.dags.suspension import free_slot
@@ -24,7 +24,7 @@ def test_a_budget_that_is_used_up_for_long_suspends_the_pull() -> None:
     clock = FakeClock()
     store = MemoryBudgetStore(clock)
     limits = (RateLimit(requests=1, per="P1D"),)
-    budgets = Budgets(lambda: store, Scope("crm", limits), clock=clock)
+    budgets = Budgets(lambda: store, BudgetSet("crm", limits), clock=clock)
     with OAuthSession("http://127.0.0.1:9", budgets=budgets) as session:
         limit_waits(session, ResumeOptions())
         gate = budgets.find_gate("/")
@@ -38,7 +38,7 @@ def test_a_budget_that_is_used_up_for_long_suspends_the_pull() -> None:
 
 
 def test_a_task_that_cannot_go_on_later_waits_as_before() -> None:
-    budgets = Budgets(lambda: MemoryBudgetStore(FakeClock()), Scope("crm", ()))
+    budgets = Budgets(lambda: MemoryBudgetStore(FakeClock()), BudgetSet("crm", ()))
     with OAuthSession("http://127.0.0.1:9", budgets=budgets) as session:
         limit_waits(session, None)
     assert budgets.longest_wait is None

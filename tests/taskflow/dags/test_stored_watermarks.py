@@ -23,7 +23,7 @@ from oauth_taskflow.taskflow.dags.stored_watermarks import (
     open_watermark_store,
     open_watermarks,
 )
-from oauth_taskflow.watermarks.partitions import Scope
+from oauth_taskflow.watermarks.partitions import EndpointId
 from oauth_taskflow.watermarks.state import NOTHING, Move, WatermarkState
 from oauth_taskflow.watermarks.store import PendingCommit
 from tests.api.scripted import Asked, scripted
@@ -139,7 +139,7 @@ def test_runs_without_a_schedule_read_everything_once(
     assert rows(tmp_path, "contacts") == [1, 2, 3, 4, 5]
     assert rows(tmp_path, "notes") == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
     stored = open_watermark_store().list_watermarks(dag.dag_id)
-    values = {(row.scope.endpoint, row.partition): row.state.value for row in stored}
+    values = {(row.identity.endpoint, row.partition): row.state.value for row in stored}
     assert values == {
         ("contacts", ""): "2026-01-01T00:00:05Z",
         ("notes", ""): None,
@@ -176,22 +176,22 @@ def test_more_instances_than_watermarks_share_the_instant_up_to_which_all_have_r
 ) -> None:
     extra = {"auth_type": "none"}
     set_connection("crm", {"conn_type": "oauth2", "host": "http://a", "extra": extra})
-    scope = Scope("d", "notes", "crm")
+    identity = EndpointId("d", "notes", "crm")
     store = open_watermark_store()
     monkeypatch.setattr(store, "_most_partitions", 1)
     before = WatermarkState("2025-12-31T00:00:00Z")
     moves = tuple(Move(f'{{"p":{n}}}', NOTHING, before) for n in range(2))
     for run_id in ("earlier", "r"):
-        head = store.begin(scope, run_id)
-        store.read(scope, run_id, ["{}"], head)
-        store.prepare(PendingCommit(run_id, scope, run_id, head.generation, {}, moves))
-        store.settle(PendingCommit(run_id, scope, run_id, head.generation, {}, moves))
+        head = store.begin(identity, run_id)
+        store.read(identity, run_id, ["{}"], head)
+        store.prepare(PendingCommit(run_id, identity, run_id, head.generation, {}, moves))
+        store.settle(PendingCommit(run_id, identity, run_id, head.generation, {}, moves))
     operator: Any = SimpleNamespace(conn_id="crm", instances_task_id="notes", outlets=[])
     finish_watermarks(
         *(operator, build_endpoint(), highest),
         context("scheduled", run_id="r", dag=SimpleNamespace(dag_id="d"), **INTERVAL),
     )
-    assert store.begin(scope, "next").shared == WatermarkState(shared)
+    assert store.begin(identity, "next").shared == WatermarkState(shared)
 
 
 class Lines:
@@ -204,16 +204,16 @@ class Lines:
 
 def test_the_mirror_shows_the_lowest_and_never_fails_a_run(dag: Any, run_dag: RunDag) -> None:
     run_dag(dag)
-    scope, log = Scope(dag.dag_id, "notes", "crm"), Lines()
+    identity, log = EndpointId(dag.dag_id, "notes", "crm"), Lines()
     shown: dict[str, Any] = {}
     store = {"asset": SimpleNamespace(set=shown.__setitem__)}
-    mirror(scope, "asset", {"asset_state_store": store, "run_id": "r"}, log)
+    mirror(identity, "asset", {"asset_state_store": store, "run_id": "r"}, log)
     assert shown == {"watermark": {"value": 2, "cursor": None, "partitions": 2, "run_id": "r"}}
-    mirror(scope, "asset", {}, log)
+    mirror(identity, "asset", {}, log)
     assert log.lines == []
-    mirror(scope, "other", {"asset_state_store": store, "run_id": "r"}, log)
+    mirror(identity, "other", {"asset_state_store": store, "run_id": "r"}, log)
     assert log.lines == [
-        f"The watermark of {scope} is stored, but Airflow's asset state store does not show it (KeyError: 'other')"
+        f"The watermark of {identity} is stored, but Airflow's asset state store does not show it (KeyError: 'other')"
     ]
 
 
@@ -222,7 +222,7 @@ def test_a_file_on_one_machine_is_refused_under_a_distributed_executor(
 ) -> None:
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
     with pytest.raises(WatermarkError) as caught:
-        open_watermarks(Scope("d", "e", "crm"), "r")
+        open_watermarks(EndpointId("d", "e", "crm"), "r")
     assert str(caught.value) == (
         "A watermark cannot be kept in a SQLite file under CeleryExecutor, because workers on other machines do not see it: "
         "each would read from another one for d/e on connection 'crm'. Set [oauth_taskflow] token_store (or "
@@ -240,14 +240,14 @@ def test_an_api_server_that_keeps_no_watermarks_is_refused_with_the_ways_out(
     monkeypatch.setattr(stored_watermarks, "load_settings", lambda _conn_id: brokered)
     supervise(monkeypatch, not_found)
     with pytest.raises(WatermarkError) as caught:
-        open_watermarks(Scope("d", "e", "crm"), "r").open({})
+        open_watermarks(EndpointId("d", "e", "crm"), "r").open({})
     assert str(caught.value) == (
         "In broker mode the API server keeps watermarks, and this one has an earlier release that does not, or no broker "
         "for d/e on connection 'crm'. Update the API server, set [oauth_taskflow] watermark_store to a database that "
         "tasks may open (it holds no secrets), or read by data interval: remove incremental.by (docs/incremental.md)."
     )
     monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__WATERMARK_STORE", f"sqlite:///{tmp_path}/w.db")
-    open_watermarks(Scope("d", "e", "crm"), "r").open(
+    open_watermarks(EndpointId("d", "e", "crm"), "r").open(
         {"kind": "file", "path": "/none", "conn_id": None}
     )
     assert (tmp_path / "w.db").exists()
