@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -17,6 +18,7 @@ from oauth_taskflow.oauth.client import Client, TokenForm
 from oauth_taskflow.oauth.client_auth import (
     BUILT_IN,
     CLIENT_AUTH_METHODS,
+    Need,
     client_secret_post,
     register_client_auth,
 )
@@ -68,6 +70,14 @@ def test_what_a_registered_method_needs_is_asked_for() -> None:
         parse_connection(
             connection({"token_url": "https://x.example", "client_auth": NAME}, password="")
         )
+
+
+@pytest.mark.parametrize("need", sorted(set(get_args(Need)) - {""}))
+def test_a_connection_without_what_its_method_needs_is_refused(need: Need) -> None:
+    register_client_auth(NAME, signed_post, needs=need)
+    extra = {"token_url": "https://x.example", "client_auth": NAME}
+    with pytest.raises(ConnectionConfigError, match=r"missing|needs|Add |Put "):
+        parse_connection(connection(extra, password=""))
 
 
 def test_an_unknown_method_is_refused_with_the_registered_one_that_is_like_it() -> None:
