@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from oauth_taskflow.testing.airflow_deployment import free_port
+from tests.stores.faulty_proxy import FaultyProxy, faulty
 from tests.stores.opener import AZURE_URL, CONTAINER, S3_URL, connections
 from tests.taskflow.conftest import (  # fixtures, and Airflow's home before Airflow is imported
     _home_is_thrown_away,
@@ -109,3 +110,10 @@ def _azure_asks_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its library waits a quarter of a minute after an error of the store, and longer after the next."""
     blobs = pytest.importorskip("azure.storage.blob.aio")
     monkeypatch.setattr(blobs.ExponentialRetry, "get_backoff_time", lambda *_: 0.1)
+
+
+@pytest.fixture
+def proxy(servers: None) -> Iterator[FaultyProxy]:
+    """A proxy in front of the server of S3."""
+    with faulty(os.environ[S3_URL]) as server:
+        yield server

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 
@@ -16,7 +15,7 @@ pytest.importorskip(
 pytest.importorskip("deltalake")
 
 from oauth_taskflow.destinations.base import EndpointFacts
-from tests.stores.faulty_proxy import FaultyProxy, faulty
+from tests.stores.faulty_proxy import FaultyProxy
 from tests.stores.lake_kinds import KINDS
 from tests.stores.opener import S3_URL
 from tests.tables.kinds import Kind, put, read_rows
@@ -34,13 +33,6 @@ _COUNTS: dict[tuple[str, str], int] = {}
 def kind(request: pytest.FixtureRequest, servers: None) -> Kind:
     """The kind of table under test."""
     return KINDS[request.param]
-
-
-@pytest.fixture
-def proxy(servers: None) -> Iterator[FaultyProxy]:
-    """A proxy in front of the store."""
-    with faulty(os.environ[S3_URL]) as server:
-        yield server
 
 
 def begin(kind: Kind, folder: Path, mode: str) -> None:

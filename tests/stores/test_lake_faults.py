@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ pytest.importorskip(
 pytest.importorskip("deltalake")
 
 from oauth_taskflow.destinations.base import EndpointFacts
-from tests.stores.faulty_proxy import FaultyProxy, faulty
+from tests.stores.faulty_proxy import FaultyProxy
 from tests.stores.lake_kinds import KINDS
 from tests.stores.opener import S3_URL
 from tests.tables.kinds import Kind, put, read_rows
@@ -31,13 +30,6 @@ NEW = [(number, "new") for number in range(4)]
 def kind(request: pytest.FixtureRequest, servers: None) -> Kind:
     """The kind of table under test."""
     return KINDS[request.param]
-
-
-@pytest.fixture
-def proxy(servers: None) -> Iterator[FaultyProxy]:
-    """A proxy in front of the store."""
-    with faulty(os.environ[S3_URL]) as server:
-        yield server
 
 
 def attempt(kind: Kind, folder: Path, proxy: FaultyProxy, mode: str = "replace_run") -> str:
