@@ -42,7 +42,7 @@ def rows_of(kind: Kind, folder: Path) -> list[tuple[object, ...]]:
     return read_rows(kind, folder, "id", "tag")
 
 
-@pytest.mark.parametrize("mode", ["replace_run", "merge"])
+@pytest.mark.parametrize("mode", ["replace_run", pytest.param("merge", marks=pytest.mark.full)])
 @pytest.mark.parametrize("fault", ["503", "lost", "slow", "answer lost"])
 def test_a_store_that_fails_now_and_then_gets_a_run_once(
     kind: Kind, tmp_path: Path, proxy: FaultyProxy, fault: str, mode: str
