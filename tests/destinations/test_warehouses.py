@@ -83,7 +83,7 @@ def test_a_connection_gives_credentials_in_any_of_their_forms(
 
 @pytest.mark.parametrize("name", ["", " ", "100%"])
 def test_a_name_that_no_column_can_have_is_refused(name: str) -> None:
-    with pytest.raises(DestinationError, match="is no name of a column"):
+    with pytest.raises(DestinationError, match="is not a name for a column"):
         name_columns(["id", name], str.strip, "warehouse")
 
 

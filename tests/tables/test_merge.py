@@ -106,11 +106,15 @@ def test_many_rows_over_several_batches(kind: Kind, tmp_path: Path) -> None:
     ("facts", "record", "message"),
     [
         (EndpointFacts(), {"id": 1}, "needs primary_key"),
-        (EndpointFacts(("o.id",)), {"o": {"id": 1}}, "'o.id' of primary_key is no column"),
+        (EndpointFacts(("o.id",)), {"o": {"id": 1}}, "'o.id' of primary_key is not a column"),
         (EndpointFacts(("id",)), {"x": 1}, "No record has 'id'"),
         (EndpointFacts(("id",)), {"id": {"a": 1}}, "holds object values"),
         (EndpointFacts(("id", "part")), {"id": 1, "part": None}, "No record has 'part'"),
-        (EndpointFacts(("id",), "o.u"), {"id": 1}, "'o.u' of the incremental field is no column"),
+        (
+            EndpointFacts(("id",), "o.u"),
+            {"id": 1},
+            "'o.u' of the incremental field is not a column",
+        ),
         (EndpointFacts(("id",), "u"), {"id": 1, "u": [1]}, "holds list values"),
     ],
 )

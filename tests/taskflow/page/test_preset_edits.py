@@ -79,7 +79,7 @@ def test_an_edit_of_what_somebody_else_changed_is_refused(browse: Browse) -> Non
     assert put(client, edited(theirs, {"scope": "read"})).status_code == 200
     answer = put(client, edited(mine, {"scope": "write"}))
     assert answer.status_code == 409
-    assert "Somebody else changed" in answer.json()["detail"]
+    assert "Another user changed" in answer.json()["detail"]
     for revision in ("", "0" * 64, "ü"):
         refused = put(client, edited(open_form(client), revision=revision))
         assert refused.status_code == 409
