@@ -34,11 +34,12 @@ class CountingPointers:
         is_from_api = options.ends_by == "pointer" and options.may_shift_pages
         self._options = options if is_from_api else None
         self._before = dict(_find_numbers(first, options)) if is_from_api else {}
-        self.state = Counters()
+        self.state = Counters(counts=options.has_shifting_pages)
 
     def restore(self, state: Counters) -> None:
         """Takes what an earlier process found; its last pointer is not known, so that no number counts as an old one."""
-        self.state = state
+        if self._options is not None:
+            self.state = state
         self._before = {}
 
     def advance(self, request: ApiRequest, page: PageView) -> None:

@@ -42,7 +42,7 @@ class LoopGuard:
         self._is_indexed = is_indexed
         self._request = first.fingerprint()
         self._requests = {self._request}
-        self._before: Sequence[Any] = ()
+        self._rows_before: Callable[[], set[bytes]] = set
         self._contents: set[bytes] = set()
         self._ends: set[bytes] = set()
         self._last = b""
@@ -140,14 +140,16 @@ class LoopGuard:
             PaginationLimit: ``request`` is one more than ``max_pages`` allow.
         """
         digest = request.fingerprint()
-        has_moved = digest == self._request and self._has_moved_on(page)
+        # Only a server that keeps its place itself makes them needed, page after page.
+        rows = cache(partial(_encode_rows, page.received))
+        has_moved = digest == self._request and self._has_moved_on(page, rows)
         if digest in self._requests and not (has_moved and page.total is not None):
             raise PaginationLoop(
                 f"Page {page.index + 1} leads back to a page that was read before",
                 where=page.where,
                 hint=_MOVING_HINT if has_moved else self._options.loop_hint(page),
             )
-        self._before = page.received
+        self._rows_before = rows
         if not has_moved:
             self._requests.add(digest)
             self._request = self._new_request = digest
@@ -159,10 +161,10 @@ class LoopGuard:
                 hint="Narrow the request, or raise max_pages if so many are expected.",
             )
 
-    def _has_moved_on(self, page: PageView) -> bool:
+    def _has_moved_on(self, page: PageView, rows: Callable[[], set[bytes]]) -> bool:
         if page.index == 0 or page.rows == 0 or self._options.ends_by != "pointer":
             return False
-        return {encode(row) for row in self._before}.isdisjoint(map(encode, page.received))
+        return self._rows_before().isdisjoint(rows())
 
     def _check_empty(self, page: PageView) -> None:
         self._empty = self._empty + 1 if page.rows == 0 else 0
@@ -235,6 +237,10 @@ def endless_repeat_error(index: int, where: str) -> PaginationLoop:
         hint="The API repeats itself under new page cursors, URLs or numbers. Check paginate and the request's "
         "parameters; the end may be in a flag (more, last) or a value (end_values).",
     )
+
+
+def _encode_rows(rows: Sequence[Any]) -> set[bytes]:
+    return set(map(encode, rows))
 
 
 def _digest(content: bytes) -> bytes:

@@ -27,7 +27,7 @@ class Counters(Struct, frozen=True):
     """The parameters that have counted rows or pages in all pointers of a sequence so far, as (name, what it counts).
 
     None before the first pointer. ``is_shown``: in one pointer they were no values of the last record, from which a key would
-    go on. ``counts``: the pointers are offsets or page numbers in disguise.
+    go on. ``counts``: pages are asked for by offset or number, openly or because the pointers are such in disguise.
     """
 
     found: frozenset[tuple[str, str]] | None = None
@@ -39,7 +39,7 @@ class Announced(Struct, frozen=True):
     """The last total, flag and page count that the API announced, and the lowest total of the sequence.
 
     ``unnamed`` is that of page one where the spec names no total. ``counters`` are those of its pointers, ``left`` what the totals
-    would be if they count what is left.
+    would be if they count what is left. ``doubtful_fall`` is the warning of a fall of the total that the next page may explain.
     """
 
     total: int | None = None
@@ -49,6 +49,7 @@ class Announced(Struct, frozen=True):
     unnamed: UnnamedTotal | None = None
     counters: Counters = Counters()
     left: LeftTotals = LeftTotals()
+    doubtful_fall: str = ""
 
 
 class GuardMark(Struct, frozen=True):

@@ -285,7 +285,8 @@ def find_places(page: PageView) -> Iterator[Place]:
     After these, the object in the header of ASP.NET.
     """
     yield from _find_body_places(page)
-    found = read_members(page.headers.get(_OBJECT_HEADER, "").encode())
+    header = page.headers.get(_OBJECT_HEADER)
+    found = read_members(header.encode()) if header else None
     if found:
         yield from _descend(found, f"{_OBJECT_HEADER}.", None, _DEEPEST, is_paging=True)
 

@@ -50,7 +50,7 @@ class Announcements:
         # What is left counts a row once more that moved behind the pointer, and none can move before it.
         lowest = None if self._left.is_sure else self._lowest
         figures = (self.total, self.continues, self.page_count, lowest, self.unnamed)
-        return Announced(*figures, self._pointers.state, self._left)
+        return Announced(*figures, self._pointers.state, self._left, self._doubtful_fall)
 
     def restore(self, announced: Announced) -> None:
         """Takes what the pages of an earlier process announced."""
@@ -58,7 +58,7 @@ class Announcements:
         self.page_count, self._lowest = announced.page_count, announced.lowest
         self.unnamed = announced.unnamed
         self._pointers.restore(announced.counters)
-        self._left = announced.left
+        self._left, self._doubtful_fall = announced.left, announced.doubtful_fall
 
     @property
     def exact_total(self) -> int | None:
@@ -107,8 +107,7 @@ class Announcements:
         A number as low as the first page's own rows is one of that page. With pointers that count nothing it is often an estimate.
         """
         first = self.unnamed
-        may_shift = self._is_numbered or self._pointers.state.counts
-        if first is None or last is None or not may_shift:
+        if first is None or last is None or not self._pointers.state.counts:
             return
         if first[0] != last[0] or first[1] <= page.first_rows:
             return

@@ -154,9 +154,10 @@ def _find_page_count(page: PageView) -> tuple[str, int] | None:
         if isinstance(value, int) and value > 1:
             return header, value
     for place in find_places(page):
+        if any(number.value > 1 for number in place.find_numbers(OWN_NUMBERS)):
+            continue
         names = PAGE_COUNTS | LAST_NUMBERS if place.is_of_list else PAGE_COUNTS - {"pages"}
-        is_later = any(number.value > 1 for number in place.find_numbers(OWN_NUMBERS))
-        for number in [] if is_later else place.find_numbers(names):
+        for number in place.find_numbers(names):
             if number.value > 1:
                 return f"{place.path}{number.key}", number.value
     return None

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
-from oauth_taskflow.api.options import NextUrlPaginator
-from oauth_taskflow.errors import PagesCutShort
+from oauth_taskflow.api.options import NextUrlPaginator, Records
+from oauth_taskflow.api.pull.loop import pull
+from oauth_taskflow.api.pull.page import Page
+from oauth_taskflow.errors import ApiError, PagesCutShort
 from oauth_taskflow.specs.windows import Interval
-from tests.api.pull.offline import read_warnings
+from tests.api.pull.offline import Offline, answer, first_page, read_warnings
+from tests.api.pull.test_marks import state_after
 from tests.api.scripted import Asked
 from tests.engine.yaml_run import pull_yaml, utc
 
@@ -73,6 +76,21 @@ def test_other_falls_are_a_warning(
 ) -> None:
     (warning,) = read_warnings(NEXT, "items", *answers(rows, totals))
     assert warning.startswith(FALL.format(*fall))
+
+
+def test_a_fall_is_a_warning_although_a_pull_was_cut_off_before_the_page_that_explains_it() -> None:
+    bodies = answers([10, 10, 7], [37, 27, 27])
+    options: Any = {"paginate": NEXT, "records": Records(path="items")}
+    warnings, left, before = list[str](), iter(bodies[:2]), list[Page]()
+    cut_off = Offline(lambda _: next(left, answer({}, status=500)))
+    with pytest.raises(ApiError):
+        for page in pull(cut_off, first_page, warn=warnings.append, **options):
+            before.append(page)
+    assert (len(before), warnings) == (2, [])
+    rest = Offline(lambda _: bodies[2])
+    list(pull(rest, first_page, warn=warnings.append, resume=state_after(before), **options))
+    (warning,) = warnings
+    assert warning.startswith(FALL.format(37, 27))
 
 
 def test_what_is_left_counts_moved_rows_once_more_and_none_is_missing(tmp_path: Path) -> None:

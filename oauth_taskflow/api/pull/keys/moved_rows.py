@@ -101,13 +101,8 @@ def _warn_of_doubts(
             "changed their place while pages were read, so that others may be missing. Write total there, so that such a run fails and "
             "is repeated, or read by keyset."
         )
-    elif changed and _shifts_pages(options, mark) and not has_comparable_total(options):
+    elif changed and mark.announced.counters.counts and not has_comparable_total(options):
         warn(
             f"{changed:,} records came again on a later page with other content {where}: they were changed and moved while pages were "
             "read, so that others may be missing. Read by keyset, or send an upper bound."
         )
-
-
-def _shifts_pages(options: PagingOptions, mark: PageMark | SequenceState) -> bool:
-    """Whether pages are asked for by number or offset, openly or in pointers of the API."""
-    return options.has_shifting_pages or mark.announced.counters.counts
