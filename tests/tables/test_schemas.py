@@ -165,7 +165,9 @@ def test_hundreds_of_columns_and_a_schema_that_grows_with_every_block(
 def test_folders_may_have_unusual_names(kind: Kind, tmp_path: Path) -> None:
     if kind.name == "dlt-postgres":
         pytest.skip("not in a folder")
-    folder = tmp_path / ("a bé?#+:" if kind.is_nested else "a bé#+:")
+    # Delta Lake refuses ? and #, see lakes/test_missing_tables.py; DuckDB's URL ends at ?.
+    refused = {"delta": "?#", "iceberg": ""}.get(kind.name, "?")
+    folder = tmp_path / "a bé?#+:".translate(dict.fromkeys(map(ord, refused)))
     for _ in range(2):
         put(kind, folder, [{"id": 1}])
     assert read_rows(kind, folder, "id") == [(1,)]
