@@ -125,15 +125,11 @@ def _pull_line(row: Candidate, ours: Candidate) -> list[str]:
 
 
 def memory(url: str, records: int) -> None:
-    """Peak memory of large pulls above the imports."""
+    """Peak memory of large pulls above the imports; that of merges is in ``million.py``."""
     lines, peaks = [], []
     with api(records) as base:
-        for name, kind in (
-            ("raw", "pull-raw"),
-            ("columns", "pull-columns"),
-            ("merge", "pull-merge"),
-        ):
-            row = _row(name, kind, url, str(records), base)
+        for name in ("raw", "columns"):
+            row = _row(name, f"pull-{name}", url, str(records), base)
             alternate([row], 1, warm_up=False)
             above = row.median("above_mib")
             peaks.append(above)
@@ -141,7 +137,7 @@ def memory(url: str, records: int) -> None:
                 [name, row.missing or f"{above or 0:.1f}", f"{row.median('seconds') or 0:.1f}"]
             )
     print(f"\nPeak memory of {records} records above the imports\n")
-    print(table(["layout or mode", "MiB", "seconds"], lines))
+    print(table(["layout", "MiB", "seconds"], lines))
     print()
     worst = None if None in peaks else max(one for one in peaks if one is not None)
     print(verdict("peak above the imports", worst, MEMORY_TARGET, lambda value: f"{value:.0f} MiB"))

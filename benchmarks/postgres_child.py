@@ -108,7 +108,6 @@ def ours(url: str, records: int, name: str, *, again: bool = False) -> Timed:
 
 def _spec(name: str) -> str:
     options = "".join(f", {key}: {value}" for key, value in _OPTIONS[name].items())
-    key = "primary_key: [round, id]" if name == "merge" else ""
     return f"""\
 version: 1
 dag_id: benchmark
@@ -117,7 +116,6 @@ endpoints:
   bench:
     request: {{path: /records}}
     records: data
-    {key}
     paginate: {{type: cursor, next: paging.next, param: after}}
     destination: {{type: postgres, conn_id: warehouse, table: bench{options}}}
 """
