@@ -84,8 +84,7 @@ def test_a_fall_is_a_warning_although_a_pull_was_cut_off_before_the_page_that_ex
     warnings, left, before = list[str](), iter(bodies[:2]), list[Page]()
     cut_off = Offline(lambda _: next(left, answer({}, status=500)))
     with pytest.raises(ApiError):
-        for page in pull(cut_off, first_page, warn=warnings.append, **options):
-            before.append(page)
+        before.extend(pull(cut_off, first_page, warn=warnings.append, **options))
     assert (len(before), warnings) == (2, [])
     rest = Offline(lambda _: bodies[2])
     list(pull(rest, first_page, warn=warnings.append, resume=state_after(before), **options))
