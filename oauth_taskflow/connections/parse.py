@@ -31,8 +31,11 @@ from oauth_taskflow.connections.known_secrets import list_secrets, list_short_cr
 from oauth_taskflow.connections.parts import ConnectionParts, Findings
 from oauth_taskflow.connections.places import names_place
 from oauth_taskflow.connections.preset import apply_preset_defaults, load_filled_preset
-from oauth_taskflow.connections.readers.additions import AddedParts, read_additions
-from oauth_taskflow.connections.readers.limits import answer_limits
+from oauth_taskflow.connections.readers.api_requests import (
+    AddedParts,
+    answer_limits,
+    read_additions,
+)
 from oauth_taskflow.connections.readers.table import AUTH_READERS
 from oauth_taskflow.connections.settings import ConnectionSettings, NoAuthSettings
 from oauth_taskflow.errors import ConnectionConfigError

@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from oauth_taskflow.connections.api_address import with_base_url
 from oauth_taskflow.connections.brokered import spread_former_keys
-from oauth_taskflow.connections.readers.limits import as_keys
+from oauth_taskflow.connections.readers.api_requests import as_keys
 from oauth_taskflow.connections.settings import ConnectionSettings, TokenPlace
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.token import Token
