@@ -185,6 +185,23 @@ def test_a_moved_row_that_is_left_out_counts_too(tmp_path: Path, options: str) -
         read_once(tmp_path, [first[:2], [first[2], moved]], f"{options}, paginate: {{{PAGES}}}")
 
 
+@pytest.mark.parametrize("moves", [True, False])
+def test_a_moved_row_that_is_left_out_counts_after_a_cut_too(tmp_path: Path, moves: bool) -> None:
+    """The next attempt knows the keys of the rows that the first one kept."""
+    last = {"id": 1 if moves else 3, "on": False}
+    pages = [[{"id": 1, "on": True}, {"id": 2, "on": True}], [{"id": 4, "on": True}, last]]
+    api = Listing({"": pages}, refused={2})
+    options = f"where: on, paginate: {{{PAGES}}}"
+    with pytest.raises(ApiRequestFailed):
+        read(tmp_path, api, options)
+    if moves:
+        with pytest.raises(PagesCutShort, match="held 3 different primary keys"):
+            read(tmp_path, api, options)
+    else:
+        assert read(tmp_path, api, options)[1] == [1, 2, 4]
+    assert [target.rpartition("=")[2] for target in api.asked] == ["1", "2", "2"]
+
+
 def test_a_key_that_several_rows_of_a_page_have_is_a_warning(tmp_path: Path) -> None:
     warnings = read_once(tmp_path, [[1, 1], [2, 3]], f"paginate: {{{PAGES}}}")
     assert warnings == [SHARED]
