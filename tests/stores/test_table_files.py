@@ -169,14 +169,24 @@ def test_a_store_that_refuses_midway_shows_the_old_output_and_one_error(
     check_clean(folder, "next")
 
 
-def count_boundaries(place: str) -> int:
+def count_boundaries(place: str, name: str) -> int:
     """How many boundaries an attempt has in the kind of store that ``place`` is in, counted once."""
-    scheme = place.partition("://")[0]
-    if scheme not in _COUNTS:
-        alone = WiderAttempt(f"{place}/counted", OPENER, "parquet", "x", NEVER)
-        outcome, _COUNTS[scheme] = alone.finish()
+    counted = f"{place.partition('://')[0]} {name}"
+    if counted not in _COUNTS:
+        alone = WiderAttempt(f"{place}/counted", OPENER, name, "x", NEVER)
+        outcome, _COUNTS[counted] = alone.finish()
         assert outcome == "won"
-    return _COUNTS[scheme]
+    return _COUNTS[counted]
+
+
+def check_kill(place: str, name: str, step: int) -> None:
+    folder = opener.open_folder(place)
+    commit_all(folder, name, "old")
+    killed_at = place_kill(step, count_boundaries(place, name))
+    assert WiderAttempt(place, OPENER, name, "new", killed_at).finish() == ("killed", 0)
+    assert check_whole(folder).tags in ({"old"}, {"new"})
+    commit_all(folder, name, "new")
+    check_clean(folder, "new")
 
 
 @pytest.mark.parametrize(
@@ -186,13 +196,16 @@ def count_boundaries(place: str) -> int:
 def test_a_kill_at_any_write_shows_all_or_nothing_and_the_next_attempt_everything_once(
     place: str, step: int
 ) -> None:
-    folder = opener.open_folder(place)
-    commit_all(folder, "parquet", "old")
-    killed_at = place_kill(step, count_boundaries(place))
-    assert WiderAttempt(place, OPENER, "parquet", "new", killed_at).finish() == ("killed", 0)
-    assert check_whole(folder).tags in ({"old"}, {"new"})
-    commit_all(folder, "parquet", "new")
-    check_clean(folder, "new")
+    check_kill(place, "parquet", step)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["arrow", "jsonl"])
+@pytest.mark.parametrize("step", range(FULL))
+def test_a_kill_at_any_write_of_other_formats_loses_and_doubles_nothing(
+    place: str, name: str, step: int
+) -> None:
+    check_kill(place, name, step)
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -96,7 +96,7 @@ class Committed(NamedTuple):
 
 
 def read_committed(folder: Any) -> Committed | None:
-    """Reads a folder as a foreign reader does, which takes the schema of the first file for that of all."""
+    """Reads a folder as a foreign reader does, which takes the schema of the first file of a table for that of all."""
     filesystem = None if isinstance(folder, Path) else folder.fs
     if filesystem is not None:
         filesystem.invalidate_cache()
@@ -106,16 +106,25 @@ def read_committed(folder: Any) -> Committed | None:
     except FileNotFoundError:
         return None
     names = [file["name"] for file in json.loads(content)["files"]]
-    paths = [str(folder / name) if filesystem is None else (folder / name).path for name in names]
-    suffix = names[0].rpartition(".")[2]
-    found = pyarrow.dataset.dataset(paths, format=suffix, filesystem=filesystem).to_table()
-    assert {"id", "tag", "n", "o"} == set(found.column_names)
+    found = _read_rows([folder / name for name in names], filesystem)
+    assert {"id", "tag", "n", "o"} == set().union(*found)
     return Committed(
-        found.column("id").to_pylist(),
-        set(found.column("tag").to_pylist()),
+        [row["id"] for row in found],
+        {row["tag"] for row in found},
         names,
         list_ours(folder),
     )
+
+
+def _read_rows(files: Sequence[Any], filesystem: Any) -> list[dict[str, Any]]:
+    if files[0].suffix == ".jsonl":
+        return [json.loads(line) for file in files for line in file.read_bytes().splitlines()]
+    paths = [str(file) if filesystem is None else file.path for file in files]
+    form = files[0].suffix.removeprefix(".")
+    rows: list[dict[str, Any]] = (
+        pyarrow.dataset.dataset(paths, format=form, filesystem=filesystem).to_table().to_pylist()
+    )
+    return rows
 
 
 def list_ours(folder: Any) -> list[str]:
