@@ -70,7 +70,7 @@ def test_the_gate_checks_everything_and_leaves_no_files_behind(checkout: Path) -
         "mypy",
         "python scripts/validate_specs.py --strict dag_specs",
         "python scripts/generate_docs.py --check",
-        "python -m pytest -n 2 --dist loadfile --max-worker-restart=0 --ignore=tests/browser --ignore=tests/end_to_end"
+        "python -m pytest -n 3 --dist loadfile --max-worker-restart=0 --ignore=tests/browser --ignore=tests/end_to_end"
         " --ignore=tests/stores --ignore=tests/tables --ignore=tests/celery"
         " --ignore=tests/fab --ignore=tests/oidc_provider --cov --cov-report=",
         "coverage report --skip-covered",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -30,6 +29,7 @@ from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.testing import OAuthTestServer
 from tests.support.measured import measure_child
 from tests.taskflow.conftest import SetConnection
+from tests.taskflow.test_write_back import StoredConnection
 
 # HttpOperator itself uses a name that Airflow 3.3 deprecates.
 IGNORE_THEIRS = pytest.mark.filterwarnings(
@@ -239,22 +239,15 @@ def test_an_empty_conn_id_is_reported_as_empty_not_as_missing(airflow_home: Path
 def test_a_connection_of_the_metadata_database_is_found_outside_tasks(
     airflow_home: Path, oauth_server: OAuthTestServer
 ) -> None:
-    from airflow.models import Connection as Stored  # noqa: PLC0415 - needs Airflow's home first
-    from airflow.utils.session import create_session  # noqa: PLC0415 - as above
-
-    extra = json.dumps({"token_url": oauth_server.token_url})
-    with create_session() as session:
-        session.add(
-            Stored(  # noqa: AIR311 - the stored row itself is wanted
-                conn_id="stored",
-                conn_type="oauth2",
-                host=oauth_server.base_url,
-                login="test-client",
-                password="test-secret",
-                extra=extra,
-            )
-        )
-    assert OAuth2Hook(http_conn_id="stored", method="GET").run("/countries").status_code == 200
+    assert airflow_home.is_dir()
+    extra = {"token_url": oauth_server.token_url}
+    known = {"host": oauth_server.base_url, "login": "test-client", "password": "test-secret"}
+    stored = StoredConnection("stored", {"conn_type": "oauth2", **known, "extra": extra})
+    try:
+        hook = OAuth2Hook(http_conn_id="stored", method="GET")
+        assert hook.run("/countries").status_code == 200
+    finally:
+        stored.delete()
 
 
 def test_a_plain_script_gets_a_session_from_an_environment_variable(
