@@ -135,6 +135,7 @@ def test_outcomes_and_changes_are_announced_and_the_focus_stays(
     test = page.locator(f"#details-{CONN}").get_by_role("button", name="Test")
     test.focus()
     page.keyboard.press("Enter")
+    page.get_by_role("alertdialog").get_by_role("button", name="Test").click()
     page.get_by_role("alert").or_(page.get_by_role("status").get_by_text(CONN)).first.wait_for()
     assert focused(page) == "Test"
     grants.put(store, CONN, key=grants.find_key(CONN, server.connection_to_authorize()))

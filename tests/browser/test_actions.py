@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,6 +46,14 @@ def open_row(airflow: ApiServer, open_page: OpenPage) -> OpenRow:
     return open_row
 
 
+def do(page: Page, details: Locator, button: str, action: str = "") -> None:
+    """Presses ``button`` and confirms with the button ``action`` of the dialog, by default of the same name."""
+    details.get_by_role("button", name=button).click()
+    dialog = page.get_by_role("alertdialog")
+    dialog.get_by_role("button", name=action or button, exact=True).click()
+    dialog.wait_for(state="detached")
+
+
 def audited(airflow: ApiServer, conn_id: str) -> list[tuple[str, str, str]]:
     """Event, user and outcome of every row about ``conn_id`` in Airflow's own audit log, the oldest first."""
     path = "/api/v2/eventLogs?order_by=event_log_id&limit=1000"
@@ -64,10 +73,10 @@ def test_refresh_and_test_say_how_they_went_and_are_audited(
 ) -> None:
     airflow.add_connection("act_refresh", server.connection())
     page, details = open_row("act_refresh")
-    details.get_by_role("button", name="Refresh now").click()
+    do(page, details, "Refresh now", "Refresh")
     page.get_by_role("status").get_by_text("Connection 'act_refresh' has a new token.").wait_for()
     page.locator("[data-connection=act_refresh]").get_by_text("Healthy").wait_for()
-    details.get_by_role("button", name="Test").click()
+    do(page, details, "Test")
     page.get_by_role("status").get_by_text("Token received").wait_for()
     assert server.counters.token_requests >= 2
     assert audited(airflow, "act_refresh") == [
@@ -76,12 +85,42 @@ def test_refresh_and_test_say_how_they_went_and_are_audited(
     ]
 
 
+@pytest.mark.parametrize(
+    ("button", "sent"),
+    [
+        ("Refresh now", "The credentials of the client are sent to {host}."),
+        ("Test", "The credentials of the client are sent to {host} for a token"),
+    ],
+)
+def test_refresh_and_test_ask_first_and_say_what_goes_where_by_keyboard(
+    airflow: ApiServer, server: OAuthTestServer, open_row: OpenRow, button: str, sent: str
+) -> None:
+    airflow.add_connection("act_asked", server.connection())
+    page, details = open_row("act_asked")
+    host = server.base_url.partition("://")[2]
+    details.get_by_role("button", name=button).focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("alertdialog")
+    dialog.get_by_text(sent.format(host=host)).wait_for()
+    page.keyboard.press("Escape")
+    dialog.wait_for(state="detached")
+    page.wait_for_function("name => document.activeElement.textContent === name", arg=button)
+    assert server.requests == []
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => document.activeElement.closest('[role=alertdialog]')")
+    page.keyboard.press("Enter")
+    dialog.wait_for(state="detached")
+    page.get_by_role("status").get_by_text(re.compile("has a new token|Token received")).wait_for()
+    page.wait_for_function("name => document.activeElement.textContent === name", arg=button)
+    assert len(server.requests) == 1
+
+
 def test_a_failed_refresh_shows_what_where_and_what_to_do(
     airflow: ApiServer, server: OAuthTestServer, open_row: OpenRow
 ) -> None:
     airflow.add_connection("act_wrong", server.connection(password="wrong-secret-1"))
     page, details = open_row("act_wrong")
-    details.get_by_role("button", name="Refresh now").click()
+    do(page, details, "Refresh now", "Refresh")
     text = details.get_by_role("alert").first.inner_text()
     assert "invalid_client" in text
     assert "client secret" in text
@@ -98,10 +137,14 @@ def test_revoke_asks_first_and_ends_the_grant_at_the_server(
     )
     page, details = open_row("act_revoke")
     details.get_by_role("button", name="Refresh now").click()
+    dialog = page.get_by_role("alertdialog")
+    dialog.get_by_text("The refresh token is sent to ").wait_for()
+    take_picture(page, "connection-refresh")
+    dialog.get_by_role("button", name="Refresh").click()
     page.locator("[data-connection=act_revoke]").get_by_text("Healthy").wait_for()
     details.get_by_role("button", name="Revoke").click()
-    dialog = page.get_by_role("alertdialog")
     dialog.get_by_text("Revoke the grant of act_revoke?").wait_for()
+    dialog.get_by_text("The stored tokens are sent to ").wait_for()
     take_picture(page, "connection-revoke")
     dialog.get_by_role("button", name="Cancel").click()
     dialog.wait_for(state="detached")

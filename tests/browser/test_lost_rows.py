@@ -23,6 +23,7 @@ def start_refresh(page: Page, airflow: ApiServer, conn_id: str, query: str = "")
     page.goto(f"{airflow.url}/plugin/oauth?q={conn_id}{query}")
     page.get_by_role("button", name=conn_id).click()
     page.get_by_role("button", name="Refresh now").click()
+    page.get_by_role("alertdialog").get_by_role("button", name="Refresh").click()
     page.locator("[aria-busy=true]").wait_for()
     while not held:
         page.wait_for_timeout(10)

@@ -109,6 +109,9 @@ def test_a_connection_from_a_preset_works_in_a_session(
         },
     }
     page.get_by_role("button", name="Test").click()
+    dialog = page.get_by_role("alertdialog")
+    dialog.get_by_text("The credentials of the client are sent to ").wait_for()
+    dialog.get_by_role("button", name="Test").click()
     page.get_by_role("status").get_by_text("Token received").wait_for()
     assert int(deployment.run(PULL, "loopback", "/page/airports").split()[-1]) > 0
     assert authorization_server.client_secret not in "".join(bodies)

@@ -29,6 +29,7 @@ def test_a_list_and_an_action_without_an_answer_say_so_and_the_list_comes_back(
 
     page.route("**/oauth/api/connections**", hold)
     page.get_by_role("button", name="Refresh now").click()
+    page.get_by_role("alertdialog").get_by_role("button", name="Refresh").click()
     while not held:
         page.clock.run_for(1000)
     page.clock.fast_forward(300_000)

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Header
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict
 
+from oauth_taskflow.taskflow.grants.action_effects import describe_effects
 from oauth_taskflow.taskflow.grants.actions import (
     forget_grants,
     refresh_now,
@@ -21,6 +22,7 @@ from oauth_taskflow.taskflow.page.access import (
     may_read_connections,
 )
 from oauth_taskflow.taskflow.page.audit import audited, close_abandoned
+from oauth_taskflow.taskflow.page.rendering import answer_json
 from oauth_taskflow.taskflow.page.shared_list import encode_listing
 
 router = APIRouter(prefix="/api")
@@ -64,6 +66,12 @@ def list_connections(
     if listing.tag in {each.strip().removeprefix("W/") for each in if_none_match.split(",")}:
         return Response(status_code=304, headers=headers)
     return Response(listing.body, media_type="application/json", headers=headers)
+
+@router.get("/connections/{connection_id:path}/effects", dependencies=_CHANGES)
+def show_effects(connection_id: str) -> Response:
+    """A sentence for each action about what it would send and to which host."""
+    return answer_json(describe_effects(connection_id))
+
 
 
 @router.post("/connections/{connection_id:path}/refresh", dependencies=_CHANGES)

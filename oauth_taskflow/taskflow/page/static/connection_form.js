@@ -1,4 +1,5 @@
 // The form of one provider's connection, new or stored, and what comes after it is saved.
+import {ActionDialog, useEffects} from "./actions.js";
 import {announce, BusyButton, chakra, el, ErrorBox, fetchJson, FocusedHeading, lookUp, MAIN, PAGE, react, router, sendJson, TONES} from "./parts.js";
 import {Copied} from "./copy.js";
 import {FormField} from "./form_fields.js";
@@ -38,13 +39,14 @@ function About({form}) {
   );
 }
 
-function TestButton({conn, look}) {
+function TestButton({connId, look}) {
   const C = chakra();
   const [state, setState] = react().useState({});
+  const effects = useEffects(connId, true);
   async function test() {
     setState({busy: true});
     try {
-      const outcome = await sendJson(`api/connections/${conn}/test`);
+      const outcome = await sendJson(`api/connections/${encodeURIComponent(connId)}/test`);
       setState({outcome});
       announce(outcome.message);
     } catch (error) {
@@ -54,7 +56,8 @@ function TestButton({conn, look}) {
   return el(
     react().Fragment,
     null,
-    el(BusyButton, {...look, onClick: test, busy: state.busy}, "Test"),
+    el(BusyButton, {...look, onClick: () => setState({isAsked: true}), busy: state.busy}, "Test"),
+    state.isAsked ? el(ActionDialog, {name: "test", connId, effects, confirm: test, cancel: () => setState({})}) : null,
     state.outcome ? el(C.Text, {flexBasis: "100%", order: 1, color: state.outcome.ok ? TONES.success : TONES.error}, state.outcome.message) : null,
     state.error ? el(C.Box, {flexBasis: "100%", order: 1}, el(ErrorBox, {error: state.error})) : null,
   );
@@ -76,7 +79,7 @@ function Saved({saved}) {
       C.Flex,
       {gap: 2, wrap: "wrap"},
       saved.by_person ? link(`${PAGE}/connect/${conn}`, "Connect", MAIN) : null,
-      el(TestButton, {conn, look: saved.by_person ? OUTLINE : MAIN}),
+      el(TestButton, {connId: saved.conn_id, look: saved.by_person ? OUTLINE : MAIN}),
       link(`${PAGE}/edit/${conn}`, "Edit", OUTLINE),
       link(`${PAGE}?q=${conn}`, "All connections", GHOST),
       link(`${PAGE}/new`, "Another connection", GHOST),

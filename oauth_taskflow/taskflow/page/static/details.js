@@ -1,23 +1,6 @@
 // What one connection's row opens to: its grants, its last error, who uses it, and the actions that the user may take.
-import {BREAKING, BusyButton, chakra, ConfirmDialog, el, ErrorBox, InnerLink, MAIN, PAGE, react, sendJson, StateBadge, TONES, When} from "./parts.js";
-
-// Label, and what is asked before it is done; without a question it is done at once.
-const ACTIONS = {
-  refresh: {label: "Refresh now"},
-  test: {label: "Test"},
-  revoke: {
-    label: "Revoke",
-    title: (id) => `Revoke the grant of ${id}?`,
-    text: "The authorization server ends the grant, and the stored tokens are removed. Tasks fail until a person consents again.",
-    action: "Revoke",
-  },
-  forget: {
-    label: "Forget",
-    title: (id) => `Forget the stored tokens of ${id}?`,
-    text: "The stored tokens are deleted here only: the authorization server is not notified, and a refresh token that rotated is lost for good.",
-    action: "Forget",
-  },
-};
+import {ActionDialog, ACTIONS, useEffects} from "./actions.js";
+import {BREAKING, BusyButton, chakra, el, ErrorBox, InnerLink, MAIN, PAGE, react, sendJson, StateBadge, TONES, When} from "./parts.js";
 
 // How the action ends belongs to the page: the row may be gone by then, deleted or left out by the filter.
 function useAction(row, act) {
@@ -36,7 +19,7 @@ function useAction(row, act) {
     }
     act.reload();
   };
-  const start = (name, body) => (ACTIONS[name].title ? setAsked({name, body}) : run(name, body));
+  const start = (name, body) => setAsked({name, body});
   return {running, asked, error, run, start, cancel: () => setAsked(null)};
 }
 
@@ -53,7 +36,7 @@ function Actions({row, action}) {
     buttons.map((name) =>
       el(BusyButton, {
         key: name, size: "xs", variant: "outline", busy: action.running === name, disabled: action.running !== "",
-        colorPalette: ACTIONS[name].title ? "red" : undefined, onClick: () => action.start(name),
+        colorPalette: ACTIONS[name].isBreaking ? "red" : undefined, onClick: () => action.start(name),
       }, ACTIONS[name].label)),
     row.source === "database"
       ? el(C.Button, {size: "xs", variant: "outline", asChild: true}, el(InnerLink, {to: `${PAGE}/edit/${encodeURIComponent(row.conn_id)}`, color: undefined}, "Edit"))
@@ -109,7 +92,7 @@ function Users({row}) {
 export function ConnectionDetails({row, state, states, now, act}) {
   const C = chakra();
   const action = useAction(row, act);
-  const asked = action.asked && ACTIONS[action.asked.name];
+  const effects = useEffects(row.conn_id, row.actions.length > 0);
   const source = row.source ? `Stored in: ${row.source}. ` : "";
   const forgetOne = (key) => (row.actions.includes("forget") && row.grants.length > 1 ? () => action.start("forget", {grant: key}) : null);
   return el(
@@ -123,9 +106,9 @@ export function ConnectionDetails({row, state, states, now, act}) {
       el(Grant, {key: grant.grant_key, grant, states, now, isLatest: number === 0, forget: forgetOne(grant.grant_key)})),
     el(C.Heading, {as: "h2", size: "sm", mt: 3, mb: 1}, "Used by"),
     el(Users, {row}),
-    asked
-      ? el(ConfirmDialog, {
-          title: asked.title(row.conn_id), text: asked.text, action: asked.action,
+    action.asked
+      ? el(ActionDialog, {
+          name: action.asked.name, connId: row.conn_id, effects,
           confirm: () => action.run(action.asked.name, action.asked.body), cancel: action.cancel,
         })
       : null,

@@ -230,12 +230,15 @@ export function useNow(period = 15000) {
 // Breaks names of 200 characters that would widen what they are in.
 export const BREAKING = {css: {"& *": {overflowWrap: "anywhere"}}};
 
-// Asks before `confirm` is called: {title, text, action}. Escape, Cancel and a click beside it call `cancel`.
-export function ConfirmDialog({title, text, action, confirm, cancel}) {
+// Asks before `confirm` is called: {title, text, action}. Enter confirms at once, or with `isBreaking` after a Tab: Cancel has the
+// focus then. Escape, Cancel and a click outside call `cancel`. The focus goes back to what had it.
+export function ConfirmDialog({title, text, action, isBreaking, confirm, cancel}) {
   const C = chakra(), D = C.Dialog;
+  const first = react().useRef(null);
+  const look = isBreaking ? {colorPalette: "red"} : {...MAIN, ref: first};
   return el(
     D.Root,
-    {open: true, role: "alertdialog", onOpenChange: ({open}) => open || cancel(), placement: "center"},
+    {open: true, role: "alertdialog", onOpenChange: ({open}) => open || cancel(), placement: "center", initialFocusEl: () => first.current},
     el(C.Portal, null,
       el(D.Backdrop),
       el(D.Positioner, null,
@@ -243,8 +246,8 @@ export function ConfirmDialog({title, text, action, confirm, cancel}) {
           el(D.Header, null, el(D.Title, null, title)),
           el(D.Body, null, text),
           el(D.Footer, null,
-            el(C.Button, {variant: "outline", onClick: cancel}, "Cancel"),
-            el(C.Button, {colorPalette: "red", onClick: confirm}, action))))));
+            el(C.Button, {variant: "outline", onClick: cancel, ref: isBreaking ? first : undefined}, "Cancel"),
+            el(C.Button, {...look, onClick: confirm}, action))))));
 }
 
 // A link inside Airflow's UI; the path begins below the base path.
