@@ -92,3 +92,13 @@ def _try_to_store() -> bool:
 
 
 WATCH = KeptConsentWatch()
+
+
+def begin_if_any_waits() -> None:
+    """Have consents stored that a server of this machine left when it was killed, or that wait for the store.
+
+    Raises:
+        TokenStoreError: the store's URL or keys are unusable.
+    """
+    if open_store(store_url(), fernet_keys()).recovery.list_consents():
+        WATCH.begin()

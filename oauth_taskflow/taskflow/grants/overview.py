@@ -26,7 +26,6 @@ from oauth_taskflow.taskflow.grants.grant_status import (
     unreadable_status,
 )
 from oauth_taskflow.taskflow.grants.health import judge_connection
-from oauth_taskflow.taskflow.grants.kept_consents import store_kept_consents
 from oauth_taskflow.taskflow.grants.usage import DagUse, UsageIndex
 from oauth_taskflow.tokens.cipher import TokenCipher
 from oauth_taskflow.tokens.registry import open_store
@@ -57,13 +56,12 @@ class ConnectionOverview(Struct, frozen=True, kw_only=True):
 
 
 def read_overview() -> list[ConnectionOverview]:
-    """Every connection by its id. No token endpoint is asked, and no secret is kept; consents that wait in files are stored.
+    """Every connection by its id. No token endpoint is asked, no secret is kept, and nothing is written.
 
     Raises:
         TokenStoreError: the store failed.
         SQLAlchemyError: the metadata database failed.
     """
-    store_kept_consents()
     store = open_store(store_url(), fernet_keys())
     users, stored = USES.find_users(_WAIT_FOR_USES), store.list_records()
     listed = list_connections({*users, *(one.conn_id for one in stored)})

@@ -28,6 +28,7 @@ from oauth_taskflow.taskflow.page.access import (
 from oauth_taskflow.taskflow.page.border import Border
 from oauth_taskflow.taskflow.page.failures import HANDLERS
 from oauth_taskflow.taskflow.page.form_nulls import keep_nulls_out
+from oauth_taskflow.taskflow.page.housekeeping import Housekeeping
 
 # One router per subject. Each route has a permission of ``access.PERMISSIONS``.
 ROUTERS: tuple[APIRouter, ...] = (
@@ -51,7 +52,7 @@ def build_app() -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        lifespan=_prepare,
+        lifespan=_live,
         exception_handlers=HANDLERS,
         redirect_slashes=False,  # a callback with a slash at its end would be redirected with its code
     )
@@ -68,10 +69,13 @@ def build_app() -> FastAPI:
 
 
 @asynccontextmanager
-async def _prepare(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001 - a lifespan's signature
-    """Begins the preparation when a server process starts; Airflow enters the lifespan of each mounted app."""
+async def _live(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001 - a lifespan's signature
+    """Begins the work besides requests when a server process starts; Airflow enters the lifespan of each mounted app."""
     threading.Thread(target=_prepare_orm, name=PREPARATION, daemon=True).start()
+    housekeeping = Housekeeping()
+    housekeeping.begin()
     yield
+    housekeeping.end()
 
 
 def _prepare_orm() -> None:

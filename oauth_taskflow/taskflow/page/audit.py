@@ -1,7 +1,7 @@
 """Records which user did what to which connection, and when: a row of Airflow's audit log (Browse, Audit Log) and a line of the server's log.
 
-A row is written before its action begins. If the server is killed meanwhile, the next reader writes that its outcome is
-not known. An action that several requests lead on has one row too, from its first request on.
+A row is written before its action begins. If the server is killed meanwhile, another one writes that its outcome is not
+known, by itself or with the next action. An action that several requests lead on has one row too, from its first request on.
 """
 
 from __future__ import annotations

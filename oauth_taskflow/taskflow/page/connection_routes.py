@@ -21,7 +21,7 @@ from oauth_taskflow.taskflow.page.access import (
     may_change_connection,
     may_read_connections,
 )
-from oauth_taskflow.taskflow.page.audit import audited, close_abandoned
+from oauth_taskflow.taskflow.page.audit import audited
 from oauth_taskflow.taskflow.page.rendering import answer_json
 from oauth_taskflow.taskflow.page.shared_list import encode_listing
 
@@ -59,7 +59,6 @@ def list_connections(
     The ETag is that of the content: a page that asks every few seconds gets 304 while nothing changes. The answer may be two
     seconds old, unless ``Cache-Control: no-cache`` asks for this moment's (RFC 9111 §5.2.1.4).
     """
-    close_abandoned()
     listing = encode_listing(user, anew="no-cache" in cache_control.lower())
     headers = {"ETag": listing.tag}
     # A proxy that compresses marks the tag as weak.
@@ -67,11 +66,11 @@ def list_connections(
         return Response(status_code=304, headers=headers)
     return Response(listing.body, media_type="application/json", headers=headers)
 
+
 @router.get("/connections/{connection_id:path}/effects", dependencies=_CHANGES)
 def show_effects(connection_id: str) -> Response:
     """A sentence for each action about what it would send and to which host."""
     return answer_json(describe_effects(connection_id))
-
 
 
 @router.post("/connections/{connection_id:path}/refresh", dependencies=_CHANGES)

@@ -33,11 +33,16 @@ class FinishedRun:
         return ti.xcom_pull(task_ids=task_id, key=key, map_indexes=map_index)
 
 
-def run_once(dag: DAG, **kwargs: Any) -> FinishedRun:
-    """Run ``dag`` once, each task as Airflow's task runner does; keywords as of ``DAG.test``."""
+def store_dag(dag: DAG) -> None:
+    """Store ``dag`` as the DAG processor does."""
     manager: Any = DagBundlesManager
     manager().sync_bundles_to_db()
     lazy = LazyDeserializedDAG.from_dag(dag)
     SerializedDAG.bulk_write_to_db("dags-folder", None, [lazy])
     SerializedDagModel.write_dag(lazy, bundle_name="dags-folder")
+
+
+def run_once(dag: DAG, **kwargs: Any) -> FinishedRun:
+    """Run ``dag`` once, each task as Airflow's task runner does; keywords as of ``DAG.test``."""
+    store_dag(dag)
     return FinishedRun(dag.test(**kwargs))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import time
 from html import unescape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
@@ -66,3 +68,15 @@ def read_ticket(place: str) -> str:
 def finish(client: TestClient, place: str) -> Response:
     """The answer to what the page that finishes asks for."""
     return post(client, "/finish", ticket=read_ticket(place))
+
+
+def leave_kept_consent(conn_id: str = "crm") -> None:
+    """The tokens of a consent of ``ann`` come, and the server is killed before it stores them."""
+    from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse  # noqa: PLC0415 - needs its home first
+    from oauth_taskflow.taskflow.grants.managed_grant import load_managed_grant  # noqa: PLC0415 - as above
+
+    arriving = load_managed_grant(conn_id).manager.stored.expect_consent(by="ann")
+    body = {"access_token": "at-kept", "refresh_token": "rt-kept", "expires_in": 3600}
+    now = time.time()
+    headers = {"content-type": "application/json"}
+    arriving.keep(TokenHttpResponse(200, headers, json.dumps(body).encode(), now, now))
