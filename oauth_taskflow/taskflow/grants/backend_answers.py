@@ -1,4 +1,4 @@
-"""Answers of secrets backends about connections that no list has. A backend may hang, so its own thread asks."""
+"""Answers of secrets backends that offer no list: whether they hold a connection. A backend may hang, so its own thread asks."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from msgspec.structs import replace
 
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.connections.summary import ConnectionSummary, summarize
-from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.taskflow.config import presets_folder
-from oauth_taskflow.taskflow.connection_lookup import find_connection
-from oauth_taskflow.taskflow.grants.connection_list import is_backend_failing
+from oauth_taskflow.taskflow.grants.connection_list import BackendFailed, find_in_backends
 
 # Seconds for which an answer is believed, and after which a backend that failed is asked again; how many connections are asked
 # for during one look.
@@ -36,12 +34,10 @@ class BackendAnswers:
 
     def __init__(
         self,
-        ask: Callable[[str], Any] = find_connection,
+        ask: Callable[[str], Any | None] = find_in_backends,
         clock: Clock = SYSTEM_CLOCK,
-        is_failing: Callable[[str], bool] = is_backend_failing,
     ) -> None:
         self._find = ask
-        self._is_failing = is_failing
         self._clock = clock
         self._known: dict[str, BackendAnswer] = {}
         self._lock = threading.Lock()
@@ -77,12 +73,13 @@ class BackendAnswers:
     def _ask(self, conn_id: str) -> BackendAnswer:
         try:
             found = self._find(conn_id)
-            summary = summarize(found.conn_type, found.extra, presets_folder())
-        except OAuthTaskflowError:
-            if self._is_failing(conn_id):
-                return self._forgive(self._known.get(conn_id))
-            return BackendAnswer(self._clock.monotonic() + _BELIEVED, exists=False)
-        return BackendAnswer(self._clock.monotonic() + _BELIEVED, exists=True, summary=summary)
+        except BackendFailed:
+            return self._forgive(self._known.get(conn_id))
+        until = self._clock.monotonic() + _BELIEVED
+        if found is None:
+            return BackendAnswer(until, exists=False)
+        summary = summarize(found.conn_type, found.extra, presets_folder())
+        return BackendAnswer(until, exists=True, summary=summary)
 
     def _forgive(self, before: BackendAnswer | None) -> BackendAnswer:
         """The answer of a backend that failed: the one before, for a while."""

@@ -28,16 +28,30 @@ _log = logging.getLogger(__name__)
 
 
 class ListedConnection(Struct, frozen=True):
-    """One connection; ``source`` is ``database``, ``environment`` or the class of a secrets backend."""
+    """One connection; ``source`` is ``database``, ``environment`` or the class of a secrets backend: where Airflow finds it first.
+
+    ``shadowed`` are the other places with a connection of that id, which Airflow does not use. ``summary`` is None where one of
+    another type shadows one of this package.
+    """
 
     conn_id: str
     source: str
-    summary: ConnectionSummary
+    summary: ConnectionSummary | None
     team: str | None = None
+    shadowed: tuple[str, ...] = ()
+
+    def hide_by(self, source: str, summary: ConnectionSummary | None) -> ListedConnection:
+        """The connection of the same id that Airflow finds first, at ``source``; the team, who may see it, stays."""
+        return ListedConnection(
+            self.conn_id, source, summary, self.team, (self.source, *self.shadowed)
+        )
 
 
 def list_connections(named: Iterable[str] = ()) -> dict[str, ListedConnection]:
     """Every connection of this package that can be listed, by its id; of several with one id the one that Airflow finds first.
+
+    Airflow asks the configured secrets backend, then variables, then the database:
+    https://airflow.apache.org/docs/apache-airflow/stable/security/secrets/secrets-backend/index.html#search-path
 
     ``named`` are the ids that grants and tasks name: a variable answers to its id in large and in small letters.
 
@@ -46,8 +60,19 @@ def list_connections(named: Iterable[str] = ()) -> dict[str, ListedConnection]:
     """
     folder = presets_folder()
     found = {one.conn_id: one for one in _list_in_database(folder)}
-    found |= {one.conn_id: one for one in _list_in_environment(folder, {*named, *found})}
-    return found | {one.conn_id: one for one in _list_in_backends(folder)}
+    _prefer(found, _list_in_environment(folder, {*named, *found}))
+    _prefer(found, _list_in_backends(folder))
+    return found
+
+
+def _prefer(found: dict[str, ListedConnection], first: Iterable[ListedConnection]) -> None:
+    """Puts those of ``first`` into ``found``; of another type only if they shadow one of this package."""
+    for one in list(first):
+        later = found.get(one.conn_id)
+        if later is not None:
+            found[one.conn_id] = later.hide_by(one.source, one.summary)
+        elif one.summary is not None:
+            found[one.conn_id] = one
 
 
 def find_in_variables(conn_id: str) -> str | None:
@@ -130,9 +155,8 @@ def _list_in_environment(folder: Path | None, named: Iterable[str]) -> Iterator[
             continue
         conn_type, extra = _read_variable(value)
         summary = summarize(conn_type, extra, folder)
-        if summary is not None:
-            for conn_id in spellings.get(own, [own.lower()]):
-                yield ListedConnection(conn_id, "environment", summary)
+        for conn_id in spellings.get(own, [own.lower()]):
+            yield ListedConnection(conn_id, "environment", summary)
 
 
 def _is_id_in_variable(own: str) -> bool:
@@ -187,8 +211,7 @@ def _list_in_files(backend: Any, folder: Path | None) -> Iterator[ListedConnecti
         return
     for conn_id, connection in local.items():
         summary = summarize(connection.conn_type, connection.extra, folder)
-        if summary is not None:
-            yield ListedConnection(conn_id, type(backend).__name__, summary)
+        yield ListedConnection(conn_id, type(backend).__name__, summary)
 
 
 def is_backend_configured() -> bool:
@@ -196,19 +219,30 @@ def is_backend_configured() -> bool:
     return any(_unlisted_backends())
 
 
-def is_backend_failing(conn_id: str) -> bool:
-    """Whether a secrets backend fails when it is asked for ``conn_id``, which Airflow takes for an answer that it is not there."""
-    return any(_fails(backend, conn_id) for backend in _unlisted_backends())
+def find_in_backends(conn_id: str) -> Any | None:
+    """The connection as a secrets backend without a list has it, which Airflow asks first; None where none has it.
+
+    Raises:
+        BackendFailed: one failed, which Airflow takes for an answer that the connection is not there.
+    """
+    failure: BackendFailed | None = None
+    for backend in _unlisted_backends():
+        try:
+            found = backend.get_connection(conn_id)
+        except Exception as error:  # noqa: BLE001 - that of any backend
+            reason = type(error).__name__, type(backend).__name__, conn_id
+            _log.warning("%s of %s: whether connection %r exists is not known", *reason)
+            failure = BackendFailed(type(backend).__name__)
+            continue
+        if found is not None:
+            return found
+    if failure is not None:
+        raise failure
+    return None
 
 
-def _fails(backend: Any, conn_id: str) -> bool:
-    try:
-        backend.get_connection(conn_id)
-    except Exception as failure:  # noqa: BLE001 - that of any backend
-        reason = type(failure).__name__, type(backend).__name__, conn_id
-        _log.warning("%s of %s: whether connection %r exists is not known", *reason)
-        return True
-    return False
+class BackendFailed(Exception):
+    """A secrets backend could not be asked; its text is the class of the backend."""
 
 
 def _unlisted_backends() -> Iterator[Any]:

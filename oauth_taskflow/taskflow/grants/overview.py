@@ -42,13 +42,15 @@ class ConnectionOverview(Struct, frozen=True, kw_only=True):
     """One connection with its stored grants and the tasks that use it.
 
     ``source`` is ``database``, ``environment``, ``secrets backend`` or the class of a backend; empty: it exists nowhere, or it
-    is not known yet where. ``summary`` is None where the connection is not known, ``health`` a key of ``health.HEALTH``.
-    ``team`` is its team in a deployment with several, else None.
+    is not known yet where. ``shadowed`` are places with a connection of the same id that Airflow does not use. ``summary`` is
+    None where the connection is not known, ``health`` a key of ``health.HEALTH``. ``team`` is its team in a deployment with
+    several, else None.
     """
 
     conn_id: str
     health: str
     source: str = ""
+    shadowed: tuple[str, ...] = ()
     team: str | None = None
     summary: ConnectionSummary | None = None
     grants: tuple[GrantStatus, ...] = ()
@@ -65,13 +67,14 @@ def read_overview() -> list[ConnectionOverview]:
     store = open_store(store_url(), fernet_keys())
     users, stored = USES.find_users(_WAIT_FOR_USES), store.list_records()
     listed = list_connections({*users, *(one.conn_id for one in stored)})
+    named = {conn_id for conn_id, uses in users.items() if any(one.is_certain for one in uses)}
+    others = _look_up(({one.conn_id for one in stored} | named) - listed.keys() - {""})
+    listed = _prefer_backends(listed)
     owners = {one.conn_id for one in stored} & listed.keys()
     current = _read_current(store.cipher).find({name: listed[name].source for name in owners})
     grants: defaultdict[str, list[GrantStatus]] = defaultdict(list)
     for one in stored:
         grants[one.conn_id].append(_read_status(one, current.get(one.conn_id)))
-    named = {conn_id for conn_id, uses in users.items() if any(one.is_certain for one in uses)}
-    others = _look_up((grants.keys() | named) - listed.keys() - {""})
     return [
         _describe(conn_id, listed.get(conn_id), others, grants.get(conn_id, ()), users)
         for conn_id in sorted(listed.keys() | others.keys())
@@ -94,13 +97,32 @@ def _read_status(listed: ListedGrant, current: CurrentGrant | None) -> GrantStat
 def _look_up(conn_ids: Iterable[str]) -> dict[str, BackendAnswer | str | None]:
     """Where the connections are that no list has: in the database or a variable with another type, elsewhere, nowhere (None), unknown ("")."""
     wanted = set(conn_ids)
-    places: dict[str, BackendAnswer | str | None] = {one: find_in_variables(one) for one in wanted}
-    places |= dict.fromkeys(find_stored_ids(wanted), "database")
-    nowhere = {one for one, place in places.items() if place is None}
+    stored = dict.fromkeys(find_stored_ids(wanted), "database")
+    places: dict[str, BackendAnswer | str | None] = {
+        one: (variable := find_in_variables(one)) or stored.get(one, variable) for one in wanted
+    }
     if is_backend_configured():
-        for conn_id, known in BACKENDS.find(nowhere, _WAIT_FOR_BACKENDS).items():
-            places[conn_id] = "" if known is None else known if known.exists else None
+        for conn_id, known in BACKENDS.find(wanted, _WAIT_FOR_BACKENDS).items():
+            if known is None:  # it may be there
+                places[conn_id] = places[conn_id] or ""
+            elif known.exists:
+                places[conn_id] = known
     return places
+
+
+def _prefer_backends(listed: dict[str, ListedConnection]) -> dict[str, ListedConnection]:
+    """``listed`` with the connections of a secrets backend without a list, which Airflow asks before variables and database.
+
+    No look waits for it: an answer counts from the next look on.
+    """
+    if not is_backend_configured():
+        return listed
+    hidden = [one for one, each in listed.items() if each.source in {"database", "environment"}]
+    found = BACKENDS.find(hidden, 0.0).items()
+    there = {one: answer for one, answer in found if answer is not None and answer.exists}
+    return listed | {
+        one: listed[one].hide_by("secrets backend", answer.summary) for one, answer in there.items()
+    }
 
 
 def _rank(status: GrantStatus) -> tuple[bool, float]:
@@ -124,12 +146,13 @@ def _describe(
     health = judge_connection(summary, grants)
     if not exists:
         health = "orphaned" if grants else "missing"
-    elif source in {"database", "environment"} and summary is None:
+    elif source and summary is None:
         health = "misconfigured"  # of another type, without auth_type; or no connection at all
     return ConnectionOverview(
         conn_id=conn_id,
         health=health,
         source=source,
+        shadowed=listed.shadowed if listed is not None else (),
         team=listed.team if listed is not None else None,
         summary=summary,
         grants=tuple(sorted(grants, key=_rank, reverse=True)),

@@ -56,7 +56,7 @@ class DagRow(Struct, frozen=True):
 class ConnectionRow(Struct, frozen=True, kw_only=True):
     """One connection with its grants, the latest first; ``actions`` are those that the user may take here.
 
-    ``obstacle`` says why no user may take any.
+    ``obstacle`` says why no user may take any, ``hint`` that a connection of the same id in another place is not used.
     """
 
     conn_id: str
@@ -72,6 +72,7 @@ class ConnectionRow(Struct, frozen=True, kw_only=True):
     used_by: tuple[DagRow, ...]
     more_dags: int
     obstacle: str
+    hint: str
 
 
 class HealthRow(Struct, frozen=True):
@@ -160,7 +161,15 @@ def _make_row(one: ConnectionOverview, view: View) -> ConnectionRow:
         used_by=tuple(_shorten(use) for use in uses[:_MOST_DAGS]),
         more_dags=max(len(uses) - _MOST_DAGS, 0),
         obstacle=_OBSTACLE if may_change and not has_address else "",
+        hint=_name_shadowed(one),
     )
+
+
+def _name_shadowed(one: ConnectionOverview) -> str:
+    if not one.shadowed:
+        return ""
+    places = " and the ".join(one.shadowed)
+    return f"Airflow finds this connection in the {one.source} first: the one in the {places} is not used."
 
 
 def _list_actions(one: ConnectionOverview, view: View) -> Iterable[str]:

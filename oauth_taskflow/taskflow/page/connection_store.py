@@ -18,6 +18,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from oauth_taskflow.connections.drafts.draft import DraftedConnection, FieldProblem, WrongDraft
+from oauth_taskflow.taskflow.grants.connection_list import is_backend_configured
+from oauth_taskflow.taskflow.grants.overview import BACKENDS
 from oauth_taskflow.taskflow.page.visibility import has_teams
 
 
@@ -31,6 +33,8 @@ _WRITTEN = ("conn_type", "description", "host", "schema", "login", "port")
 _CHANGED = "Another user changed this connection in the meantime"
 _UNREADABLE = "No Fernet key of this deployment opens the stored password or extra"
 _SET_KEY = "Set the earlier [core] fernet_key too, or delete the connection and add it again."
+# Seconds that a save waits for a secrets backend.
+_WAIT = 1.0
 _RELOAD = "Reload the page, and make your change again."
 
 
@@ -87,11 +91,14 @@ def replace_connection(
 
 
 def find_shadows(conn_id: str) -> list[str]:
-    """Returns warnings about what wins over the stored connection."""
-    variable = f"AIRFLOW_CONN_{conn_id.upper()}"
-    if variable not in os.environ:
-        return []
-    return [f"{variable} is set on the API server, and Airflow prefers it to this connection."]
+    """Returns warnings about what wins over the stored connection, in the order in which Airflow asks."""
+    found, variable = [], f"AIRFLOW_CONN_{conn_id.upper()}"
+    answer = BACKENDS.find([conn_id], _WAIT)[conn_id] if is_backend_configured() else None
+    if answer is not None and answer.exists:
+        found.append("A secrets backend has a connection of this name")
+    if variable in os.environ:
+        found.append(f"{variable} is set on the API server")
+    return [f"{one}, and Airflow prefers it to this connection." for one in found]
 
 
 def _fill(row: Connection, drafted: DraftedConnection) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.taskflow.config import fernet_keys, store_url
 from oauth_taskflow.taskflow.grants import overview
 from oauth_taskflow.taskflow.grants.backend_answers import BackendAnswers
+from oauth_taskflow.taskflow.grants.connection_list import BackendFailed
 from oauth_taskflow.taskflow.grants.overview import ConnectionOverview, read_overview
 from oauth_taskflow.taskflow.grants.usage import DagUse, UsageIndex
 from oauth_taskflow.testing import OAuthTestServer
@@ -128,12 +129,13 @@ def test_a_broken_backend_hides_nothing(
 def test_a_backend_that_fails_later_leaves_what_was_known_and_is_asked_again_soon() -> None:
     clock, failing = FakeClock(), {"vaulted": False, "gone": False}
 
-    def ask(conn_id: str) -> Any:
-        if conn_id != "vaulted" or failing[conn_id]:
-            raise ConnectionConfigError("There is no connection", conn_id=conn_id)
-        return SimpleNamespace(conn_type="oauth2", extra="{}")
+    def ask(conn_id: str) -> Any | None:
+        if failing[conn_id]:
+            raise BackendFailed("Vault")
+        there = SimpleNamespace(conn_type="oauth2", extra="{}")
+        return there if conn_id == "vaulted" else None
 
-    answers = BackendAnswers(ask, clock, failing.__getitem__)
+    answers = BackendAnswers(ask, clock)
 
     def find() -> list[bool | None]:
         found = answers.find(failing, 120.0)
@@ -151,20 +153,90 @@ def test_a_backend_that_fails_later_leaves_what_was_known_and_is_asked_again_soo
     assert answers.find(["other"], 120.0)["other"] is not None
 
 
-def test_a_connection_of_another_type_is_no_orphan(store: SqlTokenStore) -> None:
+@pytest.fixture
+def row() -> Iterator[Callable[..., None]]:
+    """``row("crm")`` stores a connection in the metadata database."""
     from airflow.models import Connection as Row  # noqa: PLC0415 - as above
     from airflow.utils.session import create_session  # noqa: PLC0415 - as above
     from sqlalchemy import delete  # noqa: PLC0415 - as above
 
-    grants.put(store, "edited_away")
-    with create_session() as session:
-        session.add(Row(conn_id="edited_away", conn_type="postgres"))  # noqa: AIR311 - the ORM's
-    try:
-        one = read()["edited_away"]
-        assert (one.health, one.source) == ("misconfigured", "database")
-    finally:
+    stored: list[str] = []
+
+    def store(conn_id: str, conn_type: str = "oauth2") -> None:
         with create_session() as session:
-            session.execute(delete(Row).where(Row.conn_id == "edited_away"))  # noqa: AIR311 - as above
+            session.add(Row(conn_id=conn_id, conn_type=conn_type, extra='{"provider": "slack"}'))  # noqa: AIR311 - the ORM's
+        stored.append(conn_id)
+
+    yield store
+    with create_session() as session:
+        session.execute(delete(Row).where(Row.conn_id.in_(stored)))  # noqa: AIR311 - as above
+
+
+def read_until(conn_id: str, source: str) -> ConnectionOverview:
+    """The connection once a secrets backend has answered: a look does not wait for it."""
+    while (found := read()[conn_id]).source != source:
+        time.sleep(0.01)
+    return found
+
+
+@pytest.mark.parametrize("conn_type", ["oauth2", "postgres"])
+def test_of_one_id_in_several_places_the_one_that_airflow_asks_first_is_shown(
+    store: SqlTokenStore,
+    set_connection: SetConnection,
+    row: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    conn_type: str,
+) -> None:
+    from airflow.models import Connection as Row  # noqa: PLC0415 - as above
+
+    for name in ("vaulted", "named", "crm"):
+        row(name, conn_type if name == "vaulted" else "oauth2")
+    set_connection("named", {"conn_type": "oauth2", "extra": {"provider": "xero"}})
+    found = read()
+    assert (found["named"].source, found["named"].shadowed) == ("environment", ("database",))
+    assert found["named"].summary is not None
+    assert found["named"].summary.title == "Xero"
+    assert (found["crm"].source, found["crm"].shadowed) == ("database", ())
+    assert found["vaulted"].source == "database"
+    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", "tests.taskflow.grants.vault.Vault")
+    vaulted = read_until("vaulted", "secrets backend")
+    assert vaulted.summary is not None
+    assert vaulted.summary.title == "Xero"
+    assert vaulted.shadowed == (("database",) if conn_type == "oauth2" else ())
+    assert read()["crm"].source == "database"
+    used = Row.get_connection_from_secrets("vaulted")  # noqa: AIR311 - as above
+    assert used.extra_dejson == {"provider": "xero"}
+
+
+def test_a_connection_in_three_places_names_the_two_that_are_not_used(
+    store: SqlTokenStore,
+    set_connection: SetConnection,
+    row: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    row("vaulted")
+    set_connection("vaulted", {"conn_type": "oauth2"})
+    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", "tests.taskflow.grants.vault.Vault")
+    assert read_until("vaulted", "secrets backend").shadowed == ("environment", "database")
+
+
+def test_a_variable_of_another_type_shadows_the_stored_connection(
+    store: SqlTokenStore, set_connection: SetConnection, row: Callable[..., None]
+) -> None:
+    row("crm")
+    set_connection("crm", "postgres://h/d")
+    found = read()["crm"]
+    assert (found.source, found.shadowed) == ("environment", ("database",))
+    assert (found.health, found.summary) == ("misconfigured", None)
+
+
+def test_a_connection_of_another_type_is_no_orphan(
+    store: SqlTokenStore, row: Callable[..., None]
+) -> None:
+    grants.put(store, "edited_away")
+    row("edited_away", "postgres")
+    one = read()["edited_away"]
+    assert (one.health, one.source) == ("misconfigured", "database")
 
 
 def test_a_variable_answers_to_its_id_in_large_and_in_small_letters(

@@ -14,6 +14,7 @@ from oauth_taskflow.tokens.state.record import GrantState
 from tests.browser import grants
 from tests.taskflow.conftest import Connect, SetConnection
 from tests.taskflow.page.conftest import SAME_ORIGIN, Browse
+from tests.taskflow.page.stored_rows import empty, write_row
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
@@ -347,3 +348,17 @@ def test_variables_as_uris_and_files_of_a_backend_are_listed(
         "Xero",
         "LocalFilesystemBackend",
     )
+
+
+def test_a_connection_in_two_places_says_which_one_airflow_uses(
+    set_connection: SetConnection, browse: Browse
+) -> None:
+    empty()
+    write_row("crm", {"provider": "slack"})
+    set_connection("crm", {"conn_type": "oauth2", "extra": {"provider": "xero"}})
+    client = browse("admin")
+    hint = "Airflow finds this connection in the environment first: the one in the database is not used."
+    assert (read(client, "crm")["title"], read(client, "crm")["hint"]) == ("Xero", hint)
+    assert hint in client.get("/oauth/").text
+    empty()
+    assert read(client, "crm")["hint"] == ""

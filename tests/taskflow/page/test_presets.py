@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from oauth_taskflow.presets.load import preset_names
+from oauth_taskflow.taskflow.grants.backend_answers import BackendAnswers
 from tests.taskflow.page.conftest import SAME_ORIGIN, Browse
 from tests.taskflow.page.stored_rows import (
     SECRET,
@@ -205,6 +206,19 @@ def test_a_variable_that_wins_over_the_new_connection_is_named(
     monkeypatch.setenv("AIRFLOW_CONN_CRM", "http://elsewhere.example")
     saved = post(browse("admin"), "/connections", zendesk()).json()
     assert "AIRFLOW_CONN_CRM" in saved["warnings"][0]
+
+
+def test_a_secrets_backend_that_wins_over_the_new_connection_is_named(
+    browse: Browse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from oauth_taskflow.taskflow.page import connection_store  # noqa: PLC0415 - see above
+
+    monkeypatch.setattr(connection_store, "_WAIT", 120.0)  # a busy machine starts threads late
+    monkeypatch.setattr(connection_store, "BACKENDS", BackendAnswers())
+    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", "tests.taskflow.grants.vault.Vault")
+    saved = post(browse("admin"), "/connections", zendesk(conn_id="vaulted")).json()
+    said = "A secrets backend has a connection of this name, and Airflow prefers it to this connection."
+    assert saved["warnings"] == [said]
 
 
 def test_in_a_deployment_with_teams_a_connection_belongs_to_one(

@@ -99,6 +99,7 @@ export function ConnectionDetails({row, state, states, now, act}) {
     C.Box,
     {p: 2, whiteSpace: "normal", ...BREAKING},
     el(C.Text, {color: "fg.muted"}, `${source}${state.meaning}`),
+    row.hint ? el(C.Text, {role: "note", color: TONES.warning}, row.hint) : null,
     row.obstacle ? el(C.Text, {role: "note", color: TONES.warning}, row.obstacle) : null,
     el(Actions, {row, action}),
     action.error ? el(ErrorBox, {error: action.error}) : null,
