@@ -27,9 +27,6 @@ from oauth_taskflow.tokens.cipher import TokenCipher
 from oauth_taskflow.tokens.grant_key import GrantIdentity
 from oauth_taskflow.tokens.state.record import GrantRecord
 
-# Connections that one look reads again: reading one takes a millisecond, and the next look goes on.
-_MOST_READ = 40
-
 
 class CurrentGrant(Struct, frozen=True):
     """The keys under which the grant of a connection may be stored, and the fingerprints of its refresh token, if it has one."""
@@ -65,10 +62,10 @@ class CurrentGrants:
         self._cipher = cipher
         self._read = lru_cache(maxsize=4096)(self._read_one)
 
-    def find(self, sources: Mapping[str, str]) -> Mapping[str, CurrentGrant]:
+    def find(self, sources: Mapping[str, str], most: int) -> Mapping[str, CurrentGrant]:
         """The current grants of those connections, by their ids and sources, as far as they can be read.
 
-        Some of a crowd are left to the next look.
+        Those beyond ``most`` that were not read before are left to the next look.
         """
         folder, found = presets_folder(), {}
         first = self._read.cache_info().misses
@@ -79,7 +76,7 @@ class CurrentGrants:
             current = self._read(stored[conn_id], folder)
             if current is not None:
                 found[conn_id] = current
-            if self._read.cache_info().misses - first >= _MOST_READ:
+            if self._read.cache_info().misses - first >= most:
                 break
         return found
 

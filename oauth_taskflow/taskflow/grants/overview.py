@@ -34,6 +34,10 @@ from oauth_taskflow.tokens.sql.listing import ListedGrant
 # Seconds that the first look waits for the search through the DAGs, and each look for secrets backends.
 _WAIT_FOR_USES = 0.15
 _WAIT_FOR_BACKENDS = 1.0
+# Connections that one look reads again: reading one takes a millisecond, and the next look goes on.
+_MOST_READ = 40
+# Before anyone looks there is time: seconds to wait for the DAGs, and how many connections are read.
+_WAIT_AT_START, _MOST_AT_START = 60.0, 4096
 USES = UsageIndex()
 BACKENDS = BackendAnswers()
 
@@ -57,21 +61,25 @@ class ConnectionOverview(Struct, frozen=True, kw_only=True):
     used_by: tuple[DagUse, ...] = ()
 
 
-def read_overview() -> list[ConnectionOverview]:
+def read_overview(*, is_first: bool = False) -> list[ConnectionOverview]:
     """Every connection by its id. No token endpoint is asked, no secret is kept, and nothing is written.
+
+    ``is_first`` is the reading of a process that starts: it takes its time, and what it decrypts and parses is kept for the others.
 
     Raises:
         TokenStoreError: the store failed.
         SQLAlchemyError: the metadata database failed.
     """
     store = open_store(store_url(), fernet_keys())
-    users, stored = USES.find_users(_WAIT_FOR_USES), store.list_records()
+    users = USES.find_users(_WAIT_AT_START if is_first else _WAIT_FOR_USES)
+    stored = store.list_records()
     listed = list_connections({*users, *(one.conn_id for one in stored)})
     named = {conn_id for conn_id, uses in users.items() if any(one.is_certain for one in uses)}
     others = _look_up(({one.conn_id for one in stored} | named) - listed.keys() - {""})
     listed = _prefer_backends(listed)
     owners = {one.conn_id for one in stored} & listed.keys()
-    current = _read_current(store.cipher).find({name: listed[name].source for name in owners})
+    sources = {name: listed[name].source for name in owners}
+    current = _read_current(store.cipher).find(sources, _MOST_AT_START if is_first else _MOST_READ)
     grants: defaultdict[str, list[GrantStatus]] = defaultdict(list)
     for one in stored:
         grants[one.conn_id].append(_read_status(one, current.get(one.conn_id)))

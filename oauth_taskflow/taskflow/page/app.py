@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy.orm import configure_mappers
 
+from oauth_taskflow.taskflow.grants.overview import read_overview
 from oauth_taskflow.taskflow.page import (
     connection_routes,
     consent_routes,
@@ -71,20 +73,23 @@ def build_app() -> FastAPI:
 @asynccontextmanager
 async def _live(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001 - a lifespan's signature
     """Begins the work besides requests when a server process starts; Airflow enters the lifespan of each mounted app."""
-    threading.Thread(target=_prepare_orm, name=PREPARATION, daemon=True).start()
+    threading.Thread(target=_prepare, name=PREPARATION, daemon=True).start()
     housekeeping = Housekeeping()
     housekeeping.begin()
     yield
     housekeeping.end()
 
 
-def _prepare_orm() -> None:
-    """Connects Airflow's ORM classes, half of the time of a process's first list; nothing is asked or read.
+def _prepare() -> None:
+    """Does the slow work of a process's first list before the first user looks. Nothing is shown or sent.
 
-    SQLAlchemy does it at the first query of any user otherwise. A separate lock makes queries wait for it.
-    https://docs.sqlalchemy.org/en/20/orm/mapping_api.html#sqlalchemy.orm.configure_mappers
+    Connecting Airflow's ORM classes is half of it; SQLAlchemy does that at the first query of any user otherwise. A
+    separate lock makes queries wait for it (https://docs.sqlalchemy.org/en/20/orm/mapping_api.html#sqlalchemy.orm.configure_mappers).
+    Then everything is decrypted and parsed once. Python's collector has counted all that as new: its long run comes now.
     """
     try:
         configure_mappers()
-    except Exception as failure:  # noqa: BLE001  # the first query raises it again, in full
-        _log.debug("The ORM is not prepared: %s", type(failure).__name__)
+        read_overview(is_first=True)
+    except Exception as failure:  # noqa: BLE001  # the first list raises it again, in full
+        _log.debug("The first list is not prepared: %s", type(failure).__name__)
+    gc.collect()

@@ -96,7 +96,7 @@ def test_a_connection_in_the_database_is_read_once_for_each_way_it_is_stored(
     )
     try:
         grants = CurrentGrants(open_store(store_url(), fernet_keys()).cipher)
-        found = [grants.find({"stored": "database"})["stored"] for _ in range(3)]
+        found = [grants.find({"stored": "database"}, 40)["stored"] for _ in range(3)]
         assert found[0].keys == {load_managed_grant("stored").manager.grant_key}
         assert read == ["stored"]
     finally:
@@ -109,7 +109,7 @@ def test_looking_announces_no_secret(
     set_connection("crm", {**oauth_server.connection(), "password": "never-announced-secret"})
     secret_registry._known.clear()
     grants = CurrentGrants(open_store(store_url(), fernet_keys()).cipher)
-    assert grants.find({"crm": "environment"})
+    assert grants.find({"crm": "environment"}, 40)
     assert "never-announced-secret" not in secret_registry.list_secrets()
 
 
@@ -121,14 +121,14 @@ def test_a_connection_that_cannot_be_read_here_is_left_out(
 ) -> None:
     set_connection("crm", connection)
     grants = CurrentGrants(open_store(store_url(), fernet_keys()).cipher)
-    assert grants.find({"crm": "environment", "gone": "environment", "row": "database"}) == {}
+    sources = {"crm": "environment", "gone": "environment", "row": "database"}
+    assert grants.find(sources, 40) == {}
 
 
 def test_of_a_crowd_some_are_left_to_the_next_look(
-    set_connection: SetConnection, oauth_server: OAuthTestServer, monkeypatch: pytest.MonkeyPatch
+    set_connection: SetConnection, oauth_server: OAuthTestServer
 ) -> None:
-    monkeypatch.setattr(current_grant, "_MOST_READ", 2)
     names = [set_connection(f"crowd_{number}", oauth_server.connection()) for number in range(5)]
     grants = CurrentGrants(open_store(store_url(), fernet_keys()).cipher)
     sources = dict.fromkeys(names, "environment")
-    assert [len(grants.find(sources)) for _ in range(4)] == [2, 4, 5, 5]
+    assert [len(grants.find(sources, 2)) for _ in range(4)] == [2, 4, 5, 5]
