@@ -116,7 +116,11 @@ def test_the_dag_shows_its_endpoints_with_figures_yaml_and_changes(
     assert cell(page, "contacts", "Pages") == "1"
     assert re.fullmatch(r"\d+ B", cell(page, "contacts", "Bytes"))
     assert re.fullmatch(r"[\d.]+", cell(page, "contacts", "Seconds"))
-    assert re.fullmatch(r"the beginning to 20\S+", cell(page, "contacts", "Window"))
+    window = page.get_by_role("table", name="Endpoints").get_by_title("the beginning to 20")
+    shown, heard = window.locator("> span").all()
+    assert re.fullmatch(r"until 20\d\d-\d\d-\d\d \d\d:\d\d(:\d\d)?", shown.inner_text())
+    assert shown.get_attribute("aria-hidden") == "true"
+    assert heard.inner_text() == window.get_attribute("title")
     assert cell(page, "contacts", "Watermark") == WATERMARK
     assert re.fullmatch(r"[\d.]+ s HTTP 429", cell(page, "contacts", "Waits"))
     assert cell(page, "contacts", "Duplicates") == "1"
@@ -178,6 +182,41 @@ def test_below_a_path_and_in_the_dark_the_tab_is_the_same(
     shown = find_link(page, run_id)
     shown.wait_for()
     assert shown.get_attribute("href") == f"/tools/airflow/dags/tab/runs/{encode(run_id)}"
+
+
+_DAY, _HOUR = "2026-01-01T00:00:00Z", "2026-01-01T06:00:00+00:00"
+_FULL = "2026-01-01T00:00:00Z to 2026-01-02T00:00:00+05:00"
+
+
+@pytest.mark.parametrize(
+    ("interval", "shown"),
+    [
+        ([_DAY, _HOUR], "2026-01-01 00:00 to 06:00"),
+        ([_DAY, "2026-01-08T00:00:00Z"], "2026-01-01 to 2026-01-08"),
+        (
+            ["2025-12-31T22:30:00Z", "2026-01-01T00:00:00Z"],
+            "2025-12-31 22:30 to 2026-01-01 00:00",
+        ),
+        ([_HOUR, "2026-01-01T06:00:07.25+00:00"], "2026-01-01 06:00:00 to 06:00:07"),
+        (
+            ["2026-01-01T00:00+05:30", "2026-01-02T00:00:00+05:30"],
+            "2026-01-01 to 2026-01-02 +05:30",
+        ),
+        ([_DAY, "2026-01-02T00:00:00+05:00"], _FULL),
+        (["", "2026-01-01T00:00:00Z"], "until 2026-01-01"),
+        (["", _HOUR], "until 2026-01-01 06:00"),
+        (["7", "1000"], "7 to 1000"),
+        (["", "1000"], "the beginning to 1000"),
+        (None, ""),
+    ],
+)
+def test_a_window_is_shortened_without_a_loss(
+    airflow: ApiServer, open_page: OpenPage, interval: list[str] | None, shown: str
+) -> None:
+    page = open_page("")
+    page.goto(f"{airflow.url}/oauth/static/0/plain.css")
+    read = "async (interval) => (await import('/oauth/static/0/endpoints.js')).shortSpan(interval)"
+    assert page.evaluate(read, interval) == shown
 
 
 @pytest.mark.parametrize("dark", [False, True])

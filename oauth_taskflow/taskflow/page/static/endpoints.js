@@ -23,6 +23,36 @@ export const waits = (found) =>
 
 const span = (interval) => (interval ? `${interval[0] || "the beginning"} to ${interval[1]}` : "");
 
+const INSTANT = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::(\d\d)(?:\.\d+)?)?(Z|[+-]\d\d:?\d\d)?$/;
+
+// Date, time and zone of an instant; null for what is none. UTC needs no name.
+function readInstant(text) {
+  const [, date, time, seconds = "00", zone = ""] = INSTANT.exec(text) ?? [];
+  return date ? {date, time, seconds, zone: /^(Z|\+00:?00)$/.test(zone) ? "" : zone} : null;
+}
+
+// A window in few characters: the date once if both bounds are on it, no time of midnights, no seconds that are zero. Bounds that are
+// not instants, or in two zones, stay as they are.
+export function shortSpan(interval) {
+  if (!interval) return "";
+  const start = interval[0] ? readInstant(interval[0]) : {}, end = readInstant(interval[1]);
+  if (!start || !end || (interval[0] && start.zone !== end.zone)) return span(interval);
+  const bounds = interval[0] ? [start, end] : [end];
+  const isWhole = start.date !== end.date && bounds.every(({time, seconds}) => time === "00:00" && seconds === "00");
+  const hasSeconds = bounds.some(({seconds}) => seconds !== "00");
+  const clock = ({time, seconds}) => (isWhole ? "" : ` ${time}${hasSeconds ? `:${seconds}` : ""}`);
+  const last = start.date === end.date ? clock(end).trim() : `${end.date}${clock(end)}`;
+  const first = interval[0] ? `${start.date}${clock(start)} to ` : "until ";
+  return `${first}${last}${end.zone && ` ${end.zone}`}`;
+}
+
+// The full values are the title, and what a screen reader says.
+function Span({interval}) {
+  if (!interval) return null;
+  const full = span(interval);
+  return el("span", {title: full}, quiet(shortSpan(interval)), el(chakra().VisuallyHidden, {as: "span"}, full));
+}
+
 const encode = encodeURIComponent;
 
 const seconds = (value) => (value === undefined || value === null ? "–" : value < 1 ? value.toFixed(3) : number.format(value));
@@ -160,7 +190,7 @@ function Row({endpoint, dagId}) {
   const f = endpoint.run?.figures ?? {};
   const cells = [
     el(States, {states: endpoint.run?.states}),
-    endpoint.run?.is_partial ? `${count(f.rows)} so far` : count(f.rows), count(f.pages), bytes(f.bytes), seconds(f.seconds), span(f.interval),
+    endpoint.run?.is_partial ? `${count(f.rows)} so far` : count(f.rows), count(f.pages), bytes(f.bytes), seconds(f.seconds), el(Span, {interval: f.interval}),
     f.watermark === undefined ? "" : String(f.watermark), waits(f.waits), f.duplicates ? count(f.duplicates) : "",
     f.warnings?.length ? el(C.Badge, {colorPalette: "orange"}, f.warnings.length) : "", f.destination ?? "",
   ];
