@@ -248,7 +248,7 @@ def _exchanges(endpoint: Any, grant: Grant) -> Iterator[Any]:
     yield sent.method, sent.url, sent.body, sent.headers
     for status, body in ANSWERS:
         raw = json.dumps(body).encode()
-        assert parse_body(raw, "application/json") == body
+        assert parse_body(raw.decode(), "application/json") == body
         answer = TokenHttpResponse(status, {"content-type": "application/json"}, raw, NOW, NOW)
         outcome = interpret(answer, question)
         if isinstance(outcome, Granted):

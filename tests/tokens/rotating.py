@@ -15,7 +15,7 @@ Form = Callable[[str, str], bytes]
 
 
 class Rotating:
-    """One family of refresh tokens, without grace: a spent one that is sent again ends it.
+    """One family of refresh tokens, without grace: a spent one that is sent again ends it. One it never issued is refused.
 
     ``form`` makes the answer of an access token and a refresh token. ``sent`` are the refresh tokens that came.
     """
@@ -25,6 +25,7 @@ class Rotating:
         self.current = "seed-token"
         self.revoked = False
         self.sent: list[str] = []
+        self.spent: set[str] = set()
         self.place = ""
         self._lock = threading.Lock()
 
@@ -41,10 +42,11 @@ class Rotating:
         connection.sendall(answer)
 
     def _answer(self, sent: str) -> bytes:
+        self.revoked = self.revoked or (sent in self.spent and sent != self.current)
         self.sent.append(sent)
         if self.revoked or sent != self.current:
-            self.revoked = True
             return http_answer(400, b'{"error": "invalid_grant"}')
+        self.spent.add(sent)
         number = len(self.sent)
         self.current = f"refresh-token-number-{number}"
         return self.form(f"access-token-number-{number}", self.current)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from collections.abc import Callable
@@ -113,6 +114,11 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert files.load("k" * 64) == []
     files.save(RescuedAnswer("k" * 64, 1, "", Token("at", 0.0), "rt"))
     assert [rescued.refresh_token for _, rescued in files.load("k" * 64)] == ["rt"]
+
+
+def test_all_refresh_tokens_of_an_answer_are_in_its_file() -> None:
+    rescued = RescuedAnswer("k" * 64, 1, "", Token("at", 0.0), "rt", others=("rt-b",))
+    assert RescuedAnswer.from_fields(json.loads(json.dumps(rescued.fields))) == rescued
 
 
 def test_a_rescued_refresh_token_behind_a_newer_one_becomes_an_alternate(

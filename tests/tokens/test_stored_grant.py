@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cryptography.fernet import Fernet
+from msgspec.structs import replace
 
 from oauth_taskflow.errors import ConnectionConfigError, InvalidGrant, TokenRequestError
 from oauth_taskflow.oauth.endpoint.outcomes import Granted
@@ -50,6 +51,15 @@ def test_a_consent_heals_a_dead_grant_and_empties_alternates(
     assert (record.alternates, record.last_failure, record.journal) == ((), None, None)
     assert record.version == before.version + 1
     assert under_test.token().access_token == "at-new"
+
+
+def test_all_refresh_tokens_of_a_consent_that_brought_several_are_kept(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    under_test = manager(store, script_endpoint())
+    several = replace(consent(clock), others=("rt-b", "rt-c", "rt-d"))
+    _, record = under_test.stored.expect_consent().store(several)
+    assert (record.refresh_token, record.alternates) == ("rt-new", ("rt-b", "rt-c"))
 
 
 @pytest.mark.parametrize("seed", ["seed-token", "rt-new"])

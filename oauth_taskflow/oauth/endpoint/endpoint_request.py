@@ -70,7 +70,7 @@ class DirectRequest(BaseGrant, frozen=True):
         answer = there.ask(self, budget=budget)
         if not isinstance(answer, TokenHttpResponse):
             raise answer.error
-        body = parse_body(answer.body, answer.content_type) or {}
+        body = parse_body(answer.text, answer.content_type) or {}
         if answer.is_success and self._problem(body) is None:
             return answer, body
         raise _refusal(answer, there, self)

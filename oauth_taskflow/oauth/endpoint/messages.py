@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from oauth_taskflow.oauth.dialect import STANDARD, ResponseDialect
+from oauth_taskflow.oauth.endpoint.response_text import decode
 from oauth_taskflow.redaction import redact_address, redact_text, remove_secrets
 from oauth_taskflow.secret_values import Hidden, SecretValue
 
@@ -62,6 +63,11 @@ class TokenHttpResponse(SecretValue, frozen=True):
     sent_at: float
     received_at: float
     parameters: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The body as text, see ``decode``."""
+        return decode(self.body, self.headers.get("content-type", ""))
 
     @property
     def content_type(self) -> str:

@@ -14,8 +14,8 @@ class Granted(SecretValue, frozen=True):
 
     ``skew`` is the server's clock minus ours in seconds, None when its answer carried no date; ``missing_scope``
     names requested scopes that the server left out, ``extra_scope`` those it gave unasked. ``found_at`` is where the
-    refresh token was found by its name, when it is not where the connection looks for it; ``unread`` is what is there
-    in place of a text, such as "an object".
+    refresh token was found by its name, when it is not where the connection looks for it; ``unread`` is the kind of a
+    value there that is no text, such as "an object". ``others`` may be the right refresh token in its place.
     """
 
     token: Token
@@ -25,6 +25,7 @@ class Granted(SecretValue, frozen=True):
     extra_scope: tuple[str, ...] = ()
     found_at: str = ""
     unread: str = ""
+    others: Hidden[tuple[str, ...]] = ()
 
 
 class Rejected(Struct, frozen=True):
@@ -52,8 +53,8 @@ class OutcomeUnknown(SecretValue, frozen=True):
 class Unusable(OutcomeUnknown, frozen=True):
     """An answer with status 2xx arrived without a usable access token.
 
-    ``refresh_token`` is the one in it, which replaces the one that was sent; ``found_at`` as in ``Granted``. ``opaque``
-    says that none was found, and that the answer holds what may be one: another request would spend more than it brings.
+    ``refresh_token`` is the one in it, which replaces the one that was sent; ``found_at`` and ``others`` as in ``Granted``.
+    ``opaque`` says that none was found, and that the answer holds what may be one: another request would spend more than it brings.
     ``broken`` says that no setting of a connection reads such an answer.
     """
 
@@ -61,6 +62,7 @@ class Unusable(OutcomeUnknown, frozen=True):
     found_at: str = ""
     opaque: bool = False
     broken: bool = False
+    others: Hidden[tuple[str, ...]] = ()
 
 
 Failure = Rejected | NotProcessed | OutcomeUnknown

@@ -38,6 +38,7 @@ from oauth_taskflow.oauth.endpoint.response_body import (
     may_hold_token,
     parse_body,
 )
+from oauth_taskflow.oauth.endpoint.response_fields import FoundRefreshTokens
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.redaction import redact_address, redact_url
 
@@ -55,7 +56,7 @@ def interpret(answer: TokenHttpResponse, info: TokenRequestInfo) -> Outcome:
     """The outcome that ``answer`` means for ``info``."""
     if 300 <= answer.status < 400:
         return Rejected(_redirect_error(answer, info))
-    body = parse_body(answer.body, answer.content_type)
+    body = parse_body(answer.text, answer.content_type)
     if answer.status in _REFUSED_UNREAD:
         return NotProcessed(_unavailable(answer, info))
     problem = _problem(body, answer, info)
@@ -87,7 +88,7 @@ def _read_challenge(answer: TokenHttpResponse, body: dict[str, Any] | None) -> E
     challenge = find_refusal(answer.headers.get("www-authenticate", "")).params
     return ErrorBody(
         challenge.get("error") or f"http_{answer.status}",
-        challenge.get("error_description") or describe_refusal(answer.body, body),
+        challenge.get("error_description") or describe_refusal(answer.text, body),
     )
 
 
@@ -107,9 +108,10 @@ def _contradicts_itself(
     """Whether only the dialect's ``success`` calls an answer an error that names none and holds a new refresh token."""
     if info.dialect.success is None or problem.code != UNNAMED or not answer.is_success:
         return False
-    body = parse_body(answer.body, answer.content_type) or {}
-    refresh_token, _ = response_fields.refresh_token_in(body, info.dialect.refresh_token)
-    return refresh_token is not None and refresh_token not in info.secrets
+    text = answer.text
+    body = parse_body(text, answer.content_type) or {}
+    found = response_fields.refresh_tokens_in(body, text, info.dialect, info.secrets)
+    return found.first is not None and found.first not in info.secrets
 
 
 def _server_failure(
@@ -155,21 +157,25 @@ def _token(
 ) -> Outcome:
     if body is None:
         return _no_mapping(answer, info)
-    dialect = info.dialect
+    dialect, text = info.dialect, answer.text
     access_token = response_fields.find_value(dialect.access_token, body)
-    refresh_token, found_at = response_fields.refresh_token_in(body, dialect.refresh_token)
-    found_at = info.clean(found_at, _LONGEST_PLACE)  # names of fields are the server's words too
+    found = response_fields.refresh_tokens_in(body, text, dialect, info.secrets)
+    place = info.clean(found.place, _LONGEST_PLACE)  # names of fields are the server's words too
     if not response_fields.is_sendable(access_token):
-        opaque = refresh_token is None and may_hold_token(answer.body, body)
+        if (
+            place and found.others
+        ):  # neither place is certain, and the answer waits for the right paths
+            found, place = FoundRefreshTokens(), ""
+        opaque = found.first is None and may_hold_token(text, body)
         error = _no_token(answer, info, body)
-        return Unusable(error, 0, refresh_token, found_at, opaque)
+        return Unusable(error, 0, found.first, place, opaque, others=found.others)
     token_type = str(body.get("token_type") or "").strip()
     if not _is_wanted(token_type, info):
-        kind = info.clean(token_type, 40)
-        return Unusable(_wrong_type(kind, answer, info), 0, refresh_token, found_at)
-    granted = _read_granted(body, access_token, refresh_token, answer, info)
-    unread = "" if refresh_token else response_fields.describe_unread(dialect.refresh_token, body)
-    return replace(granted, found_at=found_at, unread=unread) if found_at or unread else granted
+        error = _wrong_type(info.clean(token_type, 40), answer, info)
+        return Unusable(error, 0, found.first, place, others=found.others)
+    granted = _read_granted(body, access_token, found.values, answer, info)
+    unread = "" if found.first else response_fields.describe_unread(dialect.refresh_token, body)
+    return replace(granted, found_at=place, unread=unread) if place or unread else granted
 
 
 def _no_mapping(answer: TokenHttpResponse, info: TokenRequestInfo) -> Outcome:
@@ -177,21 +183,22 @@ def _no_mapping(answer: TokenHttpResponse, info: TokenRequestInfo) -> Outcome:
 
     JSON without its end is a lost answer, as if the connection had broken: no other setting could read it.
     """
-    error = _no_token(answer, info, None)
-    refresh_token = response_fields.refresh_token_in_text(answer.body)
-    if refresh_token is not None:
-        return Unusable(error, 0, refresh_token)
-    if is_cut_off(answer.body):
+    text = answer.text
+    found = response_fields.refresh_tokens_in_text(text, info.dialect, info.secrets)
+    error = _no_token(answer, info, None, holds=found.first is not None)
+    if found.first is not None:
+        return Unusable(error, 0, found.first, others=found.others)
+    if is_cut_off(text):
         return OutcomeUnknown(_cut_off(answer, info))
-    if may_hold_token(answer.body, None):
+    if may_hold_token(text, None):
         return Unusable(error, 0, opaque=True, broken=True)
-    return OutcomeUnknown(error, again=int(is_html(answer.body)))
+    return OutcomeUnknown(error, again=int(is_html(text)))
 
 
 def _read_granted(
     body: dict[str, Any],
     access_token: str,
-    refresh_token: str | None,
+    refresh_tokens: tuple[str, ...],
     answer: TokenHttpResponse,
     info: TokenRequestInfo,
 ) -> Granted:
@@ -210,12 +217,14 @@ def _read_granted(
         expires_at=expires_at,
         scope=scope or info.scope or None,
         token_type="DPoP" if info.dpop_key else "Bearer",
-        extras=response_fields.extras(body, (access_token, refresh_token)),
+        extras=response_fields.extras(body, (access_token, *refresh_tokens)),
         dpop_key=info.dpop_key,
     )
     asked, given = _scopes(info.scope), _scopes(scope) if scope else _scopes(info.scope)
     extra = given - asked if asked else set()  # nothing asked for is "what you think fit"
-    return Granted(token, refresh_token, skew, tuple(sorted(asked - given)), tuple(sorted(extra)))
+    refresh_token, others = next(iter(refresh_tokens), None), refresh_tokens[1:]
+    missing = tuple(sorted(asked - given))
+    return Granted(token, refresh_token, skew, missing, tuple(sorted(extra)), others=others)
 
 
 def _is_wanted(token_type: str, info: TokenRequestInfo) -> bool:
@@ -236,17 +245,23 @@ def _scopes(text: str) -> set[str]:
 
 
 def _no_token(
-    answer: TokenHttpResponse, info: TokenRequestInfo, body: dict[str, Any] | None
+    answer: TokenHttpResponse,
+    info: TokenRequestInfo,
+    body: dict[str, Any] | None,
+    *,
+    holds: bool = False,
 ) -> InvalidTokenResponse:
-    broken = describe_broken(answer.body) if body is None else ""
-    found = broken or info.clean(describe_shape(answer.body, body), 80)
-    text = info.clean(describe_refusal(answer.body, body)) if body else ""
-    found += f", which say: {text}" if text else ""
+    """The error of an answer without an access token in its place; ``holds``: there is a refresh token all the same."""
+    text = answer.text
+    broken = describe_broken(text) if body is None else ""
+    found = broken or info.clean(describe_shape(text, body), 80)
+    said = info.clean(describe_refusal(text, body)) if body else ""
+    found += f", which say: {said}" if said else ""
     kind = info.clean(answer.content_type, 60) or "no content type"
     return InvalidTokenResponse(
         f"No access token in the answer (HTTP {answer.status}, {kind}: {found})",
         where=info.where,
-        hint=_OTHER_NAME if body else _BROKEN if broken else _WRONG_PLACE,
+        hint=_OTHER_NAME if body else _BROKEN if broken or holds else _WRONG_PLACE,
     )
 
 

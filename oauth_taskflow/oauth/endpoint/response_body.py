@@ -1,9 +1,8 @@
-"""Bytes of a token response as a mapping, and the error in it, whatever shape it has. No I/O."""
+"""The text of a token response as a mapping, and the error in it, whatever shape it has. No I/O."""
 
 from __future__ import annotations
 
 import html
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -13,13 +12,14 @@ import msgspec
 from msgspec import Struct
 
 from oauth_taskflow.oauth.endpoint.error_codes import UNNAMED
+from oauth_taskflow.oauth.endpoint.json_objects import first_object, read_object
 
 _MAX_FIELDS = 200
 _NO_END = "Input data was truncated"
 _CODE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}")  # RFC 6749 §5.2, without the space
-_SPACE = " \t\r\n\0"
 _OPAQUE = re.compile(r"[A-Za-z0-9._~+/=-]{24,}")
 _TOKEN_LIKE = re.compile(r"[A-Za-z0-9._~+/=-]{16,}")
+_FIELD_NAME = re.compile(r'"[^"\s]{1,40}"\s*:')
 # A script that does not end takes the rest along, and no tag holds another: any page costs linear time.
 _TAGS = re.compile(r"(?s)<(script|style)\b.*?(?:</\1\s*>|\Z)|<[^<>]*>")
 # The fields in which servers with non-standard errors put the text for people; RFC 9457 has the last two.
@@ -52,46 +52,13 @@ class ErrorBody(Struct, frozen=True):
     description: str = ""
 
 
-def parse_body(raw: bytes, content_type: str) -> dict[str, Any] | None:
-    """The mapping in ``raw``, JSON or form-encoded; None without one."""
-    text = decode(raw)
+def parse_body(text: str, content_type: str) -> dict[str, Any] | None:
+    """The mapping in ``text``, JSON or form-encoded; None without one."""
     if text.startswith("{"):
-        return _json_object(text)
+        return read_object(text)
     if content_type == "application/x-www-form-urlencoded" or re.match(r"[\w.]+=", text):
         return _form(text)
     return None
-
-
-def decode(raw: bytes) -> str:
-    """The text of an answer, without blanks around it."""
-    return raw.decode("utf-8-sig", errors="replace").strip(_SPACE)
-
-
-def _json_object(text: str) -> dict[str, Any] | None:
-    """The object in ``text``, also if it was written twice or more: no copy says anything else."""
-    found, rest = _first_object(text)
-    while found is not None and rest:
-        copy, rest = _first_object(rest)
-        if copy != found:
-            return None
-    return found
-
-
-def _first_object(text: str) -> tuple[dict[str, Any] | None, str]:
-    """The object that ``text`` begins with, None without one, and what is behind it."""
-    try:
-        found, end = _DECODER.raw_decode(text)
-    except (ValueError, RecursionError):
-        return None, ""
-    return (found if isinstance(found, dict) else None), text[end:].strip(_SPACE)
-
-
-def _no_value(_name: str) -> None:
-    """None for NaN and Infinity: they are not JSON (RFC 8259 §6), but must not cost the refresh token next to them."""
-
-
-# Control characters in a text are not JSON either.
-_DECODER = json.JSONDecoder(parse_constant=_no_value, strict=False)
 
 
 def _form(text: str) -> dict[str, Any] | None:
@@ -120,10 +87,10 @@ def error_in(body: Mapping[str, Any]) -> ErrorBody | None:
     return None
 
 
-def describe_refusal(raw: bytes, body: Mapping[str, Any] | None) -> str:
+def describe_refusal(text: str, body: Mapping[str, Any] | None) -> str:
     """The text of a refusal that uses other fields than the standard's, without anything that may be a token."""
     if body is None:
-        return describe_shape(raw, body) if is_html(raw) else ""
+        return describe_shape(text, body) if is_html(text) else ""
     errors = body.get("errors")
     first = errors[0] if isinstance(errors, list) and errors else None
     inner = first if isinstance(first, dict) else {"message": first}
@@ -143,56 +110,55 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def may_hold_token(raw: bytes, body: object) -> bool:
-    """Whether a text in ``raw`` (parsed as ``body`` if it is a mapping) may be a token; web pages do not count."""
+def may_hold_token(text: str, body: object) -> bool:
+    """Whether a part of ``text`` (parsed as ``body`` if it is a mapping) may be a token; web pages do not count."""
     if body is None:
-        return (
-            not is_html(raw) and _OPAQUE.search(raw.decode("utf-8", errors="replace")) is not None
-        )
+        return not is_html(text) and _OPAQUE.search(text) is not None
     if isinstance(body, dict | list):
         inner = body.values() if isinstance(body, dict) else body
-        return any(may_hold_token(raw, item) for item in inner if item is not None)
+        return any(may_hold_token(text, item) for item in inner if item is not None)
     return isinstance(body, str) and _TOKEN_LIKE.fullmatch(body) is not None
 
 
-def is_cut_off(raw: bytes) -> bool:
-    """Whether ``raw`` begins a JSON object that does not end, as a server or proxy that fails while writing leaves it."""
+def is_cut_off(text: str) -> bool:
+    """Whether ``text`` begins a JSON object that does not end, as a server or proxy that fails while writing leaves it."""
     try:
-        msgspec.json.decode(raw.strip())
+        msgspec.json.decode(text)
     except msgspec.DecodeError as problem:
-        return raw.lstrip().startswith(b"{") and str(problem) == _NO_END
+        return text.startswith("{") and str(problem) == _NO_END
     except RecursionError:
         return False
     return False
 
 
-def is_html(raw: bytes) -> bool:
-    """Whether ``raw`` looks like a web page, as proxies and maintenance pages send."""
-    return raw.lstrip()[:200].lower().startswith((b"<!doctype html", b"<html", b"<head", b"<body"))
+def is_html(text: str) -> bool:
+    """Whether ``text`` looks like a web page, as proxies and maintenance pages send."""
+    return text[:200].lower().startswith(("<!doctype html", "<html", "<head", "<body"))
 
 
-def describe_broken(raw: bytes) -> str:
-    """What is wrong with ``raw``, which begins as a JSON object and is none; empty where it begins otherwise."""
-    text = decode(raw)
+def describe_broken(text: str) -> str:
+    """What is wrong with ``text``, which begins as a JSON object and is none; empty where it begins otherwise."""
     if not text.startswith("{"):
         return ""
-    if is_cut_off(raw):
-        return f"{len(raw)} bytes of JSON without its end"
-    found, rest = _first_object(text)
+    if is_cut_off(text):
+        return f"{len(text.encode())} bytes of JSON without its end"
+    found, rest = first_object(text)
     if found is None:
         return ""
     return f"a JSON object, and {len(rest.encode())} bytes behind it that do not repeat it"
 
 
-def describe_shape(raw: bytes, body: Mapping[str, Any] | None) -> str:
+def describe_shape(text: str, body: Mapping[str, Any] | None) -> str:
     """Describes an answer in words that cannot contain a token: field names, or the first words of a page."""
     if body is not None:
         names = ", ".join(sorted(_OPAQUE.sub("***", str(name)) for name in body)[:6])
         return f"fields {names}" if names else "no fields"
-    if not raw.strip():
+    if not text:
         return "empty"
-    if not is_html(raw):
-        return f"{len(raw)} bytes that are not a JSON object"
-    words = html.unescape(_TAGS.sub(" ", raw.decode("utf-8", errors="replace")))
+    if not is_html(text):
+        return f"{len(text.encode(errors='replace'))} bytes that are not a JSON object"
+    words = html.unescape(_TAGS.sub(" ", text))
+    if _FIELD_NAME.search(words):  # a token may be shorter than all that is masked below
+        return "a web page with JSON in it"
     # Not cut here: half a secret would no longer be recognised by who redacts and cuts it.
     return f"a web page: {_OPAQUE.sub('***', words)}"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, TypeGuard
 
@@ -13,15 +12,19 @@ from jmespath.exceptions import JMESPathError
 
 from oauth_taskflow.oauth.dialect import Expiry, ResponseDialect
 from oauth_taskflow.oauth.endpoint import expiry
+from oauth_taskflow.oauth.endpoint.json_objects import DECODER, find_objects
 from oauth_taskflow.oauth.endpoint.response_body import ErrorBody, error_code, error_in, is_html
+from oauth_taskflow.secret_values import Hidden, SecretValue
 
 # Limits of the search for a refresh token that is not in its place.
 _DEEPEST = 6
 _MOST_NAMED = 8
+_MOST_FIELDS = 10_000
 # Name and whole text of a field of JSON.
 _FIELD = re.compile(r'"([^"\\\s]{1,40})"\s*:\s*("(?:[^"\\]|\\.)*")')
 _HALF_CHARACTER = re.compile(r"[\ud800-\udfff]")
 _ERROR = re.compile(r'"error"\s*:')
+_ACCESS_TOKEN = re.compile(r'(?i)"access_?token"\s*:\s*"')
 _OWN_FIELDS = frozenset({"access_token", "refresh_token", "token_type", "scope"})
 
 
@@ -36,19 +39,55 @@ def find_value(path: str, body: Mapping[str, Any]) -> Any:
         return None
 
 
-def refresh_token_in(body: Mapping[str, Any], path: str) -> tuple[str | None, str]:
-    """The refresh token at ``path``, else the only one that is named so anywhere, and where it was; None without one.
+class FoundRefreshTokens(SecretValue, frozen=True):
+    """The refresh tokens in an answer, the likeliest first; ``place`` is where it was, if not where the connection says.
 
-    A path that is misspelled must not cost the grant: a rotated refresh token exists once.
+    An answer that holds several leaves open which of them lives: the others are tried after it.
     """
-    found = find_value(path, body)
-    if is_refresh_token(found):
-        return found, ""
+
+    values: Hidden[tuple[str, ...]] = ()
+    place: str = ""
+
+    @property
+    def first(self) -> str | None:
+        """The one to use."""
+        return self.values[0] if self.values else None
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The ones to try after it."""
+        return self.values[1:]
+
+
+def refresh_tokens_in(
+    body: Mapping[str, Any], text: str, dialect: ResponseDialect, sent: Collection[str] = ()
+) -> FoundRefreshTokens:
+    """The refresh token where ``dialect`` says, else what is named so anywhere in ``body``, which was read from ``text``.
+
+    A path that is misspelled must not cost the grant: a rotated refresh token exists once. The one next to the access token
+    is certain then. One of ``sent`` is the old one if there is another. A name that an object has twice hides a value.
+    """
     named = dict(islice(_find_refresh_tokens(body, "", _DEEPEST), _MOST_NAMED))
-    if len(set(named.values())) != 1:
-        return None, ""
-    place, value = next(iter(named.items()))
-    return value, place
+    found = find_value(dialect.refresh_token, body)
+    if is_refresh_token(found):
+        hidden = [one for one in _named_in_text(text) if one not in named.values()]
+        return FoundRefreshTokens(_drop_sent((found, *hidden), sent))
+    values = _drop_sent(named.values(), sent)
+    near = _container(dialect.access_token)
+    places = {value: place for place, value in reversed(named.items()) if value in values}
+    mates = [value for value, place in places.items() if _container(place) == near]
+    values = tuple(mates) if len(mates) == 1 else values
+    return FoundRefreshTokens(values, places[values[0]]) if values else FoundRefreshTokens()
+
+
+def _container(path: str) -> str:
+    return path.rpartition(".")[0]
+
+
+def _drop_sent(values: Iterable[str], sent: Collection[str]) -> tuple[str, ...]:
+    """The different ``values``, without those of ``sent`` if there are others."""
+    different = tuple(dict.fromkeys(values))
+    return tuple(one for one in different if one not in sent) or different
 
 
 def _find_refresh_tokens(value: Any, place: str, depth: int) -> Iterator[tuple[str, str]]:
@@ -70,21 +109,34 @@ def _is_named_so(name: str) -> bool:
     return re.sub(r"[^a-z]", "", name.lower()) == "refreshtoken"
 
 
-def refresh_token_in_text(raw: bytes) -> str | None:
-    """The only whole text that is named refresh_token in ``raw``, a body that is cut off or not a JSON object; None without one."""
-    if is_html(raw):
-        return None
-    text = raw.decode("utf-8-sig", errors="replace")
+def refresh_tokens_in_text(
+    text: str, dialect: ResponseDialect, sent: Collection[str] = ()
+) -> FoundRefreshTokens:
+    """The whole refresh tokens in ``text``, an answer that is no JSON object; the last one first.
+
+    They are looked for where ``dialect`` says in the objects in ``text``, and else by name. A web page must hold an access
+    token too: it may be about tokens.
+    """
     if _ERROR.search(text):  # no token is taken out of an error
-        return None
-    named = {_unquote(value) for name, value in _FIELD.findall(text) if _is_named_so(name)}
-    found = named.pop() if len(named) == 1 else None
-    return found if is_refresh_token(found) else None
+        return FoundRefreshTokens()
+    if is_html(text) and not _ACCESS_TOKEN.search(text):
+        return FoundRefreshTokens()
+    placed = [find_value(dialect.refresh_token, one) for one in find_objects(text)]
+    values = [one for one in placed if is_refresh_token(one)] or list(_named_in_text(text))
+    return FoundRefreshTokens(_drop_sent(reversed(values), sent))
+
+
+def _named_in_text(text: str) -> Iterator[str]:
+    """The whole texts in ``text`` that are named refresh_token, however it is spelled."""
+    for field in islice(_FIELD.finditer(text), _MOST_FIELDS):
+        value = _unquote(field[2]) if _is_named_so(field[1]) else None
+        if is_refresh_token(value):
+            yield value
 
 
 def _unquote(text: str) -> str | None:
     try:
-        return str(json.loads(text))
+        return str(DECODER.decode(text))
     except ValueError:
         return None
 
@@ -103,7 +155,7 @@ def is_refresh_token(value: object) -> TypeGuard[str]:
 
 
 def describe_unread(path: str, body: Mapping[str, Any]) -> str:
-    """What stands at ``path`` in place of a text, in the words of JSON; empty for what says that there is none."""
+    """The kind of the value at ``path`` that is no text, in the words of JSON; empty for one that says that there is none."""
     found = find_value(path, body)
     kinds = ((bool, ""), (dict, "an object"), (list, "an array"), (int | float, "a number"))
     return next((words for kind, words in kinds if found and isinstance(found, kind)), "")

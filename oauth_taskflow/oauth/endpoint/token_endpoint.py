@@ -218,7 +218,7 @@ class TokenEndpoint(SecretValue, frozen=True):
         """The error code of a refusal, when a proof was sent."""
         if not self.dpop_key or answer.status not in {400, 401}:
             return ""
-        return str((parse_body(answer.body, answer.content_type) or {}).get("error"))
+        return str((parse_body(answer.text, answer.content_type) or {}).get("error"))
 
     def _has_nonce(self, answer: TokenHttpResponse, _grant: Grant) -> bool:
         return NONCE_HEADER.lower() in answer.headers
@@ -247,7 +247,7 @@ class TokenEndpoint(SecretValue, frozen=True):
             broke is None and wire.expired
         ):  # cutting the wire looks like the regular end of an answer
             broke = TimeoutError()
-        if broke is not None and not brings_refresh_token(answer):
+        if broke is not None and not brings_refresh_token(answer, info):
             return _name_failure(broke, wire, info)
         if not answer.is_success:
             return answer

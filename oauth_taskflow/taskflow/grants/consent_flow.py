@@ -220,7 +220,7 @@ def try_trade(
 def mask_result(outcome: Granted | Unusable, arriving: ArrivingConsent) -> ConsentResult:
     """``outcome`` with the keeper of its response; its tokens are announced as secrets."""
     tokens = token_secrets(outcome.token) if isinstance(outcome, Granted) else ()
-    secret_registry.add([*tokens, outcome.refresh_token or ""])
+    secret_registry.add([*tokens, outcome.refresh_token or "", *outcome.others])
     return ConsentResult(outcome, arriving)
 
 
@@ -274,7 +274,7 @@ def _describe_grant(grant: ManagedGrant, granted: Granted) -> list[str]:
 
 
 def _end_old(grant: ManagedGrant, before: GrantRecord, granted: Granted) -> str:
-    kept = {granted.refresh_token, granted.token.access_token}
+    kept = {granted.refresh_token, *granted.others, granted.token.access_token}
     tokens = {before.refresh_token, *before.alternates, before.token and before.token.access_token}
     if not tokens - {None} or tokens & kept:
         return ""  # the old grant holds no token, or the server keeps using the same tokens

@@ -44,6 +44,7 @@ class AnswerReader:
             rescued,
             token=shift_clock(granted.token, record.read_at.offset),
             refresh_token=granted.refresh_token,
+            others=granted.others,
             answer=self._as_read(rescued, held=False),
             misplaced=self._is_misplaced(granted),
         )
@@ -53,6 +54,7 @@ class AnswerReader:
         return replace(
             rescued,
             refresh_token=outcome.refresh_token,
+            others=outcome.others,
             answer=self._as_read(rescued, held=outcome.opaque),
             misplaced=self._is_misplaced(outcome),
         )
@@ -133,6 +135,7 @@ class AnswerReader:
             else None
         )
         came = outcome.refresh_token if isinstance(outcome, Granted | Unusable) else None
+        others = outcome.others if isinstance(outcome, Granted | Unusable) else ()
         held = isinstance(outcome, Unusable) and outcome.opaque
         fingerprint = self._context.store.cipher.fingerprint(came) if came else ""
         return FoundTokens(
@@ -140,4 +143,5 @@ class AnswerReader:
             token,
             came,
             fingerprint,
+            others,
         )

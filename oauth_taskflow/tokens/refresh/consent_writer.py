@@ -49,7 +49,7 @@ class ConsentWriter:
                 return None
             token = shift_clock(granted.token, record.read_at.offset)
             known = self._context.options.refresh_lifetimes
-            new = self._begin(record, granted.refresh_token, answer, held=False)
+            new = self._begin(record, granted, answer, held=False)
             consent = renew_consent(None, token, known, rotated=True)
             return replace(
                 new,
@@ -71,7 +71,7 @@ class ConsentWriter:
             until = None if outcome.opaque else now + record.read_at.offset
             failure = LastFailure.from_error(error, context.fingerprints.client[0], until, 1)
             failure = failure.follow(None, record.read_at.store)
-            new = self._begin(record, outcome.refresh_token, answer, held=outcome.opaque)
+            new = self._begin(record, outcome, answer, held=outcome.opaque)
             new = replace(new, state=GrantState.MISCONFIGURED, last_failure=failure)
             return replace(new, token=None, consent=None, dpop_key=self._facts.dpop_key)
 
@@ -110,13 +110,13 @@ class ConsentWriter:
     def _begin(
         self,
         record: GrantRecord,
-        refresh_token: str | None,
+        came: Granted | Unusable,
         answer: TokenHttpResponse | None,
         *,
         held: bool,
     ) -> GrantRecord:
-        """``record`` with a new consent's refresh token and without anything of the old consent."""
-        context = self._context
+        """``record`` with the refresh token that ``came`` with a new consent, and without anything of the old consent."""
+        context, refresh_token = self._context, came.refresh_token
         fingerprint = context.store.cipher.fingerprint(refresh_token) if refresh_token else ""
         arrived = KeptAnswer.from_answer(answer, record.read_at.offset) if answer else None
         if arrived is not None:
@@ -128,7 +128,7 @@ class ConsentWriter:
             state=GrantState.ACTIVE,
             refresh_token=refresh_token,
             lineage=fingerprint,
-            alternates=(),
+            alternates=came.others[: transitions.MOST_ALTERNATES],
             answer=arrived,
             predecessor="",
             origin="",

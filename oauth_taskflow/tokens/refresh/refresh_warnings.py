@@ -78,6 +78,13 @@ class RefreshWarnings:
                 self._context.endpoint.dialect.response.refresh_token,
                 granted.unread,
             )
+        if granted.others:
+            _log.warning(
+                "connection %s: the answer holds refresh tokens that differ; the one at %s is used, and the others are tried "
+                "if the server refuses it. Set refresh_token_path to the right one, or look at the server that writes two",
+                conn_id,
+                granted.found_at or self._context.endpoint.dialect.response.refresh_token,
+            )
         if granted.missing_scope:
             _log.warning(
                 "connection %s: the server granted less than was asked for; missing scope: %s",

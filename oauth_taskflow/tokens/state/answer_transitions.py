@@ -11,6 +11,7 @@ from oauth_taskflow.tokens.state.kept_answer import KeptAnswer
 from oauth_taskflow.tokens.state.record import GrantRecord, GrantState, Journal, LastFailure, Lease
 from oauth_taskflow.tokens.state.rescued import RescuedAnswer
 from oauth_taskflow.tokens.state.transitions import (
+    MOST_ALTERNATES,
     Transition,
     add_alternate,
     carry_doubt,
@@ -28,12 +29,13 @@ class AnswerFailure(Struct, frozen=True):
 
 
 class FoundTokens(SecretValue, frozen=True):
-    """The tokens in an answer that was read again; ``fingerprint`` is that of the refresh token."""
+    """The tokens in an answer that was read again; ``fingerprint`` is that of the refresh token, ``others`` as in ``Granted``."""
 
     answer: KeptAnswer
     token: Token | None
     refresh_token: Hidden[str | None]
     fingerprint: str
+    others: Hidden[tuple[str, ...]] = ()
 
 
 def store_unusable(
@@ -59,7 +61,9 @@ def store_unusable(
             answer=rescued.answer if came or failure.lasting else record.answer or rescued.answer,
             journal=_open_journal(record, rescued, fingerprint, new=new),
         )
-        return _rotate(after, came, fingerprint or "") if came is not None and new else after
+        if came is None or not new:
+            return after
+        return _rotate(after, came, fingerprint or "", rescued.others)
 
     return transition
 
@@ -73,13 +77,15 @@ def _open_journal(
     return carry_doubt(record, rescued, fingerprint)
 
 
-def _rotate(record: GrantRecord, refresh_token: str, fingerprint: str) -> GrantRecord:
-    """``record`` with a new refresh token; the replaced one may be the right one after all."""
+def _rotate(
+    record: GrantRecord, refresh_token: str, fingerprint: str, others: tuple[str, ...]
+) -> GrantRecord:
+    """``record`` with a new refresh token; one of ``others`` or the replaced one may be the right one after all."""
     return replace(
         record,
         refresh_token=refresh_token,
         lineage=fingerprint,
-        alternates=(),
+        alternates=others[:MOST_ALTERNATES],
         predecessor=record.refresh_token or "",
     )
 
@@ -108,7 +114,8 @@ def store_reread(lease: Lease, before: KeptAnswer, found: FoundTokens) -> Transi
         known = (None, record.refresh_token, record.predecessor, *record.alternates)
         new, token = found.refresh_token not in known, found.token
         if new and found.refresh_token is not None:
-            after = _rotate(replace(after, journal=None), found.refresh_token, found.fingerprint)
+            after = replace(after, journal=None)
+            after = _rotate(after, found.refresh_token, found.fingerprint, found.others)
         if token is not None and _is_latest(token, record):
             after = replace(after, token=token)
         if new or (token is not None and record.state is GrantState.MISCONFIGURED):

@@ -84,7 +84,9 @@ def explain_kept_answer(
     ``asked_again_at`` is when the next token may be requested (seconds since the epoch, our clock), where that is known.
     """
     error = copy.copy(outcome.error)
-    if outcome.refresh_token is not None:
+    if outcome.others:
+        error.hint += " The answer holds refresh tokens that differ: they are stored, and tried one after the other."
+    elif outcome.refresh_token is not None:
         error.hint += " The refresh token in the answer is stored: no new login is needed."
     elif outcome.broken:
         error.hint += (

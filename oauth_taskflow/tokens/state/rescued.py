@@ -31,6 +31,7 @@ class RescuedAnswer(SecretValue, frozen=True):
 
     ``token`` is set once ``answer``, as it arrived, is judged. ``misplaced``: the refresh token was not where the
     connection looks for it. ``consent`` is set for the answer to a person's consent, which replaces the whole grant.
+    ``others`` may be the right refresh token in the place of ``refresh_token``.
     """
 
     grant_key: str
@@ -41,15 +42,18 @@ class RescuedAnswer(SecretValue, frozen=True):
     answer: KeptAnswer | None = None
     misplaced: bool = False
     consent: ConsentFacts | None = None
+    others: Hidden[tuple[str, ...]] = ()
 
     @property
     def fields(self) -> dict[str, Any]:
         """It as JSON values; without an answer, version 0.1 reads them too."""
         fields = asdict(self)
         fields["token"] = None if self.token is None else token_fields(self.token)
-        del fields["answer"], fields["misplaced"], fields["consent"]
+        del fields["answer"], fields["misplaced"], fields["consent"], fields["others"]
         if self.answer is not None:
             fields |= {"answer": self.answer.fields, "misplaced": self.misplaced}
+        if self.others:
+            fields["others"] = list(self.others)
         if self.consent is not None:
             fields["consent"] = asdict(self.consent)
         return fields
@@ -62,5 +66,6 @@ class RescuedAnswer(SecretValue, frozen=True):
             "token": None if token is None else Token(**token),
             "answer": KeptAnswer.from_fields(answer) if answer else None,
             "consent": ConsentFacts(**consent) if consent else None,
+            "others": tuple(fields.get("others", ())),
         }
         return cls(**{**fields, **read})

@@ -20,7 +20,7 @@ from oauth_taskflow.tokens.state.rescued import RescuedAnswer
 Transition = Callable[[GrantRecord], GrantRecord | None]
 """From the stored record to the wanted one; None leaves it as it is. Called again when another worker was faster."""
 
-_MOST_ALTERNATES = 2
+MOST_ALTERNATES = 2
 _MOST_SEEDS = 64
 
 
@@ -170,7 +170,7 @@ def store_grant(
             refresh_token=refresh_token,
             consent=consent if refresh_token else None,
             lineage=fingerprint or record.lineage,
-            alternates=(),
+            alternates=rescued.others[:MOST_ALTERNATES],
             answer=rescued.answer,
             predecessor=record.refresh_token or "" if rotated and rescued.misplaced else "",
             dpop_key=token.dpop_key or record.dpop_key,
@@ -207,7 +207,8 @@ def add_alternate(record: GrantRecord, rescued: RescuedAnswer) -> GrantRecord | 
     mine = rescued.refresh_token
     if mine is None or mine in (record.refresh_token, *record.alternates):
         return None
-    return replace(record, alternates=(mine, *record.alternates)[:_MOST_ALTERNATES])
+    late = (mine, *rescued.others, *record.alternates)
+    return replace(record, alternates=late[:MOST_ALTERNATES])
 
 
 def free_lease(record: GrantRecord, fence: int) -> GrantRecord:
