@@ -73,8 +73,8 @@ __all__ = [
 ]
 
 
-# RFC 6749 §5.2 requires an error code with each of these.
-_UNEXPLAINED = frozenset({"http_400", "http_401", "http_403"})
+# The statuses without the error code that RFC 6749 §5.2 requires, and a code that some servers use for a dead refresh token.
+_UNEXPLAINED = frozenset({"http_400", "http_401", "http_403", "invalid_request"})
 
 
 def printable(text: str) -> str:
@@ -217,9 +217,9 @@ class TokenRequestRejected(TokenRequestError):
 
     @property
     def is_unexplained(self) -> bool:
-        """Whether a refresh was refused with 400, 401 or 403 and no error code.
+        """Whether a refresh was refused with 400, 401 or 403 and no error code, or with ``invalid_request``.
 
-        Either the refresh token is spent or the client is wrong, so this alone does not end a grant.
+        A few servers use that for a refresh token that has ended (idpy-oidc). Either the refresh token is spent or the client is wrong, so this alone does not end a grant.
         """
         return self.grant == "refresh_token" and self.error in _UNEXPLAINED
 

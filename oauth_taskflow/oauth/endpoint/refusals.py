@@ -42,6 +42,11 @@ _UNDATED_PROOF_HINT = (
 )
 # No person refused here: the API was never opened to this client (Auth0).
 _CLIENT_DENIED = ("access_denied", "client_credentials")
+_UNCLEAR = (
+    "The request may be wrong: sent were {names}; compare them with what the server's documentation asks for. But some "
+    "servers answer so when the refresh token is spent, expired or revoked: then authorize the connection again: airflow "
+    'oauth login {conn_id}, and set token_errors to {{"invalid_request": "invalid_grant"}}.'
+)
 _UNEXPLAINED = (
     "The server does not say why. Either the refresh token is spent, expired or revoked; then authorize the connection "
     "again: airflow oauth login {conn_id}. Or the client is refused; then correct client id (login), client secret "
@@ -70,7 +75,8 @@ def refusal_error(
         shown=shown,
     )
     if error.is_unexplained:
-        error.hint = _UNEXPLAINED.format(conn_id=info.conn_id)
+        words = _UNCLEAR if code == "invalid_request" else _UNEXPLAINED
+        error.hint = words.format(conn_id=info.conn_id, names=", ".join(answer.parameters))
     return error
 
 

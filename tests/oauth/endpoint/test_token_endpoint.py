@@ -110,7 +110,7 @@ def test_an_invalid_request_names_the_parameters_that_were_sent_and_no_value() -
         outcome = endpoint(place, client_auth="client_secret_post").exchange(grant)
     shown = str(error_of(outcome))
     assert (
-        "Sent were grant_type, refresh_token, scope, resource, client_id, client_secret:" in shown
+        "sent were grant_type, refresh_token, scope, resource, client_id, client_secret;" in shown
     )
 
 

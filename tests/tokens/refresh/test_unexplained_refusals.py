@@ -98,6 +98,34 @@ def test_another_refresh_token_of_the_grant_is_tried(store: ClockedStore) -> Non
     assert list_sent(seen) == ["seed-token", "rt-1", "alternate"]
 
 
+def test_an_invalid_request_may_be_about_the_refresh_token(store: ClockedStore) -> None:
+    body = b'{"error": "invalid_request", "error_description": "Refresh token inactive"}'
+    seen: list[bytes] = []
+    answers = [b"", http_answer(400, body), http_answer(400, body)]
+    with raw_server(answering_each(answers, seen)) as place:
+        under_test = manager(store, place)
+        with pytest.raises(RefreshResponseLost) as lost:
+            under_test.token()
+        store._clock.sleep(61)
+        dialect = meaning({"invalid_request": "invalid_grant"})
+        with pytest.raises(RefreshResponseLost):
+            manager(store, place, dialect).token()
+    assert "(invalid_request, HTTP 400)" in str(lost.value)
+    assert under_test.stored.read().state is GrantState.NEEDS_CONSENT
+    assert len(seen) == 3
+
+
+def test_an_invalid_request_names_the_parameters_and_the_login(store: ClockedStore) -> None:
+    body = b'{"error": "invalid_request", "error_description": "Refresh token inactive"}'
+    with raw_server(answering(http_answer(400, body))) as place:
+        under_test = manager(store, place)
+        with pytest.raises(TokenRequestRejected) as raised:
+            under_test.token()
+    assert "sent were grant_type, refresh_token; compare" in str(raised.value)
+    assert "again: airflow oauth login crm, and set token_errors" in str(raised.value)
+    assert under_test.stored.read().state is GrantState.MISCONFIGURED
+
+
 @pytest.mark.parametrize("order", [("", "invalid_grant"), ("invalid_grant", "")])
 def test_no_person_is_demanded_while_one_refresh_token_is_refused_without_a_reason(
     store: ClockedStore, order: tuple[str, str]
