@@ -55,13 +55,15 @@ class Unusable(OutcomeUnknown, frozen=True):
 
     ``refresh_token`` is the one in it, which replaces the one that was sent; ``found_at`` and ``others`` as in ``Granted``.
     ``opaque`` says that none was found, and that the answer holds what may be one: another request would spend more than it brings.
-    ``broken`` says that no setting of a connection reads such an answer.
+    ``broken`` says that no setting of a connection reads such an answer, and ``cut`` that it broke off behind the refresh
+    token: the same request with that one may succeed at once.
     """
 
     refresh_token: Hidden[str | None] = None
     found_at: str = ""
     opaque: bool = False
     broken: bool = False
+    cut: bool = False
     others: Hidden[tuple[str, ...]] = ()
 
 

@@ -185,11 +185,14 @@ def _no_mapping(answer: TokenHttpResponse, info: TokenRequestInfo) -> Outcome:
     """
     text = answer.text
     found = response_fields.refresh_tokens_in_text(text, info.dialect, info.secrets)
+    if is_cut_off(text):
+        cut = _cut_off(answer, info, lost=found.first is None)
+        if found.first is None:
+            return OutcomeUnknown(cut)
+        return Unusable(cut, 0, found.first, cut=True, others=found.others)
     error = _no_token(answer, info, None, holds=found.first is not None)
     if found.first is not None:
         return Unusable(error, 0, found.first, others=found.others)
-    if is_cut_off(text):
-        return OutcomeUnknown(_cut_off(answer, info))
     if may_hold_token(text, None):
         return Unusable(error, 0, opaque=True, broken=True)
     return OutcomeUnknown(error, again=int(is_html(text)))
@@ -265,11 +268,15 @@ def _no_token(
     )
 
 
-def _cut_off(answer: TokenHttpResponse, info: TokenRequestInfo) -> TokenEndpointUnavailable:
+def _cut_off(
+    answer: TokenHttpResponse, info: TokenRequestInfo, *, lost: bool
+) -> TokenEndpointUnavailable:
+    """The error of JSON without its end; ``lost``: no refresh token arrived with it."""
+    again = f"{info.repeated}; if" if lost else "If"
     return TokenEndpointUnavailable(
         f"The answer breaks off (HTTP {answer.status}, {len(answer.body)} bytes of JSON without its end)",
         where=info.where,
-        hint=f"{info.repeated}; if this lasts, look at the authorization server and the proxies before it.",
+        hint=f"{again} this lasts, look at the authorization server and the proxies before it.",
     )
 
 

@@ -91,7 +91,7 @@ class AnswerReader:
         self, rescued: RescuedAnswer, outcome: Unusable, failure: LastFailure
     ) -> Transition:
         """The transition that stores the answer of ``rescued``, and the ``failure`` that ``outcome`` means."""
-        lasting = AnswerFailure(failure, lasting=outcome.opaque)
+        lasting = AnswerFailure(failure, lasting=outcome.opaque, passing=outcome.cut)
         return answer_transitions.store_unusable(rescued, self.fingerprint(rescued), lasting)
 
     def explain_unusable(
@@ -103,7 +103,7 @@ class AnswerReader:
         pause = cooldown_seconds(outcome, GrantState.MISCONFIGURED, failures, context.options)
         lasts = outcome.opaque or pause is None
         until = None if lasts else record.read_at.store_now(context.clock) + (pause or 0.0)
-        asked_again_at = None if until is None else until - record.read_at.offset
+        asked_again_at = None if until is None or not pause else until - record.read_at.offset
         error = explain_kept_answer(outcome, context.conn_id, asked_again_at)
         client = context.fingerprints.client[0]
         return error, LastFailure.from_error(error, client, until, failures + 1)

@@ -16,7 +16,7 @@ from oauth_taskflow.errors import (
     LeaseTimeout,
     TokenUndecryptable,
 )
-from oauth_taskflow.oauth.endpoint.outcomes import Granted, Outcome, Rejected
+from oauth_taskflow.oauth.endpoint.outcomes import Granted, Outcome, Rejected, Unusable
 from oauth_taskflow.oauth.grants import RefreshToken
 from oauth_taskflow.redaction import redact_url
 from oauth_taskflow.tokens.cipher import name_connection
@@ -264,14 +264,20 @@ class Refresher:
 
     def _fail(
         self, attempt: RefreshAttempt, outcome: Outcome | None, freshness: Freshness
-    ) -> GrantRecord:
+    ) -> GrantRecord | None:
+        """The current token after a failure, if it serves; None where the next request may be made at once."""
         if outcome is None or isinstance(outcome, Granted):
             raise AssertionError("only failures end here")  # pragma: no cover
         error = attempt.fail(outcome)
         if attempt.record.is_usable(attempt.store_now(), freshness.refused):
             _log.warning("refresh failed, the current token is used until it expires: %s", error)
             return attempt.record
+        if isinstance(outcome, Unusable) and outcome.cut and self._may_go_on(attempt):
+            return None
         raise error
+
+    def _may_go_on(self, attempt: RefreshAttempt) -> bool:
+        return active_block(attempt.record, self._context.fingerprints, attempt.store_now()) is None
 
     def _inactive_token_error(self) -> InvalidTokenResponse:
         endpoint = self._context.endpoint

@@ -22,10 +22,14 @@ from oauth_taskflow.tokens.state.transitions import (
 
 
 class AnswerFailure(Struct, frozen=True):
-    """The failure that every worker raises after an unusable answer; ``lasting``: it may hold a token that was missed."""
+    """The failure that every worker raises after an unusable answer.
+
+    ``lasting``: it may hold a token that was missed. ``passing``: it broke off, and nothing is configured wrongly.
+    """
 
     last_failure: LastFailure
     lasting: bool
+    passing: bool = False
 
 
 class FoundTokens(SecretValue, frozen=True):
@@ -56,7 +60,7 @@ def store_unusable(
         new = came is not None and came != record.refresh_token
         after = replace(
             free_lease(record, rescued.fence),
-            state=GrantState.MISCONFIGURED,
+            state=record.state if failure.passing else GrantState.MISCONFIGURED,
             last_failure=failure.last_failure.follow(record.last_failure, record.read_at.store),
             answer=rescued.answer if came or failure.lasting else record.answer or rescued.answer,
             journal=_open_journal(record, rescued, fingerprint, new=new),

@@ -127,10 +127,17 @@ def next_state(outcome: Failure, *, single_use: bool) -> GrantState | None:
 def cooldown_seconds(
     outcome: Failure, state: GrantState | None, failures: int, options: ManagerOptions
 ) -> float | None:
-    """Seconds in which no worker asks again, after ``failures`` earlier ones; None: until a new consent."""
+    """Seconds in which no worker asks again, after ``failures`` earlier ones; None: until a new consent.
+
+    The first answer that breaks off behind its refresh token costs no time.
+    """
     if state is GrantState.NEEDS_CONSENT:
         return None
-    base = _REFUSED_COOLDOWN if isinstance(outcome, Rejected | Unusable) else options.cooldown
+    passing = isinstance(outcome, Unusable) and outcome.cut
+    if passing and not failures:
+        return 0.0
+    refused = isinstance(outcome, Rejected | Unusable) and not passing
+    base = _REFUSED_COOLDOWN if refused else options.cooldown
     error = outcome.error
     # The refresh token may be dead, and each further sending of a dead one is a risk.
     unexplained = isinstance(error, TokenRequestRejected) and error.is_unexplained

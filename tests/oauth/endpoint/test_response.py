@@ -239,7 +239,10 @@ def test_the_error_in_the_body_goes_before_that_of_the_challenge() -> None:
         ),
         (
             "invalid_request",
-            "Sent were grant_type, refresh_token: compare them with what the server's documentation asks for.",
+            "The request may be wrong: sent were grant_type, refresh_token; compare them with what the server's "
+            "documentation asks for. But some servers answer so when the refresh token is spent, expired or revoked: then "
+            "authorize the connection again: airflow oauth login crm, and set token_errors to "
+            '{"invalid_request": "invalid_grant"}.',
         ),
         ("consent_required", "A person must agree again: airflow oauth login crm"),
         (

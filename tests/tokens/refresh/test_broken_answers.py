@@ -7,13 +7,18 @@ import time
 
 import pytest
 
-from oauth_taskflow.errors import InvalidTokenResponse, RefreshResponseLost
+from oauth_taskflow.errors import (
+    InvalidTokenResponse,
+    RefreshResponseLost,
+    TokenEndpointUnavailable,
+)
 from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.dialect import STANDARD, ResponseDialect
 from oauth_taskflow.oauth.endpoint.response_fields import refresh_tokens_in_text
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import RefreshToken
 from oauth_taskflow.tokens.manager import TokenManager
+from oauth_taskflow.tokens.state.record import GrantState
 from tests.oauth.raw_server import http_answer
 from tests.tokens.clocked_store import ClockedStore
 from tests.tokens.rotating import Form, Rotating, plain, rotating
@@ -53,11 +58,13 @@ def promising(access_token: str, refresh_token: str) -> bytes:
     return b"\r\n".join([*lines, b"Content-Length: " + length, b"", rest])
 
 
-BROKEN: dict[str, Form] = {
+CUT: dict[str, Form] = {
     "the connection ends within the access token": cut_answer(5),
     "the connection ends after the refresh token": cut_answer(50),
     "the connection ends within a chunk": chunks,
     "a proxy cut the body": lambda at, rt: http_answer(200, body(at, rt)[:-5]),
+}
+BROKEN: dict[str, Form] = {
     "a list": lambda at, rt: http_answer(200, b"[" + body(at, rt) + b"]"),
     "a guard against scripts": lambda at, rt: http_answer(200, b")]}',\n" + body(at, rt)),
 }
@@ -77,6 +84,41 @@ def test_a_refresh_token_that_arrived_whole_is_used(store: ClockedStore, case: s
         assert manager(store, server).token().access_token == "access-token-number-4"
         assert not server.revoked
     assert len(server.sent) == len(set(server.sent)) == 4
+
+
+@pytest.mark.parametrize("case", CUT)
+def test_an_answer_that_breaks_off_once_fails_no_caller(store: ClockedStore, case: str) -> None:
+    def once(access_token: str, refresh_token: str) -> bytes:
+        server.form = plain
+        return CUT[case](access_token, refresh_token)
+
+    with rotating(once) as server:
+        for expected in ("access-token-number-2", "access-token-number-4"):
+            assert manager(store, server).token().access_token == expected
+            store._clock.sleep(3601)
+            server.form = once
+        assert not server.revoked
+    assert server.sent == ["seed-token", *(f"refresh-token-number-{one}" for one in range(1, 4))]
+
+
+@pytest.mark.parametrize("case", CUT)
+def test_answers_that_keep_breaking_off_are_asked_for_ever_more_rarely(
+    store: ClockedStore, case: str
+) -> None:
+    with rotating(CUT[case]) as server:
+        for number in range(2, 6):
+            for _ in range(2):  # the second worker finds the failure in the store
+                with pytest.raises(TokenEndpointUnavailable, match="no new login") as raised:
+                    manager(store, server).token()
+                assert "The answer breaks off (HTTP 200, " in str(raised.value)
+                assert "-number-" not in str(raised.value)
+                assert manager(store, server).stored.read().state is GrantState.ACTIVE
+            assert len(server.sent) == number
+            store._clock.sleep(2.0 * 2**number)
+        server.form = plain
+        assert manager(store, server).token().access_token == "access-token-number-6"
+        assert not server.revoked
+    assert len(server.sent) == len(set(server.sent))
 
 
 def test_an_answer_that_is_whole_is_used_although_more_was_announced(store: ClockedStore) -> None:
@@ -118,10 +160,6 @@ NAMED: dict[str, tuple[Form, str]] = {
     "half of it again": (
         lambda at, rt: http_answer(200, body(at, rt) + b'{"refresh_'),
         "a JSON object, and 10 bytes behind it that do not repeat it",
-    ),
-    "no end": (
-        lambda at, rt: http_answer(200, body(at, rt)[:-5]),
-        "bytes of JSON without its end",
     ),
 }
 
