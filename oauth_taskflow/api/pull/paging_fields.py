@@ -69,6 +69,10 @@ POINTER_HEADERS = (
     "opc-next-page",
     "x-ms-continuation",
     "x-ms-continuationtoken",
+    # Azure Table storage: an answer that names a partition may leave the row out.
+    "x-ms-continuation-NextPartitionKey",
+    "x-ms-continuation-NextRowKey",
+    "Next-Page",  # Kinto
 )
 # A JSON object with the names that others write in the body.
 _OBJECT_HEADER = "X-Pagination"

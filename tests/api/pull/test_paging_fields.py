@@ -107,7 +107,10 @@ def test_what_is_no_flag_or_denies_more_gives_no_warning(body: Any) -> None:
     assert find_warnings(body) == []
 
 
-@pytest.mark.parametrize("header", ["X-Next-Page", "x-ms-continuationtoken"])
+@pytest.mark.parametrize(
+    "header",
+    ["X-Next-Page", "x-ms-continuationtoken", "Next-Page", "x-ms-continuation-NextRowKey"],
+)
 @pytest.mark.parametrize(("text", "warns"), [("2", 1), ("", 0), ("0", 0)])
 def test_a_pointer_in_a_header_is_a_sign_unless_it_is_empty(
     header: str, text: str, warns: int
