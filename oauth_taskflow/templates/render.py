@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import StrictUndefined, TemplateError, Undefined, UndefinedError
+from jinja2 import StrictUndefined, TemplateError, Undefined, UndefinedError, nodes
 
 from oauth_taskflow.errors import TemplateFailed
 from oauth_taskflow.record_values import find_cause, has_hidden_values
@@ -37,7 +37,9 @@ _MISSING = re.compile(
     r"'(\w+)' is undefined|'[\w. ]+ object' has no (?:attribute|element) '?(\w+)'?"
 )
 _WITHOUT_PAGE_VALUE = re.compile(r"'\S*PageValues object' has no attribute '(\w+)'")
-_WHOLE = re.compile(r"^\s*\{\{((?:(?!\{\{|\}\}).)*)\}\}\s*$", re.DOTALL)
+# A hyphen or plus next to the braces is Jinja's control of white space, not a sign.
+_WHOLE = re.compile(r"\s*\{\{[-+]?((?:(?!\{\{|\}\}).)*?)-?\}\}\s*", re.DOTALL)
+_OUTER = re.compile(r"\s*\{\{[-+]?(.*?)-?\}\}\s*", re.DOTALL)
 
 
 _OMIT_FLAW = "omit leaves out a whole value, and this is a path, a part of a text or a destination"
@@ -113,6 +115,23 @@ def _compile_expression(expression: str) -> Any:
     return _TEXT.compile_expression(expression, undefined_to_none=False)
 
 
+@lru_cache(maxsize=4096)
+def _find_expression(template: str) -> str | None:
+    """Returns the expression of a template that is one whole ``{{ … }}``, with braces in it or not; None for others."""
+    plain = _WHOLE.fullmatch(template)
+    if plain is not None:
+        return plain.group(1)
+    outer = _OUTER.fullmatch(template)
+    if outer is None:
+        return None
+    try:
+        body = _TEXT.parse(template.strip()).body
+    except TemplateError:
+        return None  # rendering says why
+    is_one = len(body) == 1 and isinstance(body[0], nodes.Output) and len(body[0].nodes) == 1
+    return outer.group(1) if is_one else None
+
+
 def render_text(template: str, context: Mapping[str, Any]) -> str:
     """Renders ``template`` as text.
 
@@ -166,10 +185,10 @@ def render_value(value: Any, context: Mapping[str, Any]) -> Any:
         TemplateFailed: as in ``render_text``.
     """
     if isinstance(value, str):
-        whole = _WHOLE.match(value) if "{{" in value else None
-        if whole is None:
+        expression = _find_expression(value) if "{{" in value else None
+        if expression is None:
             return render_text(value, context)
-        made = _evaluate(value, lambda: _evaluate_expression(whole.group(1), context))
+        made = _evaluate(value, lambda: _evaluate_expression(expression, context))
         return _leave_out(made) if OMIT_NAME in value else made
     if isinstance(value, Mapping):
         rendered = {key: render_value(item, context) for key, item in value.items()}

@@ -9,7 +9,7 @@ from oauth_taskflow.engine.fields_stage import Now
 from oauth_taskflow.engine.rendered_request import render_request
 from oauth_taskflow.errors import TemplateFailed
 from oauth_taskflow.specs.model import Endpoint, Request
-from oauth_taskflow.templates.render import render_path, render_text, render_value
+from oauth_taskflow.templates.render import OMIT, render_path, render_text, render_value
 
 SCOPE = {"contact": {"id": "a/b c?#", "n": 7, "tags": ["x", "y"], "gone": None}, "region": "eu"}
 
@@ -39,6 +39,24 @@ def test_a_value_cannot_climb_out_of_the_path(value: str) -> None:
 def test_a_whole_expression_keeps_its_type_in_parameters_and_bodies() -> None:
     body = {"n": "{{ contact.n }}", "tags": "{{ contact.tags }}", "text": "n={{ contact.n }}"}
     assert render_value(body, SCOPE) == {"n": 7, "tags": ["x", "y"], "text": "n=7"}
+
+
+@pytest.mark.parametrize(
+    ("template", "value"),
+    [
+        ("{{ {'id': {'$gt': contact.n}} }}", {"id": {"$gt": 7}}),
+        ("{{ {'id': {'$gt': contact.n}} | tojson if region == 'us' else omit }}", OMIT),
+        ("{{ {'id': '}}'} }}", {"id": "}}"}),
+        ("{{- contact.n }}", 7),
+        ("{{- contact.n -}}", 7),
+        ("{{ contact.n }} {{ {'a': {}} | tojson }}", '7 {"a": {}}'),
+        ("{{ {'a': {}} | tojson }}, {{ contact.n }}", '{"a": {}}, 7'),
+    ],
+)
+def test_braces_and_white_space_control_do_not_change_what_a_whole_expression_is(
+    template: str, value: Any
+) -> None:
+    assert render_value(template, {**SCOPE, "omit": OMIT}) == value
 
 
 def test_lists_and_plain_values_are_rendered_through() -> None:
