@@ -33,7 +33,8 @@ def check_moved_rows(
     be any number, and a total as high as the cap may be cut there. Where ``records`` makes several records of a row, no key names a row.
 
     A number of all records that the spec does not name may be anything, so that fewer keys are a warning. So are records that
-    came again with other content by number or offset, or by pointers that count, which shows without any number that they moved.
+    came again with other content, or out of their place, by number or offset, or by pointers that count: without any number
+    that shows that rows moved.
 
     Raises:
         PagesCutShort: fewer rows came than the API announced, although some came twice; ``retryable``. A warning instead
@@ -48,8 +49,7 @@ def check_moved_rows(
     if lowest is not None and _is_missed(lowest, found, options, mark):
         _judge_missed(lowest, found, options, is_key=is_key, where=where, warn=warn)
     elif is_key:
-        changed = max(keys.changed for keys in seen)
-        _warn_of_doubts(changed, found, options, mark, where=where, warn=warn)
+        _warn_of_doubts(seen, found, options, mark, where=where, warn=warn)
 
 
 def _is_missed(
@@ -85,7 +85,7 @@ def _judge_missed(
 
 
 def _warn_of_doubts(
-    changed: int,
+    seen: Sequence[SeenKeys],
     found: int,
     options: PagingOptions,
     mark: PageMark | SequenceState,
@@ -93,7 +93,7 @@ def _warn_of_doubts(
     where: str,
     warn: Warn,
 ) -> None:
-    """Warns of fewer keys than a number that the spec does not name, and of ``changed`` records where pages may shift."""
+    """Warns of fewer keys than a number that the spec does not name, and of rows that moved where pages may shift."""
     unnamed = mark.announced.unnamed
     if unnamed is not None and _is_missed(unnamed[1], found, options, mark):
         warn(
@@ -101,8 +101,23 @@ def _warn_of_doubts(
             "changed their place while pages were read, so that others may be missing. Write total there, so that such a run fails and "
             "is repeated, or read by keyset."
         )
-    elif changed and mark.announced.counters.counts and not has_comparable_total(options):
+        return
+    if not mark.announced.counters.counts or has_comparable_total(options):
+        return
+    changed = max(keys.changed for keys in seen)
+    displaced = max(keys.shifted.out_of_place for keys in seen)
+    if changed:
         warn(
             f"{changed:,} records came again on a later page with other content {where}: they were changed and moved while pages were "
             "read, so that others may be missing. Read by keyset, or send an upper bound."
+        )
+    elif (
+        displaced
+        and not options.announced_total.place  # an estimate says that such repeats are in order
+        and (unnamed is None or found < unnamed[1])
+    ):
+        warn(
+            f"{displaced:,} records came again on a later page, out of their place {where}: the order of the rows changed while pages were "
+            "read, so that others may be missing. Sort by a field that is unique and does not change, or read by keyset. If several "
+            "rows have one key by nature, add a field to primary_key."
         )
