@@ -138,6 +138,9 @@ def _find_projection(node: Any) -> tuple[Any, bool] | None:
         return (node, False) if within is None else (within[0], True)
     if kind == "pipe":
         return _find_in_pipe(*children)
+    if kind == "subexpression":
+        within = _find_projection(children[-1])
+        return within and ({"type": kind, "children": [*children[:-1], within[0]]}, within[1])
     if kind == "or_expression" or (kind == "function_expression" and node["value"] in _REORDER):
         return _find_projection(children[0])
     return None

@@ -19,6 +19,7 @@ from oauth_taskflow.api.pull.path_roots import find_source
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import InvalidRecord, PagesCutShort
 from tests.api.conftest import Connect
+from tests.api.pull.offline import Offline, first_page
 from tests.api.scripted import Asked
 
 SIZE, COUNT = 5, 23
@@ -192,3 +193,26 @@ def test_an_offset_may_skip_rows_that_a_page_leaves_out_when_declared(local: Con
 def test_the_list_that_a_path_takes_apart_is_found(path: str, expanded: bool | None) -> None:
     found = find_source(path)
     assert (None if found is None else found.is_expanded) is expanded
+
+
+@pytest.mark.parametrize(
+    ("path", "row"),
+    [
+        ("data.items[*].row", {}),
+        ("data.items[].row", {}),
+        ("data.items[*].lines[]", {"lines": []}),
+        ("data.lists[0].items[*].row", {}),
+    ],
+)
+def test_rows_without_a_record_count_at_any_depth(path: str, row: dict[str, Any]) -> None:
+    """JMESPath parses ``data.items[*]`` as ``items[*]`` within ``data``, and ``data.items[]`` as a projection of both."""
+    rows = [{"row": {"id": number}, "lines": [{"id": number}]} for number in range(4)]
+    pages = [rows[:2], [rows[2], row], rows[3:]]
+
+    def answer(asked: ApiRequest) -> Any:
+        items = pages[asked.params["offset"] // 2]
+        return {"data": {"items": items, "lists": [{"items": items}]}}
+
+    options: dict[str, Any] = {"paginate": OffsetPaginator(size=2), "records": Records(path=path)}
+    counts = [page.count for page in pull(Offline(answer), first_page, **options)]
+    assert counts == [2, 1, 1]
