@@ -21,20 +21,25 @@ class ShiftedRows:
         self._has_new = False
         self.out_of_place = 0
         """How many rows of the current sequence that was, as far as new rows followed."""
+        self.awaits_new = True
+        """Whether the next new row changes anything: most follow another new one."""
 
     def begin_page(self, page: int) -> None:
         """Notes that the rows of ``page`` follow; pages are numbered in their order."""
         self._latest = self._page if self._has_new else self._latest
         self._page, self._has_new = page, False
+        self.awaits_new = True
 
     def add_new(self) -> None:
         """Takes a row that did not come before."""
         if self._reached is not None and self._reached < self._latest:
             self.out_of_place += self._pending
         self._reached, self._pending, self._has_new = None, 0, True
+        self.awaits_new = False
 
     def add_again(self, before: int) -> None:
         """Takes a row that came on page ``before``."""
+        self.awaits_new = True
         before = min(before, self._latest)  # a page without new rows may itself be shifted
         if self._has_new or (self._reached is not None and before < self._reached):
             self.out_of_place += 1
@@ -79,7 +84,8 @@ class SeenKeys:
         page, before = self._page, self._pages.get(digest)
         self._pages[digest] = page
         if before is None or before < self._first:
-            self.shifted.add_new()
+            if self.shifted.awaits_new:
+                self.shifted.add_new()
             return None if before is None else False
         if before == page:
             self.is_unique = False
