@@ -24,6 +24,7 @@ class Page:
     ``is_capped``: it is the last one that the API shows of this request, and others may be behind it.
     ``part`` is what this page's request asked for, where the caller of ``pull`` made several requests of one.
     ``shows_end``: it shows that it is the last one: its next pointer is there and empty, or it announces as many rows as came.
+    ``blind_rows`` is the number of rows of a page without records where no row has the key that ``records`` takes of each.
     ``waits`` are the seconds that its request waited, by reason; see ``oauth_taskflow.waits``.
     """
 
@@ -39,6 +40,7 @@ class Page:
     part: Any = field(default=None, repr=False, compare=False)
     waits: Mapping[str, float] | None = field(default=None, repr=False, compare=False)
     shows_end: bool = field(default=False, repr=False, compare=False)
+    blind_rows: int = field(default=0, repr=False, compare=False)
 
     @property
     def count(self) -> int:

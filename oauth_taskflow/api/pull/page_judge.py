@@ -37,6 +37,8 @@ class Content:
     ``has_landmark``: the page has anything that the options declare. ``is_doubtful``: the records' path is absent, and
     nothing allows that. ``received``: the items from which the records were made, None when the items are the records.
     ``is_expanded``: an item may hold several records. ``has_error``: the root names an error although there are records.
+    ``blind_rows`` are the items of ``received`` where none has the key that the path takes of each, so that no record came.
+    ``hidden`` is the number of edges of a connection (GraphQL) whose node is null.
     ``gap`` is the key by which the root says that records are missing; empty without one. ``list_keys`` lead to the list.
     """
 
@@ -46,6 +48,8 @@ class Content:
     is_doubtful: bool = False
     received: list[Any] | None = None
     is_expanded: bool = False
+    blind_rows: int = 0
+    hidden: int = 0
     has_error: bool = False
     gap: str = ""
     list_keys: tuple[str, ...] = ()
@@ -89,6 +93,8 @@ class PageJudge:
             records,
             received=received,
             is_expanded=is_expanded,
+            blind_rows=self._count_blind_rows(received or [], records),
+            hidden=self._count_hidden(received or []),
             has_error=error is not None,
             gap="" if gap is None else gap.key,
             list_keys=self.selector.list_keys,
@@ -103,6 +109,17 @@ class PageJudge:
             return 0 if body.empty else len(self.selector.find(body) or [])
         except ApiError:
             return 0
+
+    def _count_blind_rows(self, received: list[Any], records: list[Any]) -> int:
+        member = self.selector.member
+        has_any = records or any(isinstance(row, dict) and member in row for row in received)
+        return 0 if member is None or has_any else len(received)
+
+    def _count_hidden(self, received: list[Any]) -> int:
+        """Counts the edges whose node the user may not see. Elsewhere an author may leave out rows by a member that is null."""
+        if self.selector.member != "node":
+            return 0
+        return sum(isinstance(row, dict) and row.get("node", row) is None for row in received)
 
     def _find_gap(self, body: Body) -> RootError | None:
         """Returns what the root says about missing records. The body of a single record says nothing about others."""

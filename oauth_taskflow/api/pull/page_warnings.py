@@ -23,6 +23,7 @@ class PageFigures(Struct, frozen=True):
 
     ``full`` is the most rows of a full first page that none followed. ``has_followed``: some sequence had a second page.
     ``full_end`` is the most rows of a last page that was as full as the first, ``has_short_end``: some last page was not.
+    ``blind_rows`` counts those of ``Page.blind_rows``, and ``has_records``: some page had a record.
     ``names_end``: the last page shows that it is the last, see ``Page.shows_end``.
     ``is_found`` and ``is_missed`` are explained at ``PageWarnings.add_sequence``.
     """
@@ -34,6 +35,8 @@ class PageFigures(Struct, frozen=True):
     has_missed: bool = False
     full_end: int = 0
     has_short_end: bool = False
+    blind_rows: int = 0
+    has_records: bool = False
     pages: int = 0
     first_rows: int = 0
     last_rows: int = 0
@@ -91,6 +94,8 @@ class PageWarnings:
             pages=figures.pages + 1,
             first_rows=figures.first_rows if figures.pages else page.count,
             last_rows=page.count,
+            blind_rows=figures.blind_rows + page.blind_rows,
+            has_records=figures.has_records or page.count > 0,
             is_found=figures.is_found or not page.is_doubtful,
             is_missed=figures.is_missed or page.is_doubtful,
             names_end=page.shows_end,
@@ -137,8 +142,13 @@ class PageWarnings:
         yield from judge_ends([self.ends()])
 
     def find_missed_records(self) -> Iterator[str]:
-        """Yields the warning that pages lacked the records path, if some did."""
+        """Yields the warning that pages lacked the records path, if some did, and that all rows lacked the rest of it."""
         figures = self.figures
+        if figures.blind_rows and not figures.has_records:
+            yield (
+                f"{figures.blind_rows:,} rows came, and records finds nothing in any of them: no row has the key that {self._records!r} "
+                "takes of each. Correct records; the rows are missing from this output."
+            )
         if figures.has_missed:
             subject = "Some answers had no" if figures.has_found else "No answer had"
             yield (

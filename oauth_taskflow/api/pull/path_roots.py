@@ -128,6 +128,24 @@ def find_source(path: str) -> Source | None:
     return None if found is None else Source(ParsedResult(path, found[0]), found[1])
 
 
+@lru_cache(maxsize=256)
+def find_member(path: str) -> str | None:
+    """Returns the key that ``path`` takes of each item of its list: ``node`` in ``edges[].node``; None without one or with a filter."""
+    return None if filtered_keys(path) else _find_member(compile_path(path).parsed)
+
+
+def _find_member(node: Any) -> str | None:
+    if node["type"] in {"flatten", "subexpression"}:
+        return _find_member(node["children"][-1])
+    if node["type"] not in _PROJECTIONS:
+        return None
+    items, taken = node["children"][:2]
+    while taken["type"] == "subexpression":
+        taken = taken["children"][0]
+    member = taken["value"] if taken["type"] == "field" else None
+    return _find_member(items) or member
+
+
 def _find_projection(node: Any) -> tuple[Any, bool] | None:
     """Returns the node of the list, and whether the rest of the path expands its items."""
     kind, children = node["type"], node["children"]

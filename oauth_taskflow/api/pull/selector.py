@@ -11,6 +11,7 @@ from jmespath.exceptions import JMESPathError
 from oauth_taskflow.api.decoders.json import Body, dig, plain_keys
 from oauth_taskflow.api.pull.path_roots import (
     Source,
+    find_member,
     find_source,
     has_default,
     has_root,
@@ -66,6 +67,11 @@ class RecordSelector:
     def source(self) -> Source | None:
         """The list that the path takes apart; None when records are found as the API sent them."""
         return None if self._keys is not None else find_source(str(self.options.path))
+
+    @property
+    def member(self) -> str | None:
+        """The key of each item of ``source`` that leads to its records; None where the path takes none, or filters."""
+        return None if self._keys is not None else find_member(str(self.options.path))
 
     @property
     def list_keys(self) -> tuple[str, ...]:

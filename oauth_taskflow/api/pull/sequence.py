@@ -255,7 +255,14 @@ class PageSequence:
         records = self._trail.drop_repeats(page.records)
         figures = (size, url, page.index, page.announced, is_doubtful)
         shows_end = self.request is None and is_surely_last(page, self.options, self._records)
-        return Page(records, *figures, self._mark(), is_capped=is_capped, shows_end=shows_end)
+        return Page(
+            records,
+            *figures,
+            self._mark(),
+            is_capped=is_capped,
+            shows_end=shows_end,
+            blind_rows=content.blind_rows,
+        )
 
     def _warn_of_content(self, page: PageView, content: Content) -> None:
         """Warns of a page that came damaged, or that says itself that it is not whole."""
@@ -266,6 +273,10 @@ class PageSequence:
         nulls = page.records.count(None) or page.records.count(_NULL)  # decoded or not
         if nulls:
             self._warn(f"Page {page.index + 1} has {nulls:,} records that are null {page.where}.")
+        if content.hidden:
+            self._warn(
+                f"Page {page.index + 1} has {content.hidden:,} edges whose node is null, and which are no records {page.where}."
+            )
         if content.gap:
             self._warn(
                 f"Page {page.index + 1} says that records are missing from it ({content.gap}) {page.where}."
