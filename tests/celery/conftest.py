@@ -110,6 +110,7 @@ def cluster(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         api = stack.enter_context(_api())
         environment = {
             "AIRFLOW__CELERY__WORKER_CONCURRENCY": "2",
+            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",  # no file changes
             "AIRFLOW__CORE__FERNET_KEY": Fernet.generate_key().decode(),
             "AIRFLOW__API_AUTH__JWT_SECRET": "for-isolated-workers-of-these-tests-and-nothing-else-at-all-0001",
             "AIRFLOW__OAUTH_TASKFLOW__TOKEN_STORE": postgres_url,
@@ -134,5 +135,5 @@ def cluster(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
             log = folder / f"{host}.log"
             stack.enter_context(worker(own, log, host=host, disk=disk, queues=queue))
         for host in MACHINES.values():
-            wait_until_ready(folder / f"{host}.log")
+            wait_until_ready(folder / f"{host}.log", folder / host)
         yield Cluster(folder, airflow, server)

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
@@ -97,9 +97,9 @@ def isolate_environment(airflow: AirflowDeployment, home: Path) -> dict[str, str
 def worker(
     environment: Mapping[str, str],
     log: Path,
-    *,
     host: str | None = None,
     disk: Path | None = None,
+    *,
     queues: str = "default",
 ) -> Iterator[int]:
     """The process id of a Celery worker for ``queues``; with ``host``, on a machine of that name, which has ``disk`` for Airflow's home.
@@ -145,14 +145,21 @@ def thaw_machine(processes: Iterable[psutil.Process]) -> None:
             process.resume()
 
 
-def wait_until_ready(log: Path) -> None:
-    """Wait until the worker that writes ``log`` takes tasks.
+def celery_is_ready(log: Path, _: Path) -> bool:
+    """Whether the Celery worker that writes ``log`` takes tasks."""
+    return b"@local ready" in log.read_bytes()
+
+
+def wait_until_ready(
+    log: Path, disk: Path, is_ready: Callable[[Path, Path], bool] = celery_is_ready
+) -> None:
+    """Wait until the worker with that log and disk takes tasks.
 
     Raises:
         TimeoutError: it does not, or it has ended; the log's end is in the message.
     """
     end = time.monotonic() + _START_SECONDS
-    while b"@local ready" not in log.read_bytes():
+    while not is_ready(log, disk):
         if time.monotonic() > end:
             raise TimeoutError(log.read_text(errors="replace")[-2000:])
         time.sleep(0.2)

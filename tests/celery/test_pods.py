@@ -12,14 +12,9 @@ pytest.importorskip(
 )
 
 from tests.celery.conftest import require_programs
-from tests.celery.mapped import (
-    FORMATS,
-    Output,
-    choose_countries,
-    deployed,
-    expected_records,
-    wait_for,
-)
+from tests.celery.executors import PODS
+from tests.celery.mapped import Cluster, name_dag, running_site, wait_for
+from tests.celery.outcome import check_output, choose_countries
 from tests.celery.parts import kill_machine
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.postgres, pytest.mark.full]
@@ -30,28 +25,28 @@ def test_an_evicted_pod_without_secrets_and_disk_costs_no_record(
     tmp_path: Path, postgres_url: str
 ) -> None:
     require_programs(tmp_path)
-    countries = choose_countries(COUNT)
-    pods = tmp_path / "pods"
-    with deployed(tmp_path, postgres_url, countries, brokered=True, pods=True) as cluster:
-        airflow = cluster.airflow
-        run_id = airflow.trigger("countries")
+    with (
+        running_site(tmp_path, postgres_url, PODS, [COUNT], brokered=True) as site,
+        site.cluster(brokered=True) as cluster,
+    ):
+        _evict_one(cluster, tmp_path / "pods")
 
-        def find_running() -> str | None:
-            tasks = airflow.task_instances("countries", run_id)
-            return next((t["hostname"] for t in tasks if t["state"] == "running"), None)
 
-        evicted = wait_for(find_running, "no pod runs")
-        kill_machine(int((pods / f"{evicted}.pid").read_text()))
-        assert airflow.wait("countries", run_id) == "success"
+def _evict_one(cluster: Cluster, pods: Path) -> None:
+    airflow, dag_id = cluster.airflow, name_dag(COUNT)
+    run_id = airflow.trigger(dag_id)
 
-        tasks = airflow.task_instances("countries", run_id)
-        hosts = [task["hostname"] for task in tasks]
-        assert len(set(hosts)) == len(hosts)
-        assert evicted not in hosts
-        expected = expected_records(countries)
-        for file_format in FORMATS:
-            output = Output(cluster.store, file_format, run_id)
-            assert output.read_records() == expected
-            assert output.list_objects() == output.list_named()
-        counters = cluster.server.counters
-        assert (counters.reuse_detected, counters.revoked_families) == (0, 0)
+    def find_running() -> str | None:
+        tasks = airflow.task_instances(dag_id, run_id)
+        return next((t["hostname"] for t in tasks if t["state"] == "running"), None)
+
+    evicted = wait_for(find_running, "no pod runs")
+    kill_machine(int((pods / f"{evicted}.pid").read_text()))
+    assert airflow.wait(dag_id, run_id) == "success"
+
+    hosts = [task["hostname"] for task in airflow.task_instances(dag_id, run_id)]
+    assert len(set(hosts)) == len(hosts)
+    assert evicted not in hosts
+    check_output(cluster.store, dag_id, run_id, choose_countries(COUNT))
+    counters = cluster.server.counters
+    assert (counters.reuse_detected, counters.revoked_families) == (0, 0)
