@@ -1,32 +1,34 @@
 """An executor that runs each task as KubernetesExecutor does: a new process on a new machine with an empty disk.
 
-The pod gets the task as JSON, DAG files as from its image, and Airflow's Execution API; no metadata database, no Fernet key,
-no token store. Airflow names the module in ``[core] executor``.
+The pod gets the task as JSON, DAG files as from its image, and the environment that docs/scale.md names: Airflow's Execution API, no
+metadata database, no Fernet key, no token store. Airflow names the module in ``[core] executor``.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from airflow.executors.base_executor import BaseExecutor
 
 from tests.celery.parts import on_machine
 
 # Folder of the pods, each with its disk, its log and the id of its process.
 PODS = "TEST_PODS"
+# What the image gives, and the patience of tests.
 _GIVEN = (
     "PATH",
-    "AIRFLOW__CORE__DAGS_FOLDER",
-    "AIRFLOW__CORE__EXECUTION_API_SERVER_URL",
     "AIRFLOW__CORE__LOAD_EXAMPLES",
     "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT",
     "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS",
 )
+_HOW_TO = Path(__file__).parents[2] / "docs" / "scale.md"
 _RUN = "airflow.sdk.execution_time.execute_workload"
 
 
@@ -62,18 +64,31 @@ class PodExecutor(BaseExecutor):
             pod.kill()
 
 
+def _templated() -> dict[str, str]:
+    """The variables of the how-to's pod template, with the values of this deployment where it has them."""
+    (block,) = re.findall(r"```yaml\n(  apiVersion.*?)```", _HOW_TO.read_text(), re.DOTALL)
+    (container,) = yaml.safe_load(block)["spec"]["containers"]
+    names = [variable["name"] for variable in container["env"]]
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
 def _start(host: str, workload: Any) -> subprocess.Popen[bytes]:
     folder = Path(os.environ[PODS])
     place, disk = folder / "home", folder / host
     for path in (place, disk / "temporary"):
         path.mkdir(parents=True, exist_ok=True)
-    environment = {name: os.environ[name] for name in _GIVEN} | {
-        "AIRFLOW_HOME": str(place),
-        "HOME": str(place),
-        "TMPDIR": str(place / "temporary"),
-        "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{place}/nothing.db",
-    }
+    environment = (
+        {name: os.environ[name] for name in _GIVEN}
+        | _templated()
+        | {
+            "AIRFLOW_IS_K8S_EXECUTOR_POD": "True",
+            "AIRFLOW_HOME": str(place),
+            "HOME": str(place),
+            "TMPDIR": str(place / "temporary"),
+            "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{place}/nothing.db",
+        }
+    )
     command = [sys.executable, "-m", _RUN, "--json-string", workload.model_dump_json()]
     with (folder / f"{host}.log").open("wb") as log:
         pod = subprocess.Popen(
