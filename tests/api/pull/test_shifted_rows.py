@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from oauth_taskflow.api.options import (
@@ -93,7 +95,7 @@ def test_rows_out_of_their_place_are_a_warning_where_pages_shift(
         rows = [{"id": row} for row in next(pages)]
         return {"items": rows, "all": 5, "next": next(cursors)}
 
-    options = {"records": Records(path="items"), "primary_key": "id", "ahead": 0}
+    options: Any = {"records": Records(path="items"), "primary_key": "id", "ahead": 0}
     came = list(pull_records(Offline(answer), first_page, paginate=paginate, **options))
     assert [record["id"] for record in came] == [1, 2, 3, 4, 5, 7]
     texts = [record.getMessage() for record in caplog.records]
