@@ -34,6 +34,7 @@ def foreign_row(airflow_home: Path) -> Iterator[str]:
 
 def test_a_connection_of_another_key_is_listed_without_its_provider(foreign_row: str) -> None:
     listed = list_connections()[foreign_row]
+    assert listed.summary is not None
     assert (listed.source, listed.summary.auth_type, listed.summary.provider) == (
         "database",
         "oauth2",
