@@ -250,7 +250,11 @@ class PageSequence:
             self.request = None
         else:
             self._loops.check_request(self.request, page)
-        size, url = len(response.content), page.body.url
+        return self._build_page(page, content, is_capped=is_capped)
+
+    def _build_page(self, page: PageView, content: Content, *, is_capped: bool) -> Page:
+        """Returns what the consumer sees of ``page``, after the next request is known."""
+        size, url = len(page.response.content), page.body.url
         is_doubtful = content.is_doubtful and page.announced != 0
         records = self._trail.drop_repeats(page.records)
         figures = (size, url, page.index, page.announced, is_doubtful)
