@@ -1,1 +1,1 @@
-"""CeleryExecutor with two isolated workers; runs in ``.venv-services`` (``scripts/test-services``)."""
+"""Workers and pods that share no disk: CeleryExecutor, EdgeExecutor and tasks as KubernetesExecutor starts them; runs in ``.venv-services`` (``scripts/test-services``)."""

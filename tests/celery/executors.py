@@ -8,7 +8,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.celery.parts import celery_is_ready, redis, worker
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from tests.celery.parts import celery_is_ready, edge_worker, redis, worker
 
 Settings = Callable[[Path, str], AbstractContextManager[Mapping[str, str]]]
 StartWorker = Callable[[Mapping[str, str], Path, str, Path], AbstractContextManager[int]]
@@ -21,10 +24,32 @@ _SECRETS = frozenset(
         "AIRFLOW__API_AUTH__JWT_SECRET",
     }
 )
+# All that an Edge worker has, its own places aside (docs/scale.md); here with the patience of tests.
+_EDGE_SITE = frozenset(
+    {
+        "PATH",
+        "PYTHONPATH",
+        "AIRFLOW_HOME",
+        "AIRFLOW__API_AUTH__JWT_SECRET",
+        "AIRFLOW__CORE__DAGS_FOLDER",
+        "AIRFLOW__CORE__EXECUTOR",
+        "AIRFLOW__CORE__LOAD_EXAMPLES",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
+        "AIRFLOW__EDGE__API_URL",
+        "AIRFLOW__EDGE__JOB_POLL_INTERVAL",
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT",
+        "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS",
+    }
+)
 
 
 def _is_no_secret(name: str) -> bool:
     return name not in _SECRETS
+
+
+def _edge_is_ready(_: Path, disk: Path) -> bool:
+    """Whether the API server knows the worker: it writes the file with its process id then."""
+    return (disk / "airflow-edge-worker.pid").exists()
 
 
 @dataclass(frozen=True)
@@ -57,5 +82,26 @@ def _use_pods(folder: Path, _: str) -> Iterator[Mapping[str, str]]:
     }
 
 
+def key_of_airflow(folder: Path) -> Path:
+    """The file with which Airflow signs its tokens when its workers are at Edge sites."""
+    return folder / "jwt.pem"
+
+
+@contextlib.contextmanager
+def _use_edge(folder: Path, url: str) -> Iterator[Mapping[str, str]]:
+    key = key_of_airflow(folder)
+    generated = Ed25519PrivateKey.generate()
+    key.write_bytes(generated.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    yield {
+        "AIRFLOW__CORE__EXECUTOR": "airflow.providers.edge3.executors.EdgeExecutor",
+        # With it jwt_secret, which Edge workers must have, opens the Edge API and nothing else.
+        "AIRFLOW__API_AUTH__JWT_PRIVATE_KEY_PATH": str(key),
+        "AIRFLOW__EDGE__API_ENABLED": "True",
+        "AIRFLOW__EDGE__API_URL": f"{url}/edge_worker/v1/rpcapi",
+        "AIRFLOW__EDGE__JOB_POLL_INTERVAL": "1",
+    }
+
+
 CELERY = Executor(_use_celery, worker)
 PODS = Executor(_use_pods)
+EDGE = Executor(_use_edge, edge_worker, _EDGE_SITE.__contains__, _edge_is_ready)

@@ -115,6 +115,16 @@ def worker(
         yield process_id
 
 
+@contextlib.contextmanager
+def edge_worker(environment: Mapping[str, str], log: Path, host: str, disk: Path) -> Iterator[int]:
+    """The process id of an Edge worker on the machine ``host``, which has ``disk`` for Airflow's home."""
+    command = [sys.executable, "-m", "airflow", "edge", "worker", "--concurrency", "2"]
+    command += ["--edge-hostname", host]
+    command = on_machine(host, disk, Path(environment["AIRFLOW_HOME"]), command)
+    with running(command, log, environment) as process_id:
+        yield process_id
+
+
 def kill_machine(process_id: int) -> None:
     """Kill -9 for the worker of that process id and all that it started, as when its machine loses power.
 
