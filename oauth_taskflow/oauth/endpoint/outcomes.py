@@ -15,7 +15,7 @@ class Granted(SecretValue, frozen=True):
     ``skew`` is the server's clock minus ours in seconds, None when its answer carried no date; ``missing_scope``
     names requested scopes that the server left out, ``extra_scope`` those it gave unasked. ``found_at`` is where the
     refresh token was found by its name, when it is not where the connection looks for it; ``unread`` is the kind of a
-    value there that is no text, such as "an object". ``others`` may be the right refresh token in its place.
+    value there that is not text, such as "an object". ``others`` may be the right refresh token in its place.
     """
 
     token: Token

@@ -112,7 +112,7 @@ def _is_named_so(name: str) -> bool:
 def refresh_tokens_in_text(
     text: str, dialect: ResponseDialect, sent: Collection[str] = ()
 ) -> FoundRefreshTokens:
-    """The whole refresh tokens in ``text``, an answer that is no JSON object; the last one first.
+    """The whole refresh tokens in ``text``, an answer that is not a JSON object; the last one first.
 
     They are looked for where ``dialect`` says in the objects in ``text``, and else by name. A web page must hold an access
     token too: it may be about tokens.
@@ -155,7 +155,7 @@ def is_refresh_token(value: object) -> TypeGuard[str]:
 
 
 def describe_unread(path: str, body: Mapping[str, Any]) -> str:
-    """The kind of the value at ``path`` that is no text, in the words of JSON; empty for one that says that there is none."""
+    """The kind of the value at ``path`` that is not text, in the words of JSON; empty for one that says that there is none."""
     found = find_value(path, body)
     kinds = ((bool, ""), (dict, "an object"), (list, "an array"), (int | float, "a number"))
     return next((words for kind, words in kinds if found and isinstance(found, kind)), "")

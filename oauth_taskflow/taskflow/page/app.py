@@ -72,7 +72,7 @@ def build_app() -> FastAPI:
 
 @asynccontextmanager
 async def _live(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001 - a lifespan's signature
-    """Begins the work besides requests when a server process starts; Airflow enters the lifespan of each mounted app."""
+    """Begins the work next to requests when a server process starts; Airflow enters the lifespan of each mounted app."""
     threading.Thread(target=_prepare, name=PREPARATION, daemon=True).start()
     housekeeping = Housekeeping()
     housekeeping.begin()

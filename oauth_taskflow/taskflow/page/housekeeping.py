@@ -1,4 +1,4 @@
-"""The work of an API server process besides its requests: what a killed server left is ended here, so that no GET writes.
+"""Ends what a killed API server left, in a thread of each server process, so that no GET writes.
 
 Each process looks when it starts and every few seconds from then on. A look without finds reads a folder, and once a minute
 the audit log.
