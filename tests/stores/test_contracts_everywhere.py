@@ -60,7 +60,6 @@ EVOLVING = (
     "raw",
     "columns",
     "dlt-duckdb",
-    "dlt-postgres",
     "python",
 )
 
@@ -156,7 +155,7 @@ def _value_of(text: Any) -> Any:
         return text
 
 
-@pytest.fixture(params=EVOLVING)
+@pytest.fixture(params=[*EVOLVING, pytest.param("dlt-postgres", marks=pytest.mark.full)])
 def place(
     request: pytest.FixtureRequest, servers: None, tmp_path: Path, postgres_url: str
 ) -> Place:
