@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event, make_url
 
 from oauth_taskflow import build_dag
 from tests.browser import grants
@@ -41,12 +41,21 @@ PLACES = {
 
 
 @pytest.fixture
-def writes() -> Iterator[list[str]]:
-    """The statements of this process, to whatever database, that may change something."""
-    seen: list[str] = []
+def writes(own_store: None) -> Iterator[list[str]]:
+    """The statements that may change something in Airflow's database or the token store of this test.
 
-    def watch(_: Any, __: Any, statement: str, *___: Any) -> None:
-        if not _READING.match(statement):
+    Other tests of the process may have left a thread that still writes to a store of theirs.
+    """
+    from airflow import settings  # noqa: PLC0415 - needs its home first
+
+    from oauth_taskflow.taskflow.config import store_url  # noqa: PLC0415 - as above
+
+    seen: list[str] = []
+    watched = {make_url(str(settings.SQL_ALCHEMY_CONN)).database, make_url(store_url()).database}
+    assert len(watched - {None}) == 2
+
+    def watch(connection: Connection, _: Any, statement: str, *__: Any) -> None:
+        if connection.engine.url.database in watched and not _READING.match(statement):
             seen.append(statement)
 
     event.listen(Engine, "before_cursor_execute", watch)
