@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
 pytestmark = [pytest.mark.airflow, pytest.mark.usefixtures("no_connections", "own_store")]
-THREADS = {"oauth-page-housekeeping", "oauth-kept-consents"}
+# The first starts the second.
+THREADS = ("oauth-page-housekeeping", "oauth-kept-consents")
 
 
 @pytest.fixture(autouse=True)
@@ -33,9 +34,10 @@ def look_at_once(root_app: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 
 
 def join() -> None:
-    for thread in threading.enumerate():
-        if thread.name in THREADS:
-            thread.join()
+    for name in THREADS:
+        for thread in threading.enumerate():
+            if thread.name == name:
+                thread.join()
 
 
 def test_a_server_that_starts_stores_the_consent_and_writes_the_outcome_that_a_killed_one_left(
