@@ -25,9 +25,18 @@ def test_below_a_path_the_page_finds_its_files_and_its_api(
     page = open_page(server=airflow_below)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
+
+    def find_outside() -> set[str]:
+        return {u for u in asked if not u.startswith((airflow_below.url, "data:", "blob:"))}
+
+    page.goto(f"{airflow_below.url}/")
+    page.get_by_role("button", name="Admin").wait_for()
+    page.wait_for_load_state("networkidle")
+    of_airflow = find_outside()  # a page of Airflow 3.2 asks one address at the root, those of 3.3 none
+    asked.clear()
     page.goto(f"{airflow_below.url}/plugin/oauth")
     page.get_by_role("heading", name="OAuth connections").wait_for()
-    assert [url for url in asked if not url.startswith((airflow_below.url, "data:", "blob:"))] == []
+    assert find_outside() <= of_airflow
     ours = [url for url in asked if "/oauth/" in url]
     assert len(ours) > 3
     assert all(re.match(rf"{airflow_below.url}/oauth/(static|api)/", url) for url in ours)

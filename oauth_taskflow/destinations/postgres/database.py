@@ -155,6 +155,12 @@ class Database:
             )
         return opened
 
+    def cancel(self, seconds: float) -> None:
+        """Asks the server to end the statement that another thread waits for; never raises."""
+        if self._open is not None:
+            with suppress(Exception):
+                self._open.cancel_safe(timeout=seconds)
+
     def close(self) -> None:
         """Closes the connection; never raises."""
         if self._open is not None:

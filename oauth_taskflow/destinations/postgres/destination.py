@@ -113,9 +113,17 @@ class PostgresTable:
         attempt, base = secrets.token_hex(8), found.attempt if found is not None else ""
         merges = self._settings.merges
         fields = MERGED_FIELDS if merges else PLAIN_FIELDS
-        staged = StagedRecords(database, self._register, place, fields, attempt=attempt, base=base)
         uri = write_uri(database.settings, place)
         target = Target(place, self._settings, self._facts, self._register, uri)
+        staged = StagedRecords(
+            database,
+            self._register,
+            place,
+            fields,
+            attempt=attempt,
+            base=base,
+            needs_table=not target.copies_directly,
+        )
         deleted_when = self._settings.deleted_when
         more = build_merged_fields(self._facts, deleted_when, str(place)) if merges else None
         return PostgresWriter(database, target, staged, run, attempt=attempt, base=base, more=more)

@@ -9,7 +9,8 @@ transaction that makes the records visible: it is the manifest of the output.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -34,6 +35,8 @@ stage text PRIMARY KEY, {_KEY_COLUMNS}, base text NOT NULL, row_count bigint NOT
 used_at timestamptz NOT NULL DEFAULT now(), kept_rows bigint, state bytea, fields bytea"""
 # Staging tables that were not used for so long belong to dead attempts.
 _FORGET = "7 days"
+# A staging table that another session uses stays for the next commit.
+_CLEANING_LOCK_MS = 2000
 
 
 class Commit(Struct, frozen=True):
@@ -178,6 +181,13 @@ class Register:
         """Removes a staging table with its note."""
         execute(connection, f"DROP TABLE IF EXISTS {self.stage_table(stage).sql}")
         execute(connection, f"DELETE FROM {self.stages.sql} WHERE stage = %s", (stage,))
+
+    def clean_up(self, connection: Connection, stages: Sequence[str]) -> None:
+        """Removes staging tables, each in its own transaction; those in use stay. Never raises."""
+        for stage in stages:
+            with suppress(Exception), connection.transaction():
+                execute(connection, f"SET LOCAL lock_timeout = {_CLEANING_LOCK_MS}")
+                self.drop_stage(connection, stage)
 
     def find_leftovers(self, connection: Connection, place: OutputPlace) -> Iterator[str]:
         """Yields the staging tables of this output, and those of the same table that were forgotten for a week."""

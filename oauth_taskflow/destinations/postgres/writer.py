@@ -38,7 +38,6 @@ _log = logging.getLogger(__name__)
 MANIFEST_VERSION = 1
 _TRIES = 4
 _PAUSE_SECONDS = 1.0
-_CLEANING_LOCK_MS = 2000
 
 
 class PostgresWriter:
@@ -101,19 +100,23 @@ class PostgresWriter:
         self._staged.flush((state, self._target.remember()))
         replaced, self._replaced = self._replaced, None
         if replaced is not None:
-            self._drop_stages([replaced])
+            self._register.clean_up(self._database.connection, [replaced])
 
     def suspend(self) -> None:
         """Ends without a commit: what was kept stays for the next attempt; never raises."""
         with suppress(Exception):
             self._staged.drop(keeping=self._staged.has_kept)
-        self._database.close()
+        self._close()
 
     def abort(self) -> None:
         """Removes what was staged; never raises, since another error is on its way."""
         with suppress(Exception):
             self._staged.drop()
-        self._database.close()
+        self._close()
+
+    def _close(self) -> None:
+        if not self._staged.is_moving:  # libpq crashes when a connection that is in use is closed
+            self._database.close()
 
     def commit(self, summary: TransferSummary) -> Output:
         """Puts the records into the table, with the manifest in the register, and removes what attempts at this run left.
@@ -121,6 +124,8 @@ class PostgresWriter:
         Raises:
             DestinationError: a step failed, or another attempt committed since this one was opened.
         """
+        with _as_disk_errors(str(self._place)):
+            self._staged.settle()
         figures = self._commit_surely(summary)
         with suppress(Exception):
             self._staged.drop(keeping=True)  # the table went with the commit
@@ -218,15 +223,9 @@ class PostgresWriter:
     def _clean_up(self) -> None:
         """Removes the staging tables of other attempts, which cannot commit any more; those in use stay for the next commit."""
         with suppress(Exception):
-            found = list(self._register.find_leftovers(self._database.connection, self._place))
-            self._drop_stages(found)
-
-    def _drop_stages(self, stages: Sequence[str]) -> None:
-        connection = self._database.connection
-        for stage in stages:
-            with suppress(Exception), connection.transaction():
-                execute(connection, f"SET LOCAL lock_timeout = {_CLEANING_LOCK_MS}")
-                self._register.drop_stage(connection, stage)
+            connection = self._database.connection
+            found = list(self._register.find_leftovers(connection, self._place))
+            self._register.clean_up(connection, found)
 
 
 @contextmanager

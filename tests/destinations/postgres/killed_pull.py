@@ -19,6 +19,7 @@ from psycopg.transaction import Transaction
 
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.session import OAuthSession
+from oauth_taskflow.destinations.postgres import staging
 from oauth_taskflow.destinations.postgres.options import PostgresDestination
 from oauth_taskflow.destinations.python_function import FunctionWriter, PythonDestination
 from oauth_taskflow.engine.resume import ResumeOptions
@@ -114,6 +115,9 @@ def _count_steps(die_at: int) -> list[int]:
 
 if __name__ == "__main__":
     *_wanted, _step = sys.argv[1:]
+    staging._BACKGROUND_BYTES = (
+        150  # some pages go in the background, the others when progress is kept
+    )
     _steps = _count_steps(int(_step))
     pull(*_wanted)
     print(_steps[0])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -98,6 +99,14 @@ class Warehouse:
             *(self.schema, table),
         )
         return {str(name): str(kind) for name, kind in rows}
+
+    @contextmanager
+    def lock(self, table: str) -> Iterator[None]:
+        """Keeps all others out of a table, given as SQL."""
+        host, port = self._address
+        with psycopg.connect(host=host, port=port, user="postgres") as connection:
+            connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+            yield
 
     def stages(self) -> list[str]:
         """Returns the staging tables that are there, by their notes and by the catalogue."""

@@ -109,20 +109,26 @@ def test_a_commit_whose_connection_is_lost_again_and_again_fails_and_can_be_repe
 
 
 @pytest.mark.parametrize("forwards", [False, True], ids=["request lost", "answer lost"])
+@pytest.mark.parametrize("layout", ["raw", "columns"])
 def test_records_are_staged_once_when_the_connection_is_lost(
-    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, forwards: bool
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, layout: str, forwards: bool
 ) -> None:
-    monkeypatch.setattr(staging, "_MOST_FILE_BYTES", 2_000)
+    monkeypatch.setattr(staging, "_MOST_FILE_BYTES", 900)
+    monkeypatch.setattr(staging, "_BACKGROUND_BYTES", 900)
+    cut = 0
     with cutting_proxy(warehouse.found.port or 0, b"COMMIT", forwards=forwards, cuts=0) as proxy:
         warehouse.found.port = proxy.port
-        writer = warehouse.destination().open(RUN)
+        writer = warehouse.destination(layout=layout).open(RUN)
         for page in range(10):
-            proxy.left = page % 3 == 1
+            proxy.left = int(page % 3 == 1)
+            cut += proxy.left
             writer.write([{"id": page * 100 + n} for n in range(100)])
+            writer._staged.settle()
+            cut -= proxy.left
         writer.commit(summary(1000))
-    assert warehouse.column("record -> 'id'") == [
-        page * 100 + n for page in range(10) for n in range(100)
-    ]
+    assert cut == 3
+    value = "record -> 'id'" if layout == "raw" else "id"
+    assert warehouse.column(value) == [page * 100 + n for page in range(10) for n in range(100)]
     assert warehouse.stages() == []
 
 

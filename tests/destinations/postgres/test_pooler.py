@@ -29,7 +29,7 @@ def pooled(pooled_url: str) -> Warehouse:
 def test_instances_at_once_stage_and_commit_each_record_once(
     pooled: Warehouse, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
-    monkeypatch.setattr(staging, "_MOST_FILE_BYTES", 2_000)  # several transactions before the last
+    monkeypatch.setattr(staging, "_BACKGROUND_BYTES", 2_000)  # several transactions before the last
     facts = EndpointFacts(("id",))
 
     def pull(number: int) -> None:
