@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import statistics
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from measure import command_line, table, verdict
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.browser.server import ApiServer, Deployment
+from tests.support.chromium import find_chromium
 
 _GOAL_MS = 1000.0
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
@@ -60,7 +60,7 @@ def open_page(browser: Any, server: ApiServer, token: str) -> list[float]:
 def main() -> None:
     """Prints the table and the verdict."""
     given = command_line(__doc__, connections=500, grants=2000, dags=200, rounds=20, seconds=20)
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    path = find_chromium()
     if path is None:
         sys.exit("The first row is not measured: install Chromium.")
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 - only where a browser is

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ import pytest
 from oauth_taskflow.testing import OAuthTestServer
 from tests.browser.colours import THEME
 from tests.browser.server import ApiServer, Deployment
+from tests.support.chromium import require_chromium
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -53,10 +53,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """A headless Chromium."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None and os.environ.get("CI") != "true":
-        pytest.skip("no chromium: install it with apt-get install chromium")
-    assert path is not None, "CI installs chromium"
+    path = require_chromium()
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 - only where a browser is
 
     with sync_playwright() as playwright:

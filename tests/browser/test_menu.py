@@ -32,7 +32,9 @@ def test_below_a_path_the_page_finds_its_files_and_its_api(
     page.goto(f"{airflow_below.url}/")
     page.get_by_role("button", name="Admin").wait_for()
     page.wait_for_load_state("networkidle")
-    of_airflow = find_outside()  # a page of Airflow 3.2 asks one address at the root, those of 3.3 none
+    of_airflow = (
+        find_outside()
+    )  # a page of Airflow 3.2 asks one address at the root, those of 3.3 none
     asked.clear()
     page.goto(f"{airflow_below.url}/plugin/oauth")
     page.get_by_role("heading", name="OAuth connections").wait_for()

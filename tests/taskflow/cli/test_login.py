@@ -6,7 +6,6 @@ import builtins
 import io
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ import requests
 from oauth_taskflow import secret_registry
 from oauth_taskflow.taskflow.cli.login import login
 from oauth_taskflow.testing import OAuthTestServer
+from tests.support.chromium import require_chromium
 from tests.taskflow.cli.login_runs import (
     arguments,
     call_api,
@@ -298,10 +298,7 @@ def test_a_taken_port_is_named(connect: Connect, capsys: pytest.CaptureFixture[s
 def test_the_command_line_and_a_real_browser(
     connect: Connect, oauth_server: OAuthTestServer, airflow_home: Path, tmp_path: Path
 ) -> None:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None and os.environ.get("CI") != "true":
-        pytest.skip("no chromium: install it with apt-get install chromium")
-    assert chromium is not None, "CI installs chromium"
+    chromium = require_chromium()
     connect()
     script = tmp_path / "browser"
     script.write_text(
