@@ -188,6 +188,7 @@ def test_a_clock_that_jumps_back_gives_no_more_and_one_that_was_years_ahead_bloc
     assert grant_slots(Ask((limit,), "w", 1), [ledger], START).slots[0].start < START + 10
 
 
+@pytest.mark.no_cover
 @pytest.mark.slow
 def test_a_ledger_stays_small_however_many_requests_are_sent() -> None:
     chance, ledger, now = random.Random(1), Ledger(), START

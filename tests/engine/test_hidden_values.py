@@ -203,6 +203,7 @@ def test_nothing_shows_what_fields_hide(tmp_path: Path, name: str, hiding: str) 
         assert find_canaries(run(tmp_path / on_error, SPECS[name], HIDING[hiding], on_error)) == []
 
 
+@pytest.mark.no_cover
 @pytest.mark.slow
 @given(
     names=st.tuples(st.sampled_from(sorted(SPECS)), st.sampled_from(sorted(SPECS))),

@@ -21,10 +21,7 @@ from oauth_taskflow.destinations import part_stream
 from oauth_taskflow.destinations.transfer import TransferSummary
 from oauth_taskflow.engine import fields_stage, stages
 from oauth_taskflow.engine.filter_stage import FilterStage
-from oauth_taskflow.engine.resume import (
-    PullSuspended,
-    ResumeOptions,
-)
+from oauth_taskflow.engine.resume import PullSuspended, ResumeOptions
 from oauth_taskflow.errors import ApiError, ApiRequestFailed, DestinationError, InvalidRecord
 from oauth_taskflow.fields.options import Fields
 from oauth_taskflow.specs.model import TaskOptions
@@ -57,6 +54,7 @@ def pull_until_done(attempt: Callable[[], Any], most: int, errors: Any = ApiErro
     return attempt()
 
 
+@pytest.mark.no_cover
 @pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
@@ -115,6 +113,7 @@ class FailingFile:
         return written
 
 
+@pytest.mark.no_cover
 @pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(

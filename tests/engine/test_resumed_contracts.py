@@ -56,6 +56,7 @@ def run(cuts: set[int]) -> Any:
         return read_output(pull(folder, api, endpoint, ["ann", "bob"]))
 
 
+@pytest.mark.no_cover
 @pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(st.sets(st.integers(0, 8), max_size=4))

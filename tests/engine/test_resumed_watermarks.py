@@ -175,6 +175,7 @@ def play(
     return results
 
 
+@pytest.mark.no_cover
 @pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=40)
 @given(
@@ -361,6 +362,7 @@ def test_other_parents_than_before_start_over(bench: Bench) -> None:
     assert len(partitions) == 3
 
 
+@pytest.mark.no_cover
 def test_thousands_of_partitions_are_kept_in_blocks(tmp_path: Path) -> None:
     api = ChangingApi("cursor")
     names = [f"p{number}" for number in range(350)]

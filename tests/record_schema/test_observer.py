@@ -56,6 +56,7 @@ def raw(text: str) -> msgspec.Raw:
     return msgspec.Raw(text.encode())
 
 
+@pytest.mark.no_cover
 @pytest.mark.slow
 @given(st.lists(st.lists(RECORDS, max_size=6), max_size=6), st.integers(0, 3))
 def test_pages_are_observed_as_a_look_at_every_value_says(

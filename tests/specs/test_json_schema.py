@@ -158,6 +158,7 @@ ENDPOINT_PARTS = st.sampled_from(
 )
 
 
+@pytest.mark.no_cover
 @pytest.mark.slow
 @settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(part=PARTS, endpoint=ENDPOINT_PARTS)

@@ -40,6 +40,7 @@ def lines(files: list[dict[str, Any]], conn_id: str) -> list[Any]:
     return [record for file in files for record in destination.read(file["path"], 0, file["rows"])]
 
 
+@pytest.mark.no_cover
 @pytest.mark.airflow
 def test_children_read_what_their_parents_wrote_and_a_rerun_replaces_all(
     place: str, tmp_path: Path, set_connection: SetConnection, run_dag: RunDag

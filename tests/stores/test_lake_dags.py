@@ -50,6 +50,7 @@ TABLES = {
 }
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("table", list(TABLES))
 def test_children_read_what_their_parents_wrote_and_a_rerun_replaces_all(
     servers: None, tmp_path: Path, set_connection: SetConnection, run_dag: RunDag, table: str

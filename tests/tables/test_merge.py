@@ -64,6 +64,7 @@ def test_columns_grow_in_a_merge(kind: Kind, tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.no_cover
 def test_a_table_may_get_its_key_and_order_late(kind: Kind, tmp_path: Path) -> None:
     merge(kind, tmp_path, "r0", [])
     put(kind, tmp_path, [{"z": 1}], "r1")

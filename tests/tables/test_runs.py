@@ -16,6 +16,7 @@ from tests.tables.kinds import KINDS, Kind, connect, put, read_rows, summary_of
 MERGED = EndpointFacts(("id",), "updated")
 
 
+@pytest.mark.no_cover
 def test_a_table_keeps_what_the_protocols_promise(kind: Kind, tmp_path: Path) -> None:
     check_destination(kind.options(tmp_path))
 

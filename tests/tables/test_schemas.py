@@ -153,6 +153,7 @@ def test_unusual_values_arrive_whole(kind: Kind, tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.no_cover
 def test_hundreds_of_columns_and_a_schema_that_grows_with_every_block(
     kind: Kind, tmp_path: Path
 ) -> None:

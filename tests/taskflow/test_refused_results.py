@@ -86,6 +86,7 @@ def hands_on(session: OAuthSession, what: str, ti: Any = None) -> Any:
     return made.get(what, lambda: "fine")()
 
 
+@pytest.mark.no_cover
 @pytest.mark.airflow
 def test_sessions_and_tokens_are_refused_as_results_and_pushes(
     run_dag: RunDag, oauth_server: OAuthTestServer, set_connection: SetConnection

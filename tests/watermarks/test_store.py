@@ -124,6 +124,7 @@ def test_partitions_beyond_the_limit_share_the_lowest(
     assert read(store, identity, '{"p":8}', run="b").value == 100
 
 
+@pytest.mark.no_cover
 @pytest.mark.slow
 def test_ten_thousand_partitions_have_a_watermark_each_and_one_more_makes_one_of_them(
     tmp_path: Path, identity: EndpointId

@@ -64,6 +64,7 @@ def test_overlapping_pages_and_two_repeats_are_fine() -> None:
     assert len(read(twice, CURSOR)) == 60
 
 
+@pytest.mark.no_cover
 @pytest.mark.slow
 def test_long_runs_of_empty_pages_end_at_the_limit() -> None:
     full = [{"id": 1}]

@@ -105,6 +105,7 @@ apis = st.builds(
 )
 
 
+@pytest.mark.no_cover
 @pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(apis, st.integers(1, 9), st.integers(2, 8), st.sampled_from(["page", "offset"]))

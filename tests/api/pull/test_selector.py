@@ -36,6 +36,7 @@ PATHS = {
 }
 
 
+@pytest.mark.no_cover
 @pytest.mark.slow
 @given(rows, st.sampled_from(list(PATHS)), st.booleans())
 def test_raw_and_decoded_selection_find_the_same_records(

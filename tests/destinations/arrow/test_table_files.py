@@ -93,6 +93,7 @@ def test_parts_that_were_narrower_get_the_schema_of_the_run(tmp_path: Path, name
     ]
 
 
+@pytest.mark.no_cover
 @pytest.mark.slow
 @pytest.mark.usefixtures("small_groups")
 @pytest.mark.parametrize("name", TABLES)

@@ -21,6 +21,7 @@ def figures() -> Figures:
     return judge(mutants if whole else sample(mutants, SAMPLE))
 
 
+@pytest.mark.no_cover
 @pytest.mark.slow
 def test_most_mistakes_are_caught_at_their_line_within_a_second(
     figures: Figures, capsys: pytest.CaptureFixture[str]

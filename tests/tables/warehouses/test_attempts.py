@@ -30,6 +30,7 @@ gate_and_all = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.no_cover
 @gate_and_all
 def test_a_rerun_completes_what_a_killed_attempt_began(
     kind: Kind, tmp_path: Path, boundaries: Sequence[int], monkeypatch: pytest.MonkeyPatch
@@ -57,6 +58,7 @@ def test_a_rerun_completes_what_a_killed_attempt_began(
     assert ends.count("killed") >= 8, ends
 
 
+@pytest.mark.no_cover
 @gate_and_all
 def test_a_merge_that_was_killed_changed_all_keys_or_none_and_the_next_one_changes_all(
     kind: Kind, tmp_path: Path, boundaries: Sequence[int]

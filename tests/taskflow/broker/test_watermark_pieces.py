@@ -93,6 +93,7 @@ def test_a_commit_arrives_whole_whatever_is_in_it(
         store.drop_pending(commit)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("most", [2_000, pytest.param(10_000, marks=pytest.mark.full)])
 def test_thousands_of_partitions_travel_in_pieces_and_come_back(
     broker: BrokerWatermarkStore,

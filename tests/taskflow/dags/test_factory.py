@@ -237,6 +237,7 @@ def test_a_broken_spec_raises_all_its_problems(tmp_path: Path) -> None:
     assert "batch" in message
 
 
+@pytest.mark.no_cover
 @pytest.mark.airflow
 def test_endpoints_run_inside_a_hand_written_dag(
     tmp_path: Path,

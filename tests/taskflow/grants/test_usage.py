@@ -102,6 +102,7 @@ _JSON = st.recursive(
 )
 
 
+@pytest.mark.no_cover
 @given(_JSON)
 def test_any_serialised_form_gives_uses_or_none(tasks: Any) -> None:
     assert isinstance(list_uses("d", tasks), dict)

@@ -88,6 +88,7 @@ def make_paging_operator(**how: Any) -> OAuth2HttpOperator:
     )
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("deferrable", [False, True])
 def test_the_operator_calls_pages_checks_and_filters(
     run_dag: RunDag, crm: OAuthTestServer, deferrable: bool

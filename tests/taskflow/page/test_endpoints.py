@@ -82,6 +82,7 @@ def get(browse: Browse, path: str = "tab/endpoints", **query: Any) -> Any:
     return found.json()
 
 
+@pytest.mark.no_cover
 def test_a_run_shows_rows_windows_and_the_sum_of_mapped_tasks(
     browse: Browse, history: History
 ) -> None:

@@ -62,6 +62,7 @@ def send(client: TestClient, case: Any, headers: dict[str, str]) -> Any:
     )
 
 
+@pytest.mark.no_cover
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["admin", "viewer", ""])
 def test_no_generated_request_breaks_the_page_or_brings_a_secret_to_light(

@@ -169,6 +169,7 @@ def test_a_person_may_replace_the_token_at_any_time(store: ClockedStore, clock: 
         assert worker.renew(f"at-{number}").access_token == f"at-{number + 1}"
 
 
+@pytest.mark.no_cover
 @pytest.mark.slow
 def test_many_threads_with_tokens_of_three_seconds_call_without_a_failure(
     server: OAuthTestServer, tmp_path: Path
