@@ -21,7 +21,16 @@ from upath import UPath
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.airflow_deployment import AirflowDeployment, free_port
 from tests.celery.executors import Executor
-from tests.celery.outcome import BUDGET, PERIOD, TOKEN_LIFETIME, choose_countries, token_requests
+from tests.celery.outcome import (
+    BUDGET,
+    PERIOD,
+    TOKEN_LIFETIME,
+    check_budget,
+    check_grant,
+    check_output,
+    choose_countries,
+    token_requests,
+)
 from tests.celery.parts import (
     freeze_machine,
     isolate_environment,
@@ -67,6 +76,22 @@ class Cluster:
     server: OAuthTestServer
     store: UPath
     machines: Mapping[str, int]
+
+    def check_run_with_a_death(self, count: int) -> None:
+        """Runs ``count`` mapped tasks, kills one machine, and checks tasks, grant, budget and output."""
+        airflow, dag_id = self.airflow, name_dag(count)
+        run_id = airflow.trigger(dag_id)
+        dead = self.kill_one_at_work(dag_id, run_id)
+        assert airflow.wait(dag_id, run_id, timeout=14_400) == "success"
+
+        instances = [t for t in airflow.task_instances(dag_id, run_id) if t["map_index"] >= 0]
+        assert [task["state"] for task in instances] == count * ["success"]
+        tried_again = [task for task in instances if task["try_number"] > 1]
+        assert tried_again
+        assert dead not in {task["hostname"] for task in tried_again}
+        check_grant(self.server)
+        check_budget(self.server)
+        check_output(self.store, dag_id, run_id, choose_countries(count))
 
     def kill_one_at_work(self, dag_id: str, run_id: str) -> str:
         """Kill -9 for the machine of a task that runs while no token request is under way; the machine's name.

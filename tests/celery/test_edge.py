@@ -18,8 +18,7 @@ from airflow.api_fastapi.auth.tokens import JWTGenerator
 
 from tests.celery.conftest import require_programs
 from tests.celery.executors import EDGE, key_of_airflow
-from tests.celery.mapped import Cluster, Site, name_dag, running_site
-from tests.celery.outcome import check_budget, check_grant, check_output, choose_countries
+from tests.celery.mapped import Cluster, Site, running_site
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.postgres, pytest.mark.full]
 COUNT = 8
@@ -41,19 +40,7 @@ def cluster(site: Site) -> Iterator[Cluster]:
 
 
 def test_an_edge_site_that_dies_costs_no_record_no_token_and_no_budget(cluster: Cluster) -> None:
-    airflow, dag_id = cluster.airflow, name_dag(COUNT)
-    run_id = airflow.trigger(dag_id)
-    dead = cluster.kill_one_at_work(dag_id, run_id)
-    assert airflow.wait(dag_id, run_id) == "success"
-
-    instances = [t for t in airflow.task_instances(dag_id, run_id) if t["map_index"] >= 0]
-    assert [task["state"] for task in instances] == COUNT * ["success"]
-    tried_again = [task for task in instances if task["try_number"] > 1]
-    assert tried_again
-    assert dead not in {task["hostname"] for task in tried_again}
-    check_grant(cluster.server)
-    check_budget(cluster.server)
-    check_output(cluster.store, dag_id, run_id, choose_countries(COUNT))
+    cluster.check_run_with_a_death(COUNT)
 
 
 def test_the_secret_of_an_edge_site_opens_nothing_but_the_edge_api(site: Site) -> None:

@@ -13,8 +13,7 @@ pytest.importorskip(
 
 from tests.celery.conftest import require_programs
 from tests.celery.executors import CELERY
-from tests.celery.mapped import Cluster, Site, name_dag, running_site
-from tests.celery.outcome import check_budget, check_grant, check_output, choose_countries
+from tests.celery.mapped import Cluster, Site, running_site
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.postgres]
 FEW, MANY = 24, 200
@@ -47,16 +46,4 @@ def test_a_machine_that_dies_costs_no_record_no_token_and_no_budget(
     size_and_cluster: tuple[int, Cluster],
 ) -> None:
     count, cluster = size_and_cluster
-    airflow, dag_id = cluster.airflow, name_dag(count)
-    run_id = airflow.trigger(dag_id)
-    dead = cluster.kill_one_at_work(dag_id, run_id)
-    assert airflow.wait(dag_id, run_id, timeout=14_400) == "success"
-
-    instances = [t for t in airflow.task_instances(dag_id, run_id) if t["map_index"] >= 0]
-    assert [task["state"] for task in instances] == count * ["success"]
-    tried_again = [task for task in instances if task["try_number"] > 1]
-    assert tried_again
-    assert dead not in {task["hostname"] for task in tried_again}
-    check_grant(cluster.server)
-    check_budget(cluster.server)
-    check_output(cluster.store, dag_id, run_id, choose_countries(count))
+    cluster.check_run_with_a_death(count)
