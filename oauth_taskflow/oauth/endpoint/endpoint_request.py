@@ -13,7 +13,7 @@ from oauth_taskflow.oauth.dialect import Dialect
 from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse
 from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.oauth.endpoint.response import interpret
-from oauth_taskflow.oauth.endpoint.response_body import ErrorBody, error_in, parse_body
+from oauth_taskflow.oauth.endpoint.response_body import ErrorBody, error_in
 from oauth_taskflow.oauth.endpoint.response_fields import problem_in
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import BaseGrant, GrantOptions
@@ -70,7 +70,7 @@ class DirectRequest(BaseGrant, frozen=True):
         answer = there.ask(self, budget=budget)
         if not isinstance(answer, TokenHttpResponse):
             raise answer.error
-        body = parse_body(answer.text, answer.content_type) or {}
+        body = answer.read().fields or {}
         if answer.is_success and self._problem(body) is None:
             return answer, body
         raise _refusal(answer, there, self)

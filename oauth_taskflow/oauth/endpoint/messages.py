@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from oauth_taskflow.oauth.dialect import STANDARD, ResponseDialect
+from oauth_taskflow.oauth.endpoint.response_body import parse_body
 from oauth_taskflow.oauth.endpoint.response_text import decode
 from oauth_taskflow.redaction import redact_address, redact_text, remove_secrets
 from oauth_taskflow.secret_values import Hidden, SecretValue
@@ -51,6 +53,13 @@ class TokenRequestInfo(SecretValue, frozen=True):
         return " ".join(shown.split())[:limit].rstrip(". ")
 
 
+class ReadBody(SecretValue, frozen=True):
+    """The body of an answer: as text, see ``decode``, and the ``fields`` of the mapping in it; None without one."""
+
+    text: Hidden[str]
+    fields: Hidden[dict[str, Any] | None]
+
+
 class TokenHttpResponse(SecretValue, frozen=True):
     """One HTTP answer. Header names are lower case; times are seconds since the epoch on our clock.
 
@@ -64,10 +73,10 @@ class TokenHttpResponse(SecretValue, frozen=True):
     received_at: float
     parameters: tuple[str, ...] = ()
 
-    @property
-    def text(self) -> str:
-        """The body as text, see ``decode``."""
-        return decode(self.body, self.headers.get("content-type", ""))
+    def read(self) -> ReadBody:
+        """The body, decoded and parsed: the answer keeps no copy, so read it once."""
+        text = decode(self.body, self.headers.get("content-type", ""))
+        return ReadBody(text, parse_body(text, self.content_type))
 
     @property
     def content_type(self) -> str:

@@ -54,5 +54,5 @@ def _unpack(content: bytes, headers: Mapping[str, str], most: int) -> bytes:
 
 def brings_refresh_token(answer: TokenHttpResponse, info: TokenRequestInfo) -> bool:
     """Whether a refresh token arrived with ``answer`` to the request of ``info``, although that did not arrive whole."""
-    found = response_fields.refresh_tokens_in_text(answer.text, info.dialect, info.secrets)
+    found = response_fields.refresh_tokens_in_text(answer.read().text, info.dialect, info.secrets)
     return answer.is_success and found.first is not None

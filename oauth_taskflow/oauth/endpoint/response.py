@@ -18,7 +18,7 @@ from oauth_taskflow.errors import (
 from oauth_taskflow.http_headers import find_refusal, retry_after, server_skew
 from oauth_taskflow.oauth.endpoint import response_fields
 from oauth_taskflow.oauth.endpoint.error_codes import UNNAMED
-from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse, TokenRequestInfo
+from oauth_taskflow.oauth.endpoint.messages import ReadBody, TokenHttpResponse, TokenRequestInfo
 from oauth_taskflow.oauth.endpoint.outcomes import (
     Granted,
     NotProcessed,
@@ -36,7 +36,6 @@ from oauth_taskflow.oauth.endpoint.response_body import (
     is_cut_off,
     is_html,
     may_hold_token,
-    parse_body,
 )
 from oauth_taskflow.oauth.endpoint.response_fields import FoundRefreshTokens
 from oauth_taskflow.oauth.token import Token
@@ -56,22 +55,21 @@ def interpret(answer: TokenHttpResponse, info: TokenRequestInfo) -> Outcome:
     """The outcome that ``answer`` means for ``info``."""
     if 300 <= answer.status < 400:
         return Rejected(_redirect_error(answer, info))
-    body = parse_body(answer.text, answer.content_type)
+    body = answer.read()
     if answer.status in _REFUSED_UNREAD:
         return NotProcessed(_unavailable(answer, info))
     problem = _problem(body, answer, info)
     if problem is not None:
-        return _refusal(problem, answer, info)
+        return _refusal(problem, body, answer, info)
     if answer.status >= 500:
         return _server_failure(answer, info)
     return _token(body, answer, info)
 
 
-def _problem(
-    body: dict[str, Any] | None, answer: TokenHttpResponse, info: TokenRequestInfo
-) -> ErrorBody | None:
+def _problem(body: ReadBody, answer: TokenHttpResponse, info: TokenRequestInfo) -> ErrorBody | None:
     """The error in ``answer``, in words of RFC 6749 as far as the server's dialect translates it; None without any."""
-    problem = response_fields.problem_in(body, info.dialect) if body is not None else None
+    fields = body.fields
+    problem = None if fields is None else response_fields.problem_in(fields, info.dialect)
     if problem is None and (answer.is_success or answer.status >= 500):
         return None
     if problem is None:
@@ -83,34 +81,34 @@ def _problem(
     return ErrorBody(info.dialect.errors.get(problem.code, problem.code), problem.description)
 
 
-def _read_challenge(answer: TokenHttpResponse, body: dict[str, Any] | None) -> ErrorBody:
+def _read_challenge(answer: TokenHttpResponse, body: ReadBody) -> ErrorBody:
     """The error of an answer whose body names none: the one in ``WWW-Authenticate`` (RFC 6749 §5.2), else the status."""
     challenge = find_refusal(answer.headers.get("www-authenticate", "")).params
     return ErrorBody(
         challenge.get("error") or f"http_{answer.status}",
-        challenge.get("error_description") or describe_refusal(answer.text, body),
+        challenge.get("error_description") or describe_refusal(body.text, body.fields),
     )
 
 
-def _refusal(problem: ErrorBody, answer: TokenHttpResponse, info: TokenRequestInfo) -> Outcome:
+def _refusal(
+    problem: ErrorBody, body: ReadBody, answer: TokenHttpResponse, info: TokenRequestInfo
+) -> Outcome:
     if problem.code == "temporarily_unavailable":
         return NotProcessed(_unavailable(answer, info, problem))
-    if _contradicts_itself(problem, answer, info):
+    if answer.is_success and _contradicts_itself(problem, body, info):
         return Unusable(refusal_error(problem, answer, info), 0, opaque=True)
     if problem.code == "server_error" or (answer.status >= 500 and problem.code not in ERRORS):
         return _server_failure(answer, info, problem)
     return Rejected(refusal_error(problem, answer, info))
 
 
-def _contradicts_itself(
-    problem: ErrorBody, answer: TokenHttpResponse, info: TokenRequestInfo
-) -> bool:
+def _contradicts_itself(problem: ErrorBody, body: ReadBody, info: TokenRequestInfo) -> bool:
     """Whether only the dialect's ``success`` calls an answer an error that names none and holds a new refresh token."""
-    if info.dialect.success is None or problem.code != UNNAMED or not answer.is_success:
+    if info.dialect.success is None or problem.code != UNNAMED:
         return False
-    text = answer.text
-    body = parse_body(text, answer.content_type) or {}
-    found = response_fields.refresh_tokens_in(body, text, info.dialect, info.secrets)
+    found = response_fields.refresh_tokens_in(
+        body.fields or {}, body.text, info.dialect, info.secrets
+    )
     return found.first is not None and found.first not in info.secrets
 
 
@@ -152,45 +150,43 @@ def _redirect_error(answer: TokenHttpResponse, info: TokenRequestInfo) -> Connec
     )
 
 
-def _token(
-    body: dict[str, Any] | None, answer: TokenHttpResponse, info: TokenRequestInfo
-) -> Outcome:
-    if body is None:
-        return _no_mapping(answer, info)
-    dialect, text = info.dialect, answer.text
-    access_token = response_fields.find_value(dialect.access_token, body)
-    found = response_fields.refresh_tokens_in(body, text, dialect, info.secrets)
+def _token(body: ReadBody, answer: TokenHttpResponse, info: TokenRequestInfo) -> Outcome:
+    fields, text, dialect = body.fields, body.text, info.dialect
+    if fields is None:
+        return _no_mapping(body, answer, info)
+    access_token = response_fields.find_value(dialect.access_token, fields)
+    found = response_fields.refresh_tokens_in(fields, text, dialect, info.secrets)
     place = info.clean(found.place, _LONGEST_PLACE)  # names of fields are the server's words too
     if not response_fields.is_sendable(access_token):
         if (
             place and found.others
         ):  # neither place is certain, and the answer waits for the right paths
             found, place = FoundRefreshTokens(), ""
-        opaque = found.first is None and may_hold_token(text, body)
-        error = _no_token(answer, info, body)
+        opaque = found.first is None and may_hold_token(text, fields)
+        error = _no_token(body, answer, info)
         return Unusable(error, 0, found.first, place, opaque, others=found.others)
-    token_type = str(body.get("token_type") or "").strip()
+    token_type = str(fields.get("token_type") or "").strip()
     if not _is_wanted(token_type, info):
         error = _wrong_type(info.clean(token_type, 40), answer, info)
         return Unusable(error, 0, found.first, place, others=found.others)
-    granted = _read_granted(body, access_token, found.values, answer, info)
-    unread = "" if found.first else response_fields.describe_unread(dialect.refresh_token, body)
+    granted = _read_granted(fields, access_token, found, answer, info)
+    unread = "" if found.first else response_fields.describe_unread(dialect.refresh_token, fields)
     return replace(granted, found_at=place, unread=unread) if place or unread else granted
 
 
-def _no_mapping(answer: TokenHttpResponse, info: TokenRequestInfo) -> Outcome:
+def _no_mapping(body: ReadBody, answer: TokenHttpResponse, info: TokenRequestInfo) -> Outcome:
     """A page may be a proxy's or a maintenance page, and a second one is a wrong address; what else came is kept.
 
     JSON without its end is a lost answer, as if the connection had broken: no other setting could read it.
     """
-    text = answer.text
+    text = body.text
     found = response_fields.refresh_tokens_in_text(text, info.dialect, info.secrets)
     if is_cut_off(text):
         cut = _cut_off(answer, info, lost=found.first is None)
         if found.first is None:
             return OutcomeUnknown(cut)
         return Unusable(cut, 0, found.first, cut=True, others=found.others)
-    error = _no_token(answer, info, None, holds=found.first is not None)
+    error = _no_token(body, answer, info, holds=found.first is not None)
     if found.first is not None:
         return Unusable(error, 0, found.first, others=found.others)
     if may_hold_token(text, None):
@@ -199,35 +195,34 @@ def _no_mapping(answer: TokenHttpResponse, info: TokenRequestInfo) -> Outcome:
 
 
 def _read_granted(
-    body: dict[str, Any],
+    fields: dict[str, Any],
     access_token: str,
-    refresh_tokens: tuple[str, ...],
+    found: FoundRefreshTokens,
     answer: TokenHttpResponse,
     info: TokenRequestInfo,
 ) -> Granted:
     skew = server_skew(answer.headers, answer.received_at)
     expires_at = response_fields.find_expiry(
-        body,
+        fields,
         access_token,
         info.dialect.expiry,
         sent_at=answer.sent_at,
         skew=skew or 0.0,
     )
-    scope = _scope_text(body.get("scope"))
+    scope = _scope_text(fields.get("scope"))
     token = Token(
         access_token,
         obtained_at=answer.sent_at,
         expires_at=expires_at,
         scope=scope or info.scope or None,
         token_type="DPoP" if info.dpop_key else "Bearer",
-        extras=response_fields.extras(body, (access_token, *refresh_tokens)),
+        extras=response_fields.extras(fields, (access_token, *found.values)),
         dpop_key=info.dpop_key,
     )
     asked, given = _scopes(info.scope), _scopes(scope) if scope else _scopes(info.scope)
     extra = given - asked if asked else set()  # nothing asked for is "what you think fit"
-    refresh_token, others = next(iter(refresh_tokens), None), refresh_tokens[1:]
     missing = tuple(sorted(asked - given))
-    return Granted(token, refresh_token, skew, missing, tuple(sorted(extra)), others=others)
+    return Granted(token, found.first, skew, missing, tuple(sorted(extra)), others=found.others)
 
 
 def _is_wanted(token_type: str, info: TokenRequestInfo) -> bool:
@@ -248,23 +243,23 @@ def _scopes(text: str) -> set[str]:
 
 
 def _no_token(
+    body: ReadBody,
     answer: TokenHttpResponse,
     info: TokenRequestInfo,
-    body: dict[str, Any] | None,
     *,
     holds: bool = False,
 ) -> InvalidTokenResponse:
     """The error of an answer without an access token in its place; ``holds``: there is a refresh token all the same."""
-    text = answer.text
-    broken = describe_broken(text) if body is None else ""
-    found = broken or info.clean(describe_shape(text, body), 80)
-    said = info.clean(describe_refusal(text, body)) if body else ""
+    text, fields = body.text, body.fields
+    broken = describe_broken(text) if fields is None else ""
+    found = broken or info.clean(describe_shape(text, fields), 80)
+    said = info.clean(describe_refusal(text, fields)) if fields else ""
     found += f", which say: {said}" if said else ""
     kind = info.clean(answer.content_type, 60) or "no content type"
     return InvalidTokenResponse(
         f"No access token in the answer (HTTP {answer.status}, {kind}: {found})",
         where=info.where,
-        hint=_OTHER_NAME if body else _BROKEN if broken or holds else _WRONG_PLACE,
+        hint=_OTHER_NAME if fields else _BROKEN if broken or holds else _WRONG_PLACE,
     )
 
 

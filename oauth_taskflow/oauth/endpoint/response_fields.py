@@ -16,6 +16,8 @@ from oauth_taskflow.oauth.endpoint.json_objects import DECODER, find_objects
 from oauth_taskflow.oauth.endpoint.response_body import ErrorBody, error_code, error_in, is_html
 from oauth_taskflow.secret_values import Hidden, SecretValue
 
+# So many refresh tokens that may be alive are kept next to the one in use.
+MOST_ALTERNATES = 2
 # Limits of the search for a refresh token that is not in its place.
 _DEEPEST = 6
 _MOST_NAMED = 8
@@ -55,8 +57,8 @@ class FoundRefreshTokens(SecretValue, frozen=True):
 
     @property
     def others(self) -> tuple[str, ...]:
-        """The ones to try after it."""
-        return self.values[1:]
+        """The ones to try after it, as many as a grant keeps."""
+        return self.values[1 : 1 + MOST_ALTERNATES]
 
 
 def refresh_tokens_in(

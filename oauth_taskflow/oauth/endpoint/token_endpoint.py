@@ -41,7 +41,6 @@ from oauth_taskflow.oauth.endpoint.outcomes import (
 from oauth_taskflow.oauth.endpoint.partial_response import CutOff, brings_refresh_token, read_body
 from oauth_taskflow.oauth.endpoint.request_encoding import Encoded, encode
 from oauth_taskflow.oauth.endpoint.response import interpret
-from oauth_taskflow.oauth.endpoint.response_body import parse_body
 from oauth_taskflow.oauth.endpoint.transport import Deadline, Wire, always, new_session
 from oauth_taskflow.oauth.grants import Grant
 from oauth_taskflow.redaction import is_sensitive_name, redact_address
@@ -218,7 +217,7 @@ class TokenEndpoint(SecretValue, frozen=True):
         """The error code of a refusal, when a proof was sent."""
         if not self.dpop_key or answer.status not in {400, 401}:
             return ""
-        return str((parse_body(answer.text, answer.content_type) or {}).get("error"))
+        return str((answer.read().fields or {}).get("error"))
 
     def _has_nonce(self, answer: TokenHttpResponse, _grant: Grant) -> bool:
         return NONCE_HEADER.lower() in answer.headers

@@ -128,7 +128,7 @@ class ConsentWriter:
             state=GrantState.ACTIVE,
             refresh_token=refresh_token,
             lineage=fingerprint,
-            alternates=came.others[: transitions.MOST_ALTERNATES],
+            alternates=came.others,
             answer=arrived,
             predecessor="",
             origin="",

@@ -11,7 +11,6 @@ from oauth_taskflow.tokens.state.kept_answer import KeptAnswer
 from oauth_taskflow.tokens.state.record import GrantRecord, GrantState, Journal, LastFailure, Lease
 from oauth_taskflow.tokens.state.rescued import RescuedAnswer
 from oauth_taskflow.tokens.state.transitions import (
-    MOST_ALTERNATES,
     Transition,
     add_alternate,
     carry_doubt,
@@ -89,7 +88,7 @@ def _rotate(
         record,
         refresh_token=refresh_token,
         lineage=fingerprint,
-        alternates=others[:MOST_ALTERNATES],
+        alternates=others,
         predecessor=record.refresh_token or "",
     )
 

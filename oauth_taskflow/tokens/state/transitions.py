@@ -11,6 +11,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from oauth_taskflow.errors import OAuthTaskflowError
+from oauth_taskflow.oauth.endpoint.response_fields import MOST_ALTERNATES
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.tokens.grant_key import Fingerprints
 from oauth_taskflow.tokens.state.consent import UNKNOWN, RefreshLifetimes, renew_consent
@@ -20,7 +21,6 @@ from oauth_taskflow.tokens.state.rescued import RescuedAnswer
 Transition = Callable[[GrantRecord], GrantRecord | None]
 """From the stored record to the wanted one; None leaves it as it is. Called again when another worker was faster."""
 
-MOST_ALTERNATES = 2
 _MOST_SEEDS = 64
 
 
@@ -170,7 +170,7 @@ def store_grant(
             refresh_token=refresh_token,
             consent=consent if refresh_token else None,
             lineage=fingerprint or record.lineage,
-            alternates=rescued.others[:MOST_ALTERNATES],
+            alternates=rescued.others,
             answer=rescued.answer,
             predecessor=record.refresh_token or "" if rotated and rescued.misplaced else "",
             dpop_key=token.dpop_key or record.dpop_key,

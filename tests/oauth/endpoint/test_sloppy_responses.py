@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from oauth_taskflow.errors import TokenRequestRejected
+from oauth_taskflow.oauth.dialect import ResponseDialect
+from oauth_taskflow.oauth.endpoint import messages
 from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse, TokenRequestInfo
-from oauth_taskflow.oauth.endpoint.outcomes import Granted, Outcome, Rejected
+from oauth_taskflow.oauth.endpoint.outcomes import Granted, Outcome, Rejected, Unusable
 from oauth_taskflow.oauth.endpoint.response import interpret
 from oauth_taskflow.oauth.grants import ClientCredentials
 
@@ -90,3 +95,34 @@ def test_an_endless_text_is_cut_in_no_time(text: str) -> None:
     outcome(400, {"error": "invalid_grant", "error_description": text})
     outcome(403, f"<html>{text}".encode(), "text/html")
     assert time.monotonic() - began < 10
+
+
+def test_of_many_refresh_tokens_as_many_are_kept_as_a_grant_has_room_for() -> None:
+    places = {f"place{number}": {"refresh_token": f"rt-{number}"} for number in range(5)}
+    found = outcome(200, {"access_token": "at", **places})
+    assert isinstance(found, Granted)
+    assert (found.refresh_token, found.others) == ("rt-0", ("rt-1", "rt-2"))
+    assert "rt-" not in str(found.token.extras)
+
+
+@pytest.mark.parametrize(
+    ("answers", "success"),
+    [({"access_token": "at", "refresh_token": "rt"}, None), ({"refresh_token": "rt"}, "ok")],
+)
+def test_an_answer_is_decoded_and_parsed_once(
+    answers: object, success: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    for name in ("decode", "parse_body"):
+        real = getattr(messages, name)
+
+        def count(*given: Any, real: Callable[..., Any] = real, name: str = name) -> Any:
+            calls.append(name)
+            return real(*given)
+
+        monkeypatch.setattr(messages, name, count)
+    question = replace(QUESTION, dialect=ResponseDialect(success=success))
+    raw = json.dumps(answers).encode()
+    found = interpret(TokenHttpResponse(200, {"content-type": JSON}, raw, NOW, NOW), question)
+    assert isinstance(found, Granted | Unusable)
+    assert calls == ["decode", "parse_body"]
