@@ -185,7 +185,7 @@ class Authorization(SecretValue, frozen=True):
             raise self.failure("The answer belongs to another login: its state is not the one sent")
         if SYSTEM_CLOCK.monotonic() - self.began > STATE_LIFETIME:
             raise self.failure(f"The answer came later than {STATE_LIFETIME / 60:.0f} minutes")
-        self._check_issuer(values.get("iss"))
+        self._check_issuer(values)
         if values.get("error"):
             raise self._refusal(values)
         code = values.get(self.code_name)
@@ -194,30 +194,38 @@ class Authorization(SecretValue, frozen=True):
         verifier = self.verifier if self.pkce else None
         return AuthorizationCode(code, self.redirect_uri, verifier, self.options)
 
-    def _check_issuer(self, issuer: str | None) -> None:
-        """RFC 9207 §2.4: before the code is sent anywhere, know whose it is."""
-        expected = self.server.issuer
+    def _check_issuer(self, values: Mapping[str, str]) -> None:
+        """RFC 9207 §2.4: before the code is sent anywhere, know whose it is.
+
+        An error is only reported with it: some servers name themselves in answers with a code alone.
+        """
+        expected, issuer = self.server.issuer, values.get("iss")
+        reported = f"; it reports {self._describe_error(values)}" if values.get("error") else ""
         if issuer is None and self.server.names_itself:
             raise self.failure(
-                "The answer does not name its issuer, although the authorization server always does"
+                "The answer does not name its issuer, although the authorization server announces that it does"
+                f"{reported}"
             )
         if issuer is not None and expected and issuer != expected:
             raise self.failure(
                 f"The answer comes from another authorization server, {redact_url(issuer)!r} "
-                f"instead of {expected!r} (RFC 9207)"
+                f"instead of {expected!r} (RFC 9207){reported}"
             )
 
     def _refusal(self, values: Mapping[str, str]) -> AuthorizationFailed:
+        said = self._describe_error(values)
+        hint = _PUSH if _WANTS_PUSH.search(said) else ""
+        return self.failure(f"The authorization server refused {said}", hint)
+
+    def _describe_error(self, values: Mapping[str, str]) -> str:
+        """The error in an answer, as the server worded it: the code in brackets, and the text for people."""
         secret = (self.state, self.verifier.value)
         shown = (
             redact_text(values.get(name, ""), secret) for name in ("error", "error_description")
         )
         error, description = ("".join(c for c in text if c.isprintable())[:200] for text in shown)
         detail = f": {description}" if description else ""
-        hint = _PUSH if _WANTS_PUSH.search(f"{error} {description}") else ""
-        return self.failure(
-            f"The authorization server refused ({error}){detail.rstrip('. ')}", hint
-        )
+        return f"({error}){detail.rstrip('. ')}"
 
     def failure(self, what: str, hint: str = "") -> AuthorizationFailed:
         """The error that ends this attempt; ``hint`` is what to do before the next one."""

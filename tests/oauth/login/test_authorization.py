@@ -190,6 +190,24 @@ def test_an_issuer_that_always_names_itself_must_do_so() -> None:
     assert other.read(answer(other, iss=None)).code == "the-code"
 
 
+@pytest.mark.parametrize(
+    ("iss", "what"),
+    [
+        (None, "The answer does not name its issuer, although the authorization server announces"),
+        ("https://evil.example", "The answer comes from another authorization server"),
+    ],
+)
+def test_an_error_without_the_right_issuer_is_reported_and_not_believed(
+    iss: str | None, what: str
+) -> None:
+    mine = attempt(server=replace(SERVER, names_itself=True))
+    said = {"error": "access_denied", "error_description": f"No for {mine.state}."}
+    with pytest.raises(AuthorizationFailed) as caught:
+        mine.read(answer(mine, code=None, iss=iss, **said))
+    assert str(caught.value).startswith(what)
+    assert "it reports (access_denied): No for *** for connection 'crm'" in str(caught.value)
+
+
 def test_an_unknown_issuer_cannot_be_compared() -> None:
     mine = attempt(server=replace(SERVER, issuer=""))
     assert mine.read(answer(mine, iss="https://any.example")).code == "the-code"
