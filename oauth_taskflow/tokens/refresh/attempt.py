@@ -36,6 +36,7 @@ from oauth_taskflow.tokens.state import answer_transitions, transitions
 from oauth_taskflow.tokens.state.failures import (
     as_consent_expiry,
     as_error,
+    as_outage,
     cooldown_seconds,
     next_state,
 )
@@ -326,7 +327,7 @@ class RefreshAttempt:
 
     def _record_failure(self, outcome: Failure) -> OAuthTaskflowError:
         context, before, now = self.context, self.record.last_failure, self.store_now()
-        outcome = as_consent_expiry(outcome, self.record, now)
+        outcome = as_outage(as_consent_expiry(outcome, self.record, now), self.record)
         error = as_error(outcome, context.conn_id, lost=self.lost, unproved=self._is_unproved())
         state = next_state(outcome, single_use=context.grant.single_use)
         pause = cooldown_seconds(outcome, state, before.failures if before else 0, context.options)

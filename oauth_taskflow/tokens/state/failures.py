@@ -8,12 +8,14 @@ from oauth_taskflow.errors import (
     ConsentRequired,
     InvalidClient,
     InvalidGrant,
+    InvalidTokenResponse,
     OAuthTaskflowError,
     RefreshResponseLost,
+    TokenEndpointUnavailable,
     TokenRequestRejected,
 )
 from oauth_taskflow.iso8601 import instant_text
-from oauth_taskflow.oauth.endpoint.outcomes import Failure, Rejected, Unusable
+from oauth_taskflow.oauth.endpoint.outcomes import Failure, OutcomeUnknown, Rejected, Unusable
 from oauth_taskflow.tokens.grant_key import Fingerprints
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.state.record import GrantRecord, GrantState, LastFailure
@@ -22,6 +24,10 @@ from oauth_taskflow.tokens.state.transitions import is_same, is_superseded
 _LONGEST_COOLDOWN = 300.0
 _REFUSED_COOLDOWN = 60.0
 _MOST_DOUBLINGS = 4
+_STRANGE_ANSWER = (
+    "It gave tokens before, so a proxy or a maintenance page seems to answer in its place. Tasks try again by themselves; "
+    "if this lasts, look at the authorization server and the proxies before it, and check token_url."
+)
 # After refusals without a reason.
 _LONGEST_COOLDOWN_UNEXPLAINED = 3600.0
 _MOST_DOUBLINGS_UNEXPLAINED = 6
@@ -47,6 +53,21 @@ def as_consent_expiry(failure: Failure, record: GrantRecord, now: float) -> Fail
             grant="refresh_token",
             hint=f"Authorize the connection again: airflow oauth login {record.conn_id}",
         )
+    )
+
+
+def as_outage(failure: Failure, record: GrantRecord) -> Failure:
+    """``failure`` as one that may pass, if an answer held nothing where this grant got a token before.
+
+    An empty body or a web page may mean a wrong ``token_url``, but a corrected one begins another grant.
+    """
+    error = failure.error
+    if record.token is None or isinstance(failure, Unusable):
+        return failure
+    if not isinstance(error, InvalidTokenResponse):
+        return failure
+    return OutcomeUnknown(
+        TokenEndpointUnavailable(error.what, where=error.where, hint=_STRANGE_ANSWER)
     )
 
 

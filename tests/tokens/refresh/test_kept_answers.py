@@ -14,6 +14,7 @@ from oauth_taskflow.errors import (
     InvalidTokenResponse,
     OAuthTaskflowError,
     RefreshResponseLost,
+    TokenEndpointUnavailable,
     TokenRequestError,
     TokenRequestRejected,
 )
@@ -154,6 +155,32 @@ def test_an_answer_without_a_token_is_requested_again(store: ClockedStore, answe
         server.form = plain
         store._clock.sleep(61)
         assert manager(store, server).token().access_token.startswith("access-token")
+
+
+@pytest.mark.parametrize("answer", [b"", b"<html>soon back</html>", b"busy"])
+def test_an_answer_that_holds_nothing_may_pass_where_a_token_came_from_before(
+    store: ClockedStore, answer: bytes
+) -> None:
+    def empty(_access_token: str, _refresh_token: str) -> bytes:
+        server.current = server.sent[-1]  # what came from a proxy spent nothing
+        return http_answer(200, answer)
+
+    with rotating(empty) as server:
+        first = failing(manager(store, server))
+        assert (type(first), first.retryable) == (InvalidTokenResponse, False)
+        server.form = plain
+        store._clock.sleep(61)
+        worker = manager(store, server)
+        worker.token()
+        server.form = empty
+        store._clock.sleep(7200)
+        for error in (failing(worker), failing(manager(store, server))):  # sent; from the store
+            assert (type(error), error.retryable) == (TokenEndpointUnavailable, True)
+            assert "No access token in the answer (HTTP 200" in str(error)
+            assert "It gave tokens before" in str(error)
+        server.form = plain
+        store._clock.sleep(3)
+        worker.token()
 
 
 def test_a_misspelled_refresh_token_path_costs_nothing(store: ClockedStore) -> None:
