@@ -11,6 +11,8 @@ from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
 from oauth_taskflow.oauth.endpoint.outcomes import Outcome, Rejected
 from oauth_taskflow.oauth.grants import Grant
 
+_UNNAMED = frozenset({"http_400", "http_403"})
+
 
 def correct_clock(
     client: Client, client_auth: str, grant: Grant, outcome: Outcome, skew: float | None
@@ -24,8 +26,10 @@ def correct_clock(
     if not isinstance(refused, TokenRequestRejected) or skew is None or abs(skew) <= TOLERATED_SKEW:
         return None
     signs = CLIENT_AUTH_METHODS[client_auth].signs
-    # Older releases of Keycloak refuse mistimed assertions as unauthorized_client.
-    is_client = isinstance(refused, InvalidClient) or refused.error == "unauthorized_client"
+    # Older releases of Keycloak refuse mistimed assertions as unauthorized_client, Glewlwyd with 403 and nothing else. That
+    # may also mean a refresh token, or a code.
+    codes = {"unauthorized_client"} | (frozenset() if grant.single_use else _UNNAMED)
+    is_client = isinstance(refused, InvalidClient) or refused.error in codes
     if is_client and signs and client.signer:
         return replace(client, signer=client.signer.with_skew(skew)), grant
     signed = grant.with_skew(skew) if refused.error == "invalid_grant" else None

@@ -34,7 +34,10 @@ SECRET = "k" * 32
 
 
 def strict(name: str, error: str, seen: list[dict[str, list[str]]], *, ahead: float) -> Behaviour:
-    """A token endpoint whose clock is ``ahead`` of this machine's, and which refuses expired assertions."""
+    """A token endpoint whose clock is ``ahead`` of this machine's, and which refuses expired assertions.
+
+    Without ``error`` it gives no reason.
+    """
 
     def behaviour(connection: socket.socket) -> None:
         form = parse_qs(read_request(connection).partition(b"\r\n\r\n")[2].decode())
@@ -44,8 +47,9 @@ def strict(name: str, error: str, seen: list[dict[str, list[str]]], *, ahead: fl
             expires = jwt.decode(form[name][0], OctKey.import_key(SECRET)).claims["exp"]
         now = time.time() + ahead
         good = expires > now
-        body = b'{"access_token":"at"}' if good else b'{"error":"%s"}' % error.encode()
-        status = "200 OK" if good else "400 Bad Request"
+        refusal = b'{"error":"%s"}' % error.encode() if error else b""
+        body = b'{"access_token":"at"}' if good else refusal
+        status = "200 OK" if good else "400 Bad Request" if error else "403 Forbidden"
         head = f"HTTP/1.1 {status}\r\nDate: {formatdate(now, usegmt=True)}\r\n"
         connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
 
@@ -78,6 +82,17 @@ def test_a_refused_client_assertion_is_signed_again_on_the_servers_clock(
         outcome = endpoint(place, client_auth="client_secret_jwt").exchange(grant)
     assert isinstance(outcome, Granted)
     assert len(seen) == 2
+
+
+@pytest.mark.parametrize(("grant", "requests"), [(ClientCredentials(), 2), (RefreshToken("rt"), 1)])
+def test_after_a_refusal_without_a_reason_only_what_cannot_be_spent_is_signed_again(
+    grant: Grant, requests: int
+) -> None:
+    seen: list[dict[str, list[str]]] = []
+    with raw_server(strict("client_assertion", "", seen, ahead=600)) as place:
+        outcome = endpoint(place, client_auth="private_key_jwt").exchange(grant)
+    assert len(seen) == requests
+    assert isinstance(outcome, Granted if requests == 2 else Rejected)
 
 
 def test_assertions_are_signed_again_for_other_endpoints_too() -> None:
