@@ -1,6 +1,7 @@
 """Reloads the connection once after the client was refused, in case its secret was rotated while the task was running.
 
-A refusal without a reason counts too, because it may mean the client.
+A refusal without a reason counts too, because it may mean the client. So does any refusal of a grant without a refresh
+token: everything that it presents is in the connection, such as the key that signs an assertion.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TypeAlias
 
 from oauth_taskflow.connections.settings import ConnectionSettings, OAuth2Settings
 from oauth_taskflow.errors import InvalidClient, TokenRequestRejected
+from oauth_taskflow.oauth.grants import RefreshToken
 from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.taskflow.connection_lookup import load_settings
 
@@ -20,7 +22,7 @@ OpenSource: TypeAlias = Callable[[ConnectionSettings, OAuth2Settings], TokenSour
 class ReloadingTokenSource(TokenSource):
     """The tokens of ``settings``, from the source that ``open_source`` makes. Safe for threads.
 
-    After the client was refused, the connection is read once more.
+    After a refusal that the connection may have caused, the connection is read once more.
 
     The refusal of an unchanged connection is final: another request could only lock the client out.
     """
@@ -51,7 +53,8 @@ class ReloadingTokenSource(TokenSource):
 
     def _reload(self, source: TokenSource, refusal: TokenRequestRejected) -> TokenSource:
         """Returns the source for the connection as it is now; raises ``refusal`` if the connection is unchanged."""
-        if not (isinstance(refusal, InvalidClient) or refusal.is_unexplained):
+        is_about_client = isinstance(refusal, InvalidClient) or refusal.is_unexplained
+        if refusal.grant == RefreshToken.grant_type and not is_about_client:
             raise refusal
         with self._lock:
             if self.source is not source:  # another thread has looked already

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from oauth_taskflow.errors import InvalidClient
+from oauth_taskflow.errors import InvalidClient, InvalidGrant
 from oauth_taskflow.secret_registry import list_secrets
 from oauth_taskflow.taskflow.connection_lookup import load_settings
 from oauth_taskflow.taskflow.sessions import open_session, token_source
@@ -29,17 +29,39 @@ def test_a_rotated_client_secret_is_found_in_the_connection_by_the_running_task(
     assert oauth_server.client_secret in list_secrets()
 
 
-@pytest.mark.parametrize("code", ["invalid_client", "unauthorized_client"])  # Keycloak's word
-def test_a_refused_token_is_replaced_with_the_new_client_secret(
-    oauth_server: OAuthTestServer, set_connection: SetConnection, code: str
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (401, '{"error": "invalid_client"}'),
+        (401, '{"error": "unauthorized_client"}'),  # Keycloak
+        (403, ""),  # Glewlwyd
+        (400, '{"error": "invalid_grant"}'),  # the assertion of a JWT bearer grant
+    ],
+)
+def test_a_refused_token_is_replaced_with_what_the_connection_holds_now(
+    oauth_server: OAuthTestServer, set_connection: SetConnection, status: int, body: str
 ) -> None:
     set_connection("crm", oauth_server.connection())
     source = token_source(load_settings("crm"))
     assert source is not None
     first = source.token().access_token
-    oauth_server.fault("/oauth/token", status=401, body=f'{{"error": "{code}"}}')
+    oauth_server.fault("/oauth/token", status=status, body=body)
     set_connection("crm", oauth_server.connection(token_headers={"X-Rotated": "yes"}))
     assert source.replace_refused(first).access_token != first
+
+
+def test_a_refused_refresh_token_is_no_reason_to_read_the_connection_again(
+    oauth_server: OAuthTestServer, set_connection: SetConnection
+) -> None:
+    known = oauth_server.connection(refresh_token=oauth_server.issue_refresh_token())
+    set_connection("crm", known)
+    source = token_source(load_settings("crm"))
+    assert source is not None
+    first = source.token().access_token
+    oauth_server.fault("/oauth/token", status=400, body='{"error": "invalid_grant"}')
+    set_connection("crm", oauth_server.connection(token_headers={"X-Rotated": "yes"}))
+    with pytest.raises(InvalidGrant):
+        source.replace_refused(first)
 
 
 def test_an_unchanged_connection_is_refused_after_one_request(
