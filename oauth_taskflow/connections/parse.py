@@ -247,7 +247,8 @@ def _reject_unknown(conn_id: str, key: str, preset: Preset, findings: Findings) 
         what = "This field is not supported by this version of oauth-taskflow"
         hint = PLANNED[key]
     elif ours := ELSEWHERE.get(key.lower()):
-        hint, meant = f"Here it is {ours!r}.", ours
+        place = repr(ours) if ours in BY_NAME else f"the connection's {ours}, next to extra"
+        hint, meant = f"Here it is {place}.", ours
     elif near := find_closest(key.lower(), [*BY_NAME, *preset.variables]):
         hint, meant = offer_name(near), near
     problem = ConnectionConfigError(what, conn_id=conn_id, field=key, hint=hint)

@@ -26,6 +26,18 @@ REFUSALS: dict[str, tuple[Connection, str]] = {
         connection({"X-Tenant": "x"}),
         "Unknown field in connection 'crm', field 'X-Tenant'. Headers for the API go into api_headers.",
     ),
+    "headers under the name of other tools": (
+        connection({"headers": {"X-Tenant": "x"}}),
+        "Unknown field in connection 'crm', field 'headers'. Here it is 'api_headers'.",
+    ),
+    "parameters under the name of other tools": (
+        connection({"Query_Params": {"tenant": "x"}}),
+        "Unknown field in connection 'crm', field 'Query_Params'. Here it is 'api_params'.",
+    ),
+    "the host under the name of other tools": (
+        connection({"base_url": "https://api.example.com"}, host=""),
+        "Unknown field in connection 'crm', field 'base_url'. Here it is the connection's host, next to extra.",
+    ),
     "planned field": (
         connection({"srv_lookup": "true"}),
         "This field is not supported by this version of oauth-taskflow in connection 'crm', field 'srv_lookup'. "
