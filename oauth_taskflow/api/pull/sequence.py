@@ -93,7 +93,7 @@ class PageSequence:
         self._pages: int | None = None
         self._url = ""
         self._cap = CapWatch(self.options)
-        self._trail = KeyTrail(self.options.sort_key)
+        self._trail = KeyTrail(self.options.sort_key, warn)
         self.is_last: Callable[[list[Any]], bool] | None = None
         """Whether nothing that is wanted follows the page with these records; the API may go on after it."""
 

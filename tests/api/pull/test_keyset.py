@@ -42,7 +42,7 @@ class Table:
         return key < since if self.descending else key > since
 
 
-def read(api: Offline, paginate: KeysetPaginator) -> list[int]:
+def read(api: Offline, paginate: KeysetPaginator) -> list[Any]:
     pages = pull(api, first_page, paginate=paginate, records=ITEMS, decode=True)
     return [record["id"] for page in pages for record in page.records]
 
@@ -189,3 +189,47 @@ def test_sessions_drop_the_records_of_the_last_key_when_they_come_again() -> Non
     records, asked = read_by_both(route, records="items", paginate=paginate)
     assert records == rows
     assert [each.query.get("since") for each in asked] == [None, "2", "3"]
+
+
+class Shuffled:
+    """An API that lists its rows in the order of their arrival, and answers with those whose text key is behind ``since``."""
+
+    def __init__(self, keys: list[str], size: int, *, overlap: bool = False) -> None:
+        self.keys, self.size, self.overlap = keys, size, overlap
+
+    def __call__(self, request: ApiRequest) -> Any:
+        since = request.params.get("since", "")
+        behind = [key for key in self.keys if key > since or (self.overlap and key == since)]
+        return {"items": [{"id": key, "at": key} for key in behind[: self.size]]}
+
+
+def test_texts_that_are_listed_in_another_order_than_their_own_fail() -> None:
+    # Behind "m" come "t" of page one and "x"; "d" is lost.
+    api = Offline(Shuffled(["c", "t", "m", "x", "d"], 3))
+    with pytest.raises(InvalidRecord) as caught:
+        read(api, KeysetPaginator(key="at", param="since", size=3))
+    assert str(caught.value) == (
+        "The key 't' at 'at' was on page 1 and came again on page 2, which was asked for behind 'm': the records are not sorted by it at "
+        "GET https://api.example.com/rows. Sort the request by that field, ascending; without it records would be left out silently."
+    )
+
+
+def test_texts_that_come_again_from_the_last_key_on_are_a_warning() -> None:
+    # A database may take "A" and "a" for equal, so that both come again by right.
+    api = Offline(Shuffled(["c", "t", "m", "x", "d"], 3, overlap=True))
+    options = KeysetPaginator(key="at", param="since", size=3, overlap=True)
+    warnings: list[str] = []
+    pages = pull(api, first_page, paginate=options, records=ITEMS, warn=warnings.append)
+    assert sum(len(page.records) for page in pages) > len("ctm")
+    assert [text.partition(", which")[0] for text in warnings] == [
+        "The key 't' at 'at' was on page 1 and came again on page 2"
+    ]
+
+
+@given(
+    st.lists(st.text("abAB-", min_size=1, max_size=4), max_size=30, unique=True), st.integers(1, 7)
+)
+def test_texts_in_their_order_are_read_once(keys: list[str], size: int) -> None:
+    api = Offline(Shuffled(sorted(keys), size))
+    found = read(api, KeysetPaginator(key="at", param="since", size=size))
+    assert found == sorted(keys)

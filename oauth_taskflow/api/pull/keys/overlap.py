@@ -15,6 +15,7 @@ from oauth_taskflow.api.pull.keys.sort_order import SortOrder
 from oauth_taskflow.api.pull.marks import KeyMark, split_digests_in_order
 from oauth_taskflow.api.pull.page import PageView
 from oauth_taskflow.api.pull.record_fields import build_column_reader
+from oauth_taskflow.api.pull.totals import Warn
 from oauth_taskflow.errors import ApiError
 
 
@@ -70,19 +71,25 @@ class Overlap:
 class KeyTrail:
     """The last sort key of a sequence, whose records must be in its order; nothing for styles without one.
 
-    Records that come again with the last key are dropped, where they do.
+    Records that come again with the last key are dropped, where they do. Texts have no order that every database shares, but a key
+    of the page before that comes again shows that the API lists its records in another order than the one in which it compares keys.
+    The first page after a pull was cut off is not compared.
     """
 
-    def __init__(self, key: SortKey | None) -> None:
+    def __init__(self, key: SortKey | None, warn: Warn) -> None:
         self._order = None if key is None else SortOrder(key)
         self._overlap = Overlap(key.path) if key is not None and key.comes_again else None
+        self._warn = warn
+        self._has_warned = False
+        # The keys of the page before: texts and numbers.
+        self._before: frozenset[Any] = frozenset()
         self.last_key: Any = None
 
     def advance(self, page: PageView) -> None:
         """Reads the keys of ``page``.
 
         Raises:
-            InvalidRecord: a key is absent, out of order, or twice where it must be unique.
+            InvalidRecord: a key is absent, out of order, twice where it must be unique, or one of the page before.
         """
         if self._order is None:
             return
@@ -90,11 +97,29 @@ class KeyTrail:
         try:
             keys = self._order.read_keys(page.records or page.received)
             self._order.check([*before, *keys])
+            self._check_again(keys, page)
         except ApiError as error:
             error.where = error.where or page.where
             raise
+        self._before = frozenset(keys)
         if keys:
             self.last_key = keys[-1]
+
+    def _check_again(self, keys: Sequence[Any], page: PageView) -> None:
+        """Compares ``keys`` with those of the page before, except the last one: from there on this page was asked for.
+
+        Where that one's records come again, keys that the database takes for equal to it, such as ``a`` and ``A``, do so by right.
+        """
+        assert self._order is not None
+        again = next((key for key in keys if key in self._before and key != self.last_key), None)
+        if again is None:
+            return
+        error = self._order.again_error(again, self.last_key, page.index)
+        if self._overlap is None:
+            raise error
+        if not self._has_warned:
+            self._has_warned = True
+            self._warn(f"{error.what} {page.where}. If other records are missing: {error.hint}")
 
     def drop_repeats(self, records: list[Any]) -> list[Any]:
         """Returns the records of a page that did not come before."""

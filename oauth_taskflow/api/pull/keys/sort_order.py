@@ -83,6 +83,14 @@ class SortOrder:
         if self._is_unique and low == high:
             raise self._tie_error(key)
 
+    def again_error(self, again: Any, last: Any, index: int) -> InvalidRecord:
+        """Returns the error for page ``index`` (from 0), asked for behind the key ``last``, that has the key ``again`` of the page before."""
+        return InvalidRecord(
+            f"The key {self._show(again)} at {self._path!r} was on page {index} and came again on page {index + 1}, which was asked for "
+            f"behind {self._show(last)}: the records are not sorted by it",
+            hint=f"Sort the request by that field, {self._order}; without it records would be left out silently.",
+        )
+
     def _show(self, key: Any) -> str:
         return show_value(key, self._path)
 
