@@ -100,10 +100,17 @@ class LoopGuard:
                 f"Page {page.index + 1} has as many records as an earlier page, and the same first and last ones, under another "
                 "page cursor or URL: records came twice, and others may be missing. Check paginate and the request's parameters."
             )
-        content = _digest(encode(page.received))
+        content, before = _digest(encode(page.received)), self._last
         if self._is_indexed and self._is_last_again(page, content):
             return True
         is_repeated = content in self._contents
+        # The page before may be there once more: a page of rows was added in front.
+        is_foreign = is_repeated and self._is_indexed and content != before
+        if is_foreign and page.received[0] != page.received[-1]:
+            self._warn(
+                f"Page {page.index + 1} holds exactly what an earlier page held {page.where}: records came twice, and others may be "
+                "missing. The API or a cache on the way answered with another page than it was asked for."
+            )
         self._contents.add(content)
         self._new_content = content
         if is_repeated and self._repeated >= REPEATED_PAGES:

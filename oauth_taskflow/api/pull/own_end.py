@@ -12,6 +12,7 @@ from typing import Any
 from oauth_taskflow.api.paginators.base import PagingOptions
 from oauth_taskflow.api.pull.page import PageView
 from oauth_taskflow.api.pull.paging_fields import (
+    BACK,
     COUNTS,
     LAST_NUMBERS,
     PAGE_COUNTS,
@@ -31,7 +32,6 @@ from oauth_taskflow.api.pull.unread_pages import (
 from oauth_taskflow.http_headers import parse_links
 
 _PAGE_NUMBERS = PAGE_COUNTS | LAST_NUMBERS
-_BACK = frozenset({"prev", "previous"})
 
 
 def names_own_end(page: PageView, options: PagingOptions) -> bool:
@@ -93,7 +93,7 @@ def _read_pointers(page: PageView) -> Iterator[bool]:
     if any(name in page.headers for name in POINTER_HEADERS):
         yield True  # one that leads on is a sign of more
     links = parse_links(page.headers.get("Link", "")).found
-    if any(not _BACK.isdisjoint(link.rels) for link in links):
+    if any(not BACK.isdisjoint(link.rels) for link in links):
         yield True
     for place in find_places(page):
         yield from (_is_empty(value) for _, _, value in place.find(POINTERS))

@@ -62,6 +62,24 @@ POINTERS = frozenset(
 )
 # Kubernetes has a text in "metadata", MediaWiki an object at the root; a text elsewhere may be anything.
 _CONTINUE = "continue"
+# Relations and fields that lead back.
+BACK = frozenset({"prev", "previous"})
+_LEADING_BACK = BACK | {
+    "hydraprevious",
+    "prevlink",
+    "previouslink",
+    "previouspage",
+    "previouspageurl",
+    "previousurl",
+    "prevpage",
+    "prevpageurl",
+    "prevurl",
+}
+_FLAGS_OF_BEFORE = frozenset({"hasprev", "hasprevious", "hasprevpage", "haspreviouspage"})
+_FIRST_FLAGS = frozenset({"first", "firstpage", "isfirst", "isfirstpage"})
+_NEXT = frozenset({"next"})
+_VAGUE_POINTERS = _NEXT | BACK
+PREVIOUS_PAGE_HEADER = "X-Prev-Page"
 _LEADING_ON = POINTERS | {_CONTINUE}
 POINTER_HEADERS = (
     "X-Next-Page",
@@ -111,7 +129,6 @@ VAGUE_TOTALS = frozenset({"total", *COUNTS})
 PAGE_COUNTS = frozenset({"numberofpages", "numpages", "pagecount", "pages", "totalpages"})
 LAST_NUMBERS = frozenset({"last", "lastpage"})
 OWN_NUMBERS = frozenset({"currentpage", "number", "page", "pageindex", "pagenumber"})
-_FIRST = frozenset({"first"})
 _STARTS = frozenset({"start"})
 _PAGING_WORDS = (
     frozenset(
@@ -148,7 +165,9 @@ _PAGING_PLACES = frozenset(
 # These are places of other things too: an order may keep its total in "info".
 _PLACES = _PAGING_PLACES | {"hydraview", "info", "metadata", "view"}
 _KNOWN = frozenset(
-    _FIRST
+    _LEADING_BACK
+    | _FLAGS_OF_BEFORE
+    | _FIRST_FLAGS
     | _ALL_FLAGS
     | _ALL_VAGUE_FLAGS
     | _LEADING_ON
@@ -237,7 +256,7 @@ class Place:
             if flag or (flag is not None and name != _TRUNCATED):
                 yield key, flag is (name in _FLAGS)
         # Spring's slices have nothing else that shows it.
-        has_first = any(isinstance(value, bool) for _, _, value in self.find(_FIRST))
+        has_first = any(isinstance(value, bool) for _, _, value in self.find(_FIRST_FLAGS))
         if has_first or self.is_of_list or self.is_envelope or self._has_any(TOTALS):
             yield from self._find_vague_flags()
 
@@ -246,18 +265,29 @@ class Place:
             if isinstance(value, bool):
                 yield key, value is (name in _VAGUE_FLAGS)
 
+    def find_flags_of_before(self) -> Iterator[str]:
+        """Yields the key of each flag that says that a page comes before this one."""
+        yield from (key for _, key, value in self.find(_FLAGS_OF_BEFORE) if value is True)
+        yield from (key for _, key, value in self.find(_FIRST_FLAGS) if value is False)
+
     def find_pointers(self) -> Iterator[str]:
         """Yields the key of each field that leads to another page."""
         found = self.find(_LEADING_ON)
         yield from (key for name, key, value in found if self._leads_on(name, value))
-        yield from (key for _, key, value in self.find(_LINK_LISTS) if _has_next_link(value))
+        yield from (key for _, key, value in self.find(_LINK_LISTS) if _has_link(value, _NEXT))
+
+    def find_back_pointers(self) -> Iterator[str]:
+        """Yields the key of each field that leads to the page before."""
+        found = self.find(_LEADING_BACK)
+        yield from (key for name, key, value in found if self._leads_on(name, value))
+        yield from (key for _, key, value in self.find(_LINK_LISTS) if _has_link(value, BACK))
 
     def _leads_on(self, name: str, pointer: Any) -> bool:
         if isinstance(pointer, dict):  # an empty link: {"href": null, "rel": "next"}
             targets = [pointer[key] for key in _TARGETS if key in pointer] or pointer.values()
             return any(targets)
         # A field of a single record may have this name.
-        if isinstance(pointer, str) and name == "next":
+        if isinstance(pointer, str) and name in _VAGUE_POINTERS:
             return "/" in pointer or "?" in pointer
         if isinstance(pointer, str) and name == _CONTINUE and self.list_key is not None:
             return False
@@ -342,8 +372,10 @@ def _read_object(raw: msgspec.Raw | None) -> dict[str, msgspec.Raw] | None:
     return None if raw is None else read_members(raw)
 
 
-def _has_next_link(links: Any) -> bool:
+def _has_link(links: Any, relations: frozenset[str]) -> bool:
     found = [link for link in links if isinstance(link, dict)] if isinstance(links, list) else []
     return any(
-        "next" in map(link.get, _RELATIONS) and any(map(link.get, _TARGETS)) for link in found
+        any(link.get(key) == relation for key in _RELATIONS for relation in relations)
+        and any(map(link.get, _TARGETS))
+        for link in found
     )

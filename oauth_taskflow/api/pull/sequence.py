@@ -23,6 +23,7 @@ from oauth_taskflow.api.pull.marks import (
     next_request,
 )
 from oauth_taskflow.api.pull.own_end import describe_lone_page
+from oauth_taskflow.api.pull.own_place import OwnPlace
 from oauth_taskflow.api.pull.page import Page, PageView
 from oauth_taskflow.api.pull.page_judge import Content, locate_response
 from oauth_taskflow.api.pull.past_end import (
@@ -90,6 +91,7 @@ class PageSequence:
         may_repeat = self.options.ends_by in {"count", "pointer"} and not drops_repeats
         is_compared = may_repeat and self.options.sort_key is None
         self._overlap = OverlapGuard(self.options, warn) if is_compared else None
+        self._place = OwnPlace(self.options, warn)
         self._pages: int | None = None
         self._url = ""
         self._cap = CapWatch(self.options)
@@ -228,6 +230,7 @@ class PageSequence:
             return None
         if self._overlap is not None:
             self._overlap.check(page)
+        self._place.check(page)
         self._check_record_limit(page)
         self._warn_of_content(page, content)
         self.request = self._find_next(self.request, page, content)
