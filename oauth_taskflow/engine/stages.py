@@ -26,6 +26,7 @@ from oauth_taskflow.engine.fields_stage import FieldsStage, is_used
 from oauth_taskflow.engine.filter_stage import FilterStage
 from oauth_taskflow.engine.moved_rows import RowKeysStage, is_needed
 from oauth_taskflow.engine.window_filter import WindowStage
+from oauth_taskflow.engine.window_watch import build_window_watch
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.windows import Window
 
@@ -147,9 +148,11 @@ def build_fields_stage(options: StageOptions) -> Stage | None:
 
 
 def build_window_stage(options: StageOptions) -> Stage | None:
-    """Returns the stage of an endpoint with ``incremental.keep``."""
+    """Returns the stage of an endpoint with ``incremental.keep``, or the one that looks whether the API keeps to the windows."""
     incremental = options.endpoint.incremental
-    return WindowStage(incremental) if incremental is not None and incremental.keep else None
+    if incremental is not None and incremental.keep:
+        return WindowStage(incremental)
+    return build_window_watch(options.endpoint, has_positions=options.positions is not None)
 
 
 def build_contract_stage(options: StageOptions) -> Stage | None:
@@ -216,10 +219,18 @@ def begin_sequence(stages: Sequence[Stage], parent: int, names: Mapping[str, Any
             stage.begin_sequence(parent, names)
 
 
+@runtime_checkable
+class WindowObserver(Protocol):
+    """A stage that must know the window to which records belong."""
+
+    def begin_window(self, window: Window | None) -> None:
+        """Notes that the pages of ``window`` follow."""
+
+
 def begin_window(stages: Sequence[Stage], window: Window | None) -> None:
-    """Notifies the stage that leaves out records of the window that the next pages belong to."""
+    """Notifies the stages that ask for it of the window that the next pages belong to."""
     for stage in stages:
-        if isinstance(stage, WindowStage):
+        if isinstance(stage, WindowObserver):
             stage.begin_window(window)
 
 

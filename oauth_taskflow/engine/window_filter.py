@@ -36,7 +36,7 @@ class WindowStage:
         self._field = options.field
         self._missing = options.missing
         self._column = build_column_reader(options.field)
-        self._read = _time_reader(options)
+        self._read = build_time_reader(options)
         self._bounds = (Instant(0), Instant(0))
         self._window: Window | None = None
         self._left_out = 0
@@ -45,7 +45,7 @@ class WindowStage:
         """Notes that the pages of ``window`` follow."""
         self._window = window
         if window is not None:
-            self._bounds = _to_instant(window.since), _to_instant(window.until)
+            self._bounds = to_instant(window.since), to_instant(window.until)
 
     def process(self, records: list[Any], page: Page) -> list[Any]:  # noqa: ARG002 - one protocol for all stages
         """Hands on the records inside the window.
@@ -108,8 +108,8 @@ class OlderPages:
     def __init__(self, options: Incremental, window: Window) -> None:
         assert options.field is not None
         self._column = build_column_reader(options.field)
-        self._read = _time_reader(options)
-        self._since = _to_instant(window.since)
+        self._read = build_time_reader(options)
+        self._since = to_instant(window.since)
         self._oldest: Instant | None = None
         self._older = 0
 
@@ -162,12 +162,14 @@ def find_page_end(
     return OlderPages(options, window)
 
 
-def _time_reader(options: Incremental) -> Reader:
+def build_time_reader(options: Incremental) -> Reader:
+    """Returns the function that reads the time of a record in ``field_format``; it raises ``UnreadableDate``."""
     form = options.field_format or "any"
     return build_reader(form if isinstance(form, str) else tuple(form))
 
 
-def _to_instant(moment: datetime) -> Instant:
+def to_instant(moment: datetime) -> Instant:
+    """Returns an aware ``moment`` as records' times are read."""
     seconds, rest = divmod(moment - EPOCH, timedelta(seconds=1))
     return Instant(seconds, rest // timedelta(microseconds=1) * 1000)
 

@@ -261,7 +261,7 @@ def test_one_row_in_several_windows_and_parents_stays_green(tmp_path: Path) -> N
     assert (len(ids), summary.warnings) == (4, [])
     windows = (
         "{request: {path: /x, params: {since: '{{ window.start }}'}}, records: data, primary_key: id, concurrency: 2, "
-        f"incremental: {{field: at, start: 2026-01-01, step: P1D}}, paginate: {{{PAGES}}}}}"
+        f"incremental: {{start: 2026-01-01, step: P1D}}, paginate: {{{PAGES}}}}}"
     )
     out = str(tmp_path / "windows")
     endpoint = read_endpoint(windows)
