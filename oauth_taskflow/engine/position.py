@@ -6,7 +6,7 @@ import json
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from msgspec import Struct
 
@@ -195,7 +195,8 @@ class Position:
 def _find_cursor(found: Any, place: CursorPlace | str) -> str | None:
     """Returns the cursor in what a page has at ``place``; None without one."""
     if found is not None and isinstance(place, CursorPlace) and place.param is not None:
-        query = parse_qs(urlsplit(str(found)).query)
+        # Not urlsplit: it refuses a broken host, which does not matter here.
+        query = parse_qs(str(found).partition("#")[0].partition("?")[2])
         found = next(iter(query.get(place.param, ())), None)
     if isinstance(found, bool) or not isinstance(found, str | int) or found == "":
         return None

@@ -357,13 +357,14 @@ def test_the_last_page_must_have_the_cursor(bench: Bench) -> None:
     assert bench.list_stored() == []
 
 
-def test_a_delta_link_gives_its_parameter(bench: Bench) -> None:
+@pytest.mark.parametrize("host", ["graph.example", "[::1"])
+def test_a_delta_link_gives_its_parameter(bench: Bench, host: str) -> None:
     place = CursorPlace(path='"@odata.deltaLink"', param="$deltatoken")
     delta = endpoint(
         Incremental(by="watermark", cursor=place),
         request=Request(path="/d", params={"token": "{{ watermark.cursor | default('latest') }}"}),
     )
-    link = "https://graph.example/users/delta?$deltatoken=a%2Bb&x=1"
+    link = f"https://{host}/users/delta?$deltatoken=a%2Bb&x=1"
     bench.run("a", delta, lambda _: {"data": [], "@odata.deltaLink": link})
     bench.run("b", delta, lambda _: {"data": [], "@odata.deltaLink": link})
     assert bench.asked == [{"token": "a+b"}]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Annotated, ClassVar
-from urllib.parse import urljoin
 
 from oauth_taskflow.api.paginators.base import EndsBy, Flaw, PagingOptions
-from oauth_taskflow.api.paginators.pointers import STICKY, add_sticky, require_next_pointer
+from oauth_taskflow.api.paginators.pointers import STICKY, find_next_url, require_next_pointer
 from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.schema.types import doc
 
@@ -36,15 +35,14 @@ class LinkHeaderPaginator(PagingOptions, frozen=True, kw_only=True, tag="link"):
         None without such a link, and when its attributes are not those required.
 
         Raises:
-            InvalidRecord: a flag says that pages follow, or the header cannot be read to its end.
+            InvalidRecord: a flag says that pages follow, the header cannot be read to its end, or the target is no URL.
         """
         from oauth_taskflow.http_headers import parse_links  # noqa: PLC0415  # loads email.utils
 
         links = parse_links(page.headers.get("Link", ""))
         link = next((link for link in links.found if self._leads_on(link, page.url)), None)
         if link is not None and self._is_required(link):
-            url = urljoin(page.url, link.target)
-            return request.follow_url(add_sticky(url, self.sticky, page.first))
+            return request.follow_url(find_next_url(page, link.target, self.sticky))
         if link is None and links.is_malformed:
             raise InvalidRecord(
                 f"The Link header of page {page.index + 1} cannot be read to its end, and no link before has "

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
-from urllib.parse import urljoin
 
 from oauth_taskflow.api.paginators.base import EndsBy, Flaw, PagingOptions, find_or_none
 from oauth_taskflow.api.paginators.pointers import (
     STICKY,
-    add_sticky,
+    find_next_url,
     is_end,
     require_next_pointer,
 )
@@ -61,8 +60,8 @@ class NextUrlPaginator(PagingOptions, frozen=True, kw_only=True, tag="next_url")
             raise InvalidRecord(
                 f"The next URL at {self.next!r} is {show_value(found)}, not text", where=page.where
             )
-        url = found if self.base == "api_root" else urljoin(page.url, found)
-        return request.follow_url(add_sticky(url, self.sticky, page.first))
+        is_whole = self.base == "api_root"
+        return request.follow_url(find_next_url(page, found, self.sticky, is_whole=is_whole))
 
     def refusal_hint(self, status: int) -> str:
         """Returns the hint for a relative URL that was meant below the API's base, as those of OData are."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote, urljoin, urlsplit
 
 from oauth_taskflow.errors import InvalidRecord
+from oauth_taskflow.record_values import show_value
 from oauth_taskflow.schema.types import doc
 
 if TYPE_CHECKING:  # loads the HTTP library
@@ -37,6 +38,24 @@ def is_end(pointer: Any, end_values: Sequence[Any] = ()) -> bool:
     if pointer is None or pointer == "" or pointer in ([], {}):
         return True
     return any(type(pointer) is type(end) and pointer == end for end in end_values)
+
+
+def find_next_url(page: PageView, found: str, sticky: Sequence[str], *, is_whole: bool = False) -> str:
+    """Returns the URL ``found`` in ``page``, relative to the page's own unless it ``is_whole``, with its ``sticky`` parameters.
+
+    Raises:
+        InvalidRecord: it is no URL.
+    """
+    try:
+        url = found if is_whole else urljoin(page.url, found)
+        return add_sticky(url, sticky, page.first)
+    except ValueError as error:  # of urllib: an IPv6 address without its bracket, and the like
+        raise InvalidRecord(
+            f"The next URL of page {page.index + 1} cannot be read: {show_value(found, '')}",
+            where=page.where,
+            hint="The API seems to answer with a broken URL; run the task again, or page by another style.",
+            retryable=True,
+        ) from error
 
 
 def add_sticky(url: str, names: Sequence[str], first: ApiRequest) -> str:

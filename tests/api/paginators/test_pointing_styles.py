@@ -203,3 +203,21 @@ def test_a_link_header_that_breaks_off_behind_the_next_link_is_enough() -> None:
 def test_the_next_url_has_one_place() -> None:
     flaws = NextUrlPaginator(next="next", header="X-Next").flaws({"next", "header"})
     assert [(flaw.kind, flaw.option) for flaw in flaws] == [("contradiction", "header")]
+
+
+@pytest.mark.parametrize("base", ["url", "api_root"])
+def test_a_next_url_that_no_parser_reads_is_an_error_that_names_it(base: Any) -> None:
+    broken = "https://[::1/rows"
+    page = view({"next": broken}, headers={"Link": f"<{broken}>; rel=next"})
+    options = (
+        NextUrlPaginator(next="next", base=base, sticky=("q",)),
+        LinkHeaderPaginator(sticky=("q",)),
+    )
+    for style in options:
+        with pytest.raises(InvalidRecord) as caught:
+            style.next_request(first_page, page)
+        assert str(caught.value) == (
+            f"The next URL of page 1 cannot be read: '{broken}' at GET {BASE}. The API seems to answer with a broken URL; run the task "
+            "again, or page by another style."
+        )
+        assert caught.value.retryable
