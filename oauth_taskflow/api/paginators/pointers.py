@@ -40,7 +40,9 @@ def is_end(pointer: Any, end_values: Sequence[Any] = ()) -> bool:
     return any(type(pointer) is type(end) and pointer == end for end in end_values)
 
 
-def find_next_url(page: PageView, found: str, sticky: Sequence[str], *, is_whole: bool = False) -> str:
+def find_next_url(
+    page: PageView, found: str, sticky: Sequence[str], *, is_whole: bool = False
+) -> str:
     """Returns the URL ``found`` in ``page``, relative to the page's own unless it ``is_whole``, with its ``sticky`` parameters.
 
     Raises:
