@@ -30,6 +30,7 @@ from oauth_taskflow.engine.finished_sequences import Beginning, FinishedSequence
 from oauth_taskflow.engine.first_run import select_endpoint
 from oauth_taskflow.engine.for_each import MappedItem, count_contexts, template_contexts
 from oauth_taskflow.engine.hidden_values import hide_values
+from oauth_taskflow.engine.lost_parents import explain_lost_parent
 from oauth_taskflow.engine.moved_rows import CountsKeys
 from oauth_taskflow.engine.outputs import connect_output
 from oauth_taskflow.engine.position import Position
@@ -340,7 +341,8 @@ class _Reader:
         )
         resume = sequence.begin.page
         pages = read_past_cap(endpoint, context, sequence.window, read, resume=resume)
-        return watch_first_page(pages, endpoint, resume)
+        pages = watch_first_page(pages, endpoint, resume)
+        return explain_lost_parent(pages) if self._run.item else pages
 
     def _endpoint_of(self, sequence: _Sequence) -> Endpoint:
         return self._run.endpoint if sequence.position is None else sequence.position.endpoint
