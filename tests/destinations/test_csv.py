@@ -217,6 +217,16 @@ def test_a_part_that_ends_takes_what_is_held_and_the_next_has_the_same_columns()
     assert parts.last == b"a,b\r\n,3\r\n"
 
 
+def test_a_column_that_comes_right_after_the_end_of_a_part_brings_no_second_header() -> None:
+    parts = Parts()
+    parts.writer.write([{"id": 1}])
+    parts.writer.end_part()
+    parts.writer.write([])
+    parts.writer.write([{"id": 2, "new": "x"}])
+    parts.writer.close()
+    assert [*parts.done, parts.last] == [(1, b"id\r\n1\r\n"), b"id,new\r\n2,x\r\n"]
+
+
 def test_a_file_that_others_changed_is_not_read_as_records(tmp_path: Path) -> None:
     destination = FolderDestination(tmp_path, "csv")
     transfer([Page([{"a": 1, "b": 2}], 1, "", 0)], destination, RUN)

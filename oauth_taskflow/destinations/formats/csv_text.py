@@ -39,6 +39,8 @@ class _CsvWriter:
         # In the order in which they were seen.
         self._columns: dict[str, None] = dict.fromkeys(declared.fields if declared else ())
         self._header: tuple[str, ...] = ()
+        # Waits for the first records of its file: with more columns, they bring another header.
+        self._header_line = b""
         self._held: list[_Row] = []
         self._held_bytes = 0
         self._rows = 0  # in the file, those held back included
@@ -62,6 +64,8 @@ class _CsvWriter:
         lines = _lines(tuple(columns), rows)  # first: an error must begin no part
         if len(columns) > len(self._header):
             self._begin_header(columns)
+        if rows:
+            self._write_header()
         self._sink.write(lines)
         self._rows += len(rows)
 
@@ -69,8 +73,11 @@ class _CsvWriter:
         if self._rows:
             self._sink = self._next_part(self._rows)
         self._rows, self._columns, self._header = 0, columns, tuple(columns)
-        if columns:
-            self._sink.write((",".join(map(_quote, columns)) + "\r\n").encode())
+        self._header_line = (",".join(map(_quote, columns)) + "\r\n").encode() if columns else b""
+
+    def _write_header(self) -> None:
+        self._sink.write(self._header_line)
+        self._header_line = b""
 
     def end_part(self) -> None:
         """Goes on with the same columns."""
@@ -82,6 +89,7 @@ class _CsvWriter:
     def close(self) -> None:
         if self._held or not self._header:
             self._flush()
+        self._write_header()
         self._sink.flush()
 
 
