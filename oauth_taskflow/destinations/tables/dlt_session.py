@@ -40,6 +40,10 @@ _SETTINGS = {
     "normalize": {"workers": 1},
     "load": {"workers": 1, "raise_on_max_retries": 3, "delete_completed_jobs": True},
 }
+# Destinations that end a load well and have other values then, by their kind.
+_CHANGES_VALUES = {
+    "sqlalchemy": "writes JSON as a text within JSON; MySQL takes texts that differ in case for one, SQLite rounds decimals"
+}
 # Column -> data type of dlt.
 Types = Mapping[str, str]
 _ARROW_TYPES = {
@@ -83,8 +87,10 @@ def open_session(
     """Opens a connection to the warehouse; ``what`` failed is what an error says.
 
     Raises:
-        DestinationError: the warehouse cannot be reached, refuses something, or replaces no rows.
+        DestinationError: the warehouse cannot be reached, refuses something, replaces no rows, or changes values.
     """
+    if reason := _CHANGES_VALUES.get(warehouse.kind):
+        raise _refusal(warehouse, reason)
     settings = {**_SETTINGS, "schema": {"naming": naming}} if naming else _SETTINGS
     with (
         as_dlt_errors(what, warehouse),
@@ -112,11 +118,7 @@ class DltSession:
         self.warehouse = warehouse
         strategies = client.capabilities.supported_merge_strategies or ()
         if "delete-insert" not in strategies:
-            raise DestinationError(
-                f"The dlt destination {warehouse.name!r} cannot replace rows, so a run could be there twice",
-                where=f"at {warehouse.address}",
-                hint="Write files (type: file), or choose a SQL warehouse.",
-            )
+            raise _refusal(warehouse, "cannot replace rows, so a run could be there twice")
 
     def normalize(self, name: str) -> str:
         """Returns the identifier that dlt makes of a name."""
@@ -213,6 +215,14 @@ class DltSession:
             finally:
                 pipeline.deactivate()
                 self._pipeline.activate()
+
+
+def _refusal(warehouse: Warehouse, reason: str) -> DestinationError:
+    return DestinationError(
+        f"The dlt destination {warehouse.name!r} {reason}",
+        where=f"at {warehouse.address}",
+        hint="Write files (type: file), or choose a SQL warehouse that docs/dlt.md names.",
+    )
 
 
 def _name_type(column: Mapping[str, Any]) -> str:

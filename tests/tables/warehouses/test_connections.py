@@ -92,16 +92,23 @@ def test_a_connection_gives_the_credentials(tmp_path: Path, postgres: Kind) -> N
     assert list(reader.read(part.path, 0, 1, selector=part.selector)) == [{"id": 1}]
 
 
-def test_a_destination_that_cannot_replace_rows_is_refused_before_the_pull(tmp_path: Path) -> None:
-    options = DltDestination(
-        destination="filesystem",
-        dataset="crm",
-        table="contacts",
-        options={"bucket_url": str(tmp_path)},
-    )
-    destination = options.connect(options.locate(render, "r1"), StoreAccess(open_local))
-    with pytest.raises(DestinationError, match="cannot replace rows"):
+@pytest.mark.parametrize(
+    ("name", "options", "reason"),
+    [
+        ("filesystem", {"bucket_url": "{}"}, "cannot replace rows"),
+        ("sqlalchemy", {"credentials": "sqlite:///{}/crm.db"}, "SQLite rounds decimals"),
+        ("dlt.destinations.sqlalchemy", {"credentials": "sqlite:///{}/crm.db"}, "JSON as a text"),
+    ],
+)
+def test_a_destination_that_would_lose_rows_or_values_is_refused_before_the_pull(
+    tmp_path: Path, name: str, options: dict[str, str], reason: str
+) -> None:
+    place = {key: value.format(tmp_path) for key, value in options.items()}
+    chosen = DltDestination(destination=name, dataset="main", table="contacts", options=place)
+    destination = chosen.connect(chosen.locate(render, "r1"), StoreAccess(open_local))
+    with pytest.raises(DestinationError, match=reason):
         destination.open(Run("contacts", "r1"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_path_that_duckdb_would_split_is_refused_before_the_pull(tmp_path: Path) -> None:
