@@ -57,6 +57,16 @@ def test_a_field_that_was_null_gets_its_type_from_the_first_value(
     assert read_rows(kind, tmp_path, "id", "age", "tags") == [(1, None, lists[0]), (2, 5, lists[1])]
 
 
+def test_lists_that_are_empty_in_the_whole_run_stay_empty_where_the_table_has_their_type(
+    kind: Kind, tmp_path: Path
+) -> None:
+    skip_warehouses(kind)
+    put(kind, tmp_path, [{"id": 1, "tags": ["a"], "lines": [{"sku": "a"}]}], "r1")
+    put(kind, tmp_path, [{"id": 2, "tags": [], "lines": []}, {"id": 3, "tags": None}], "r2")
+    rows = read_rows(kind, tmp_path, "id", "tags", "lines")
+    assert rows[1:] == [(2, [], []), (3, None, None)]
+
+
 def test_the_schema_may_widen_within_a_run(kind: Kind, tmp_path: Path) -> None:
     many = [{"id": number, "v": number} for number in range(20)]
     put(kind, tmp_path, [*many, {"id": 20, "v": 0.5, "late": "x"}], "r1")

@@ -37,7 +37,7 @@ from pyiceberg.table import Transaction
 from oauth_taskflow.destinations.arrow.reading import take_rows
 from oauth_taskflow.destinations.tables.base import Commit, Committed
 from oauth_taskflow.destinations.tables.column_names import FORBIDDEN_IN_ICEBERG, check_names
-from oauth_taskflow.destinations.tables.fitting import drop_empty, fit_schema
+from oauth_taskflow.destinations.tables.fitting import fit_schema
 from oauth_taskflow.destinations.tables.iceberg_catalog import create_namespace
 from oauth_taskflow.destinations.tables.iceberg_files import (
     DataFiles,
@@ -263,7 +263,8 @@ class IcebergTable:
         # Other columns of the table stay as they are, also those of types that records do not have.
         # One that must have a value is widened, for the records that have none.
         required = {field.name for field in table.schema().fields if field.required}
-        given = drop_empty(commit.rows.schema).fields.keys() | required
+        fields = commit.rows.schema.fields
+        given = {name for name, kind in fields.items() if kind.kind != "null"} | required
         own_records = RecordSchema(
             {name: kind for name, kind in records.fields.items() if name in given}
         )
