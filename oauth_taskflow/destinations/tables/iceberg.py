@@ -29,7 +29,7 @@ from pyiceberg.expressions import (
     GreaterThanOrEqual,
     LessThanOrEqual,
 )
-from pyiceberg.io.pyarrow import ArrowScan, schema_to_pyarrow
+from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table as PyIcebergTable
 from pyiceberg.table import Transaction
@@ -51,6 +51,7 @@ from oauth_taskflow.destinations.tables.iceberg_notes import (
     read_kinds,
     write_kinds,
 )
+from oauth_taskflow.destinations.tables.iceberg_scan import ArrowScan
 from oauth_taskflow.destinations.tables.lake_schema import (
     from_lake_schema,
     read_lake_records,
