@@ -45,6 +45,7 @@ from oauth_taskflow.destinations.tables.iceberg_files import (
     rewrite_without,
     stage_files,
 )
+from oauth_taskflow.destinations.tables.iceberg_ids import add_field_ids
 from oauth_taskflow.destinations.tables.iceberg_notes import (
     describe_run,
     find_run,
@@ -276,6 +277,7 @@ class IcebergTable:
                 update.union_by_name(schema)
         except ValidationError as error:
             raise _misfit_error(error, self.uri) from error
+        schema = add_field_ids(schema, transaction.table_metadata.schema())
         rows, replaced = self._choose(table, commit, records, own_records, files)
         batches = self._columns.extend(rows, commit.place, schema)
         if self._settings.mode == "merge":  # which rows are written depends on the table

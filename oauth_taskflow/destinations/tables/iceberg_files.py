@@ -100,7 +100,9 @@ class RunFiles:
 
 
 def _has_field(schema: pa.Schema, field: pa.Field) -> bool:
-    return field.name in schema.names and schema.field(field.name).type == field.type
+    if field.name not in schema.names:
+        return False
+    return bool(schema.field(field.name).equals(field, check_metadata=True))
 
 
 def rewrite_without(
@@ -117,7 +119,7 @@ def rewrite_without(
     schema = table.schema()
     some = ArrowScan(table.metadata, table.io, schema.select(*columns), AlwaysTrue())
     whole = ArrowScan(table.metadata, table.io, schema, AlwaysTrue())
-    arrow_schema = schema_to_pyarrow(schema, include_field_ids=False)
+    arrow_schema = schema_to_pyarrow(schema)  # with the ids of its fields
     replaced = []
     for task in table.scan(row_filter=may_match).plan_files():
         masks = [choose(batch) for batch in some.to_record_batches([task])]

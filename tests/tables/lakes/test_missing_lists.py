@@ -19,7 +19,7 @@ from tests.tables.kinds import KINDS, connect, put
 
 ICEBERG = next(kind for kind in KINDS if kind.name == "iceberg")
 FACTS = EndpointFacts(("id",))
-RECORDS = [
+RECORDS: list[dict[str, Any]] = [
     {"id": 1, "lines": [{"sku": "a"}], "order": {"lines": [{"sku": "b"}]}},
     {"id": 2, "lines": [], "order": {"lines": []}},
     {"id": 3, "lines": None, "order": {"lines": None}},

@@ -41,7 +41,7 @@ def data_files(folder: Path) -> int:
 def test_a_commit_that_is_overtaken_does_not_write_its_rows_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put(KIND, tmp_path, [{"id": 0}], "r0")
+    put(KIND, tmp_path, [{"id": 0, "tag": "z"}], "r0")
     written = count_writes(monkeypatch)
     overtake(monkeypatch, tmp_path, {"id": 1}, {"id": 2, "more": "x"}, {"id": 3})
     put(KIND, tmp_path, [{"id": number, "tag": "a"} for number in range(10, 13)])
@@ -51,6 +51,19 @@ def test_a_commit_that_is_overtaken_does_not_write_its_rows_again(
         *(("r1", number) for number in range(10, 13)),
     ]
     assert len(written) == data_files(tmp_path) - 1 == 4
+
+
+def test_a_new_column_of_another_run_never_takes_the_values_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(KIND, tmp_path, [{"id": 0}], "r0")
+    overtake(monkeypatch, tmp_path, {"id": 1, "more": "x"})  # which gets the id that ours had
+    put(KIND, tmp_path, [{"id": 2, "tag": "a"}])
+    assert read_rows(KIND, tmp_path, "id", "more", "tag") == [
+        (0, None, None),
+        (1, "x", None),
+        (2, None, "a"),
+    ]
 
 
 def test_rows_are_written_again_where_another_run_changed_their_columns(
