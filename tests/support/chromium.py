@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-# The first has no windows and no pages of its own: the same engine, for a fifth less processor time.
+# The first is the same engine without windows, for a fifth less processor time.
 _PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser")
 
 
