@@ -57,12 +57,22 @@ def _iceberg_options(folder: Path, **more: Any) -> IcebergDestination:
     return IcebergDestination(table="crm.{{ endpoint }}", warehouse=str(folder / "lake"), **more)
 
 
-def _read_iceberg(folder: Path) -> list[dict[str, Any]]:
+def open_catalog(folder: Path) -> Any:
+    """The catalog that an Iceberg destination without a connection keeps in its warehouse."""
     from pyiceberg.catalog import load_catalog  # noqa: PLC0415 - the tests of other kinds do without
 
-    place = quote(str(folder / "lake" / "catalog.db"))
-    catalog = load_catalog("default", type="sql", uri=f"sqlite:///{place}")
-    rows: list[dict[str, Any]] = catalog.load_table("crm.contacts").scan().to_arrow().to_pylist()
+    lake = folder / "lake"
+    place = quote(str(lake / "catalog.db"))
+    return load_catalog("default", type="sql", uri=f"sqlite:///{place}", warehouse=lake.as_uri())
+
+
+def open_iceberg(folder: Path) -> Any:
+    """The Iceberg table of the endpoint ``contacts``, as PyIceberg opens it."""
+    return open_catalog(folder).load_table("crm.contacts")
+
+
+def _read_iceberg(folder: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = open_iceberg(folder).scan().to_arrow().to_pylist()
     return rows
 
 

@@ -25,15 +25,10 @@ BY_NAME = {field.name: field for field in FIELDS}
 PLANNED = {
     "srv_lookup": "Write the host and port that the record names.",
 }
+_HEADERS = "headers http_headers extra_headers request_headers custom_headers default_headers"
 # Names of other tools for our keys, and for the connection's host.
 ELSEWHERE = {
-    **dict.fromkeys(
-        (
-            *("headers", "http_headers", "extra_headers", "request_headers"),
-            *("custom_headers", "default_headers"),
-        ),
-        "api_headers",
-    ),
+    **dict.fromkeys(_HEADERS.split(), "api_headers"),
     **dict.fromkeys(("query_params", "request_params", "query_parameters"), "api_params"),
     **dict.fromkeys(("host", "base_url", "api_url", "url"), "host"),
     "keyfile_dict": "private_key",

@@ -246,6 +246,7 @@ class StagedRecords:
             size = execute(connection, "SELECT pg_relation_size(%s)", (name,)).fetchone()
             self.bytes = size[0] if size is not None else 0
         self.has_table, self.rows, self.staged = True, copied, copied
+        self._spool.close()
         self._spool = _Spool(copied)
         return copied == rows
 
@@ -256,10 +257,11 @@ class StagedRecords:
         """
         self._spool.close()
         for _ in range(_END_TRIES):  # a statement may begin just after a request to cancel
-            if self._moving is None or not self.is_moving:
+            moving = self._moving
+            if moving is None or moving.done():
                 break
             self._database.cancel(_END_SECONDS)
-            wait([self._moving], _END_SECONDS)
+            wait([moving], _END_SECONDS)
         if self.has_table and not keeping and not self.is_moving:
             self._register.clean_up(self._database.connection, [self.name])
 

@@ -6,7 +6,6 @@ import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 import pyarrow as pa
@@ -17,12 +16,19 @@ pytest.importorskip(
 )
 
 from deltalake import DeltaTable
-from pyiceberg.catalog import load_catalog
 
 from oauth_taskflow.destinations.base import EndpointFacts
 from oauth_taskflow.errors import DestinationError
 from oauth_taskflow.record_schema.model import FieldType, RecordSchema
-from tests.tables.kinds import KINDS, TECHNICAL, connect, put, read_rows
+from tests.tables.kinds import (
+    KINDS,
+    TECHNICAL,
+    connect,
+    open_catalog,
+    open_iceberg,
+    put,
+    read_rows,
+)
 
 ICEBERG = next(kind for kind in KINDS if kind.name == "iceberg")
 DELTA = next(kind for kind in KINDS if kind.name == "delta")
@@ -40,9 +46,7 @@ def decimals(precision: int, scale: int = 2) -> EndpointFacts:
 
 def create_table(folder: Path, foreign: pa.DataType, *, nullable: bool = True) -> None:
     (folder / "lake").mkdir()
-    place = quote(str(folder / "lake" / "catalog.db"))
-    lake = (folder / "lake").as_uri()
-    catalog = load_catalog("default", type="sql", uri=f"sqlite:///{place}", warehouse=lake)
+    catalog = open_catalog(folder)
     catalog.create_namespace("crm")
     own = [pa.field(name, pa.string()) for name in TECHNICAL[:3]]
     columns = [*own, pa.field(TECHNICAL[3], pa.int64()), pa.field("id", pa.int64())]
@@ -82,9 +86,7 @@ def test_a_column_that_must_have_a_value_may_be_null_from_the_first_record_witho
     put(ICEBERG, tmp_path, [{"id": 1, "v": 2}], "r1")
     put(ICEBERG, tmp_path, [{"id": 2}], "r2")
     assert read_rows(ICEBERG, tmp_path, "id", "v") == [(1, 2), (2, None)]
-    place = quote(str(tmp_path / "lake" / "catalog.db"))
-    table = load_catalog("default", type="sql", uri=f"sqlite:///{place}").load_table("crm.contacts")
-    assert not table.schema().find_field("v").required
+    assert not open_iceberg(tmp_path).schema().find_field("v").required
 
 
 @pytest.mark.parametrize("mode", ["append", "replace_run", "merge"])
@@ -153,9 +155,7 @@ def test_a_table_that_only_takes_more_rows_is_not_tried_for_long(
 
 def test_a_partitioned_iceberg_table_takes_runs_that_are_in_one_partition(tmp_path: Path) -> None:
     create_table(tmp_path, pa.int64())
-    place = quote(str(tmp_path / "lake" / "catalog.db"))
-    table = load_catalog("default", type="sql", uri=f"sqlite:///{place}").load_table("crm.contacts")
-    with table.update_spec() as update:
+    with open_iceberg(tmp_path).update_spec() as update:
         update.add_identity("v")
     put(ICEBERG, tmp_path, [{"id": 1, "v": 1}, {"id": 2, "v": 1}], "r1")
     with pytest.raises(DestinationError, match="belongs into several partitions"):

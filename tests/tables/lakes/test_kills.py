@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from oauth_taskflow.destinations.base import EndpointFacts
-from tests.tables.kinds import Kind, put, read_rows
+from tests.tables.kinds import Kind, open_iceberg, put, read_rows
 from tests.tables.lakes.attempts import Attempt, AttemptOptions, can_kill, make_records
 
 pytestmark = [
@@ -103,10 +103,7 @@ def find_referenced(kind: Kind, folder: Path) -> set[Path]:
         actions = [json.loads(line) for file in log.glob("*.json") for line in file.open()]
         added = [unquote(action["add"]["path"]) for action in actions if "add" in action]
         return {*log.glob("*.json"), *(folder / "contacts" / name for name in added)}
-    from pyiceberg.catalog import load_catalog  # noqa: PLC0415 - Delta Lake does without
-
-    uri = f"sqlite:///{quote(str(folder / 'lake' / 'catalog.db'))}"
-    table = load_catalog("default", type="sql", uri=uri).load_table("crm.contacts")
+    table = open_iceberg(folder)
     found = [table.metadata_location, *(one.metadata_file for one in table.metadata.metadata_log)]
     for snapshot in table.metadata.snapshots:
         found.append(snapshot.manifest_list)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 
@@ -12,10 +11,9 @@ pytest.importorskip("pyiceberg")
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyiceberg.catalog import load_catalog
 
 from oauth_taskflow.destinations.base import EndpointFacts
-from tests.tables.kinds import KINDS, connect, put
+from tests.tables.kinds import KINDS, connect, open_iceberg, put
 
 ICEBERG = next(kind for kind in KINDS if kind.name == "iceberg")
 FACTS = EndpointFacts(("id",))
@@ -27,14 +25,9 @@ RECORDS: list[dict[str, Any]] = [
 ]
 
 
-def open_table(folder: Path) -> Any:
-    place = quote(str(folder / "lake" / "catalog.db"))
-    return load_catalog("default", type="sql", uri=f"sqlite:///{place}").load_table("crm.contacts")
-
-
 def read_files(folder: Path, *columns: str) -> list[dict[str, Any]]:
     """The rows of the newest snapshot, read from its files without PyIceberg."""
-    paths = open_table(folder).inspect.files()["file_path"].to_pylist()
+    paths = open_iceberg(folder).inspect.files()["file_path"].to_pylist()
     rows = [
         row for path in paths for row in pq.read_table(path.removeprefix("file://")).to_pylist()
     ]
@@ -58,7 +51,7 @@ def test_missing_lists_of_objects_are_read_back_as_missing(tmp_path: Path) -> No
 def test_a_merge_keeps_missing_maps_of_another_tool(tmp_path: Path) -> None:
     put(ICEBERG, tmp_path, [{"id": 1}], "r1", mode="merge", facts=FACTS)
     sizes = pa.map_(pa.string(), pa.struct([("cm", pa.int64())]))
-    table = open_table(tmp_path)
+    table = open_iceberg(tmp_path)
     with table.update_schema() as update:
         update.union_by_name(pa.schema([("sizes", sizes)]))
     rows = [{"id": 2, "sizes": None}, {"id": 3, "sizes": [("s", {"cm": 5})]}, {"id": 4}]
