@@ -72,6 +72,8 @@ def run_child(candidate: Candidate) -> dict[str, Any]:
             "PYTHONHASHSEED": "0",
             **candidate.env,
         }
+        # Installed packages have bytecode: the first round writes it.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         done = subprocess.run(
             [str(candidate.python), str(HERE / candidate.script), *candidate.arguments],
             env=environment,
