@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -51,14 +51,15 @@ class DagIndex:
             return []
         return [f"{self._root}{os.sep}{path}" for path in found if ".." not in Path(path).parts]
 
-    def learn(self, dag_id: str, path: str, folders: Iterable[Folder]) -> None:
-        """Adds the file ``path`` of ``dag_id``, which was found in ``folders``."""
+    def learn(self, paths: Mapping[str, str], folders: Iterable[Folder]) -> None:
+        """Adds ``paths``, the file that goes first for each ``dag_id``, which were found in ``folders``."""
         times, count = self._times(folders)
         if count < FEW_FILES:
             return
         index = self._load()
         known = index.files if index.folders == times else {}
-        self._save(_Index(times, {**known, dag_id: [self._name(path)]}))
+        found = {dag_id: [self._name(path)] for dag_id, path in paths.items()}
+        self._save(_Index(times, {**known, **found}))
 
     def save(self, files: Iterable[tuple[str, str]], folders: Iterable[Folder]) -> None:
         """Keeps ``files``, each a ``dag_id`` and a path that has it. ``folders`` were listed before they were read."""

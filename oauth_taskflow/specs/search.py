@@ -33,15 +33,15 @@ def find_spec(
 
     When several files have one ``dag_id``, it takes the one that loading all of them keeps: ``duplicate-dag-id`` decides
     by the same order. An ``index`` names the file where it was found before, which spares listing and reading the others;
-    where it does not, it is taught.
+    where it does not, it is taught, also the DAGs of the files that were read on the way.
     """
     search = _Search(dag_id)
     spec = search.check(_known_paths(root, dag_id, index))
     if spec is None:
-        folders = list_folders(str(root))
-        spec = search.check(_listed_paths(folders, dag_id, search.tried))
+        folders, skimmed = list_folders(str(root)), dict[str, bytes]()
+        spec = search.check(_listed_paths(folders, dag_id, search.tried, skimmed))
         if spec is not None and index is not None:
-            index.learn(dag_id, spec.path, folders)
+            index.learn({**_find_others(folders, dag_id, skimmed), dag_id: spec.path}, folders)
     return ([], search.problems) if spec is None else ([spec], [])
 
 
@@ -77,15 +77,21 @@ def _known_paths(root: Path, dag_id: str, index: DagIndex | None) -> Iterator[st
             yield str(path)
 
 
-def _listed_paths(folders: list[Folder], dag_id: str, tried: set[str]) -> Iterator[str]:
-    """The files of ``folders`` that may hold ``dag_id`` and were not ``tried``, by precedence; few are read whole."""
+def _listed_paths(
+    folders: list[Folder], dag_id: str, tried: set[str], skimmed: dict[str, bytes]
+) -> Iterator[str]:
+    """The files of ``folders`` that may hold ``dag_id`` and were not ``tried``, by precedence; few are read whole.
+
+    ``skimmed`` gets the text of each file as it comes, empty where it is not known.
+    """
     wanted = dag_id.encode()
     unusual = {f"{each.path}{os.sep}{name}" for each in folders for name in each.unusual}
     for path in files_by_precedence(folders, dag_id):
+        skimmed[path] = b""
         if path in tried:
             continue
         try:
-            text = b"\\" if path in unusual else skim_spec(path)
+            skimmed[path] = text = b"\\" if path in unusual else skim_spec(path)
         except OSError:
             continue
         if (wanted in text or b"\\" in text or len(text) == SKIMMED_BYTES) and _may_hold(
@@ -96,6 +102,26 @@ def _listed_paths(folders: list[Folder], dag_id: str, tried: set[str]) -> Iterat
     for path in files_by_precedence(folders, dag_id):
         if path not in tried and _may_hold(path, wanted):
             yield path
+
+
+def _find_others(folders: list[Folder], dag_id: str, skimmed: dict[str, bytes]) -> dict[str, str]:
+    """The DAGs of the ``skimmed`` files with their paths, from the first file on as long as each has a certain one.
+
+    Then no file that goes first for a DAG was left out: the order differs from that for ``dag_id`` only by files that are
+    named like a DAG.
+    """
+    stems = {name[: name.rindex(".")] for each in folders for name in each.names}
+    found: dict[str, str] = {}
+    if dag_id in stems:
+        return found
+    for path, text in skimmed.items():
+        literal = _LITERAL.search(text)
+        if literal is None or b"\\" in text or len(text) == SKIMMED_BYTES:
+            break
+        if text.find(b"\ndag_id", literal.end()) >= 0:
+            break
+        found.setdefault(literal[2].decode(), path)
+    return {name: path for name, path in found.items() if name not in stems}
 
 
 def _may_hold(path: str, wanted: bytes) -> bool:

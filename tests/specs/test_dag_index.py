@@ -17,6 +17,7 @@ from oauth_taskflow.specs import search as search_module
 from oauth_taskflow.specs.dag_index import DagIndex
 from oauth_taskflow.specs.files import list_folders
 from oauth_taskflow.specs.search import find_spec
+from oauth_taskflow.specs.spec_file import SKIMMED_BYTES
 from tests.specs.test_cache import write
 
 
@@ -58,6 +59,46 @@ def test_one_dag_does_not_displace_another(root: Path) -> None:
     find(root, "sales")
     paths = [index_of(root).find_paths(dag_id) for dag_id in ("billing", "sales")]
     assert paths == [[str(root / "below" / "m.yaml")], [str(root / "below" / "n.yaml")]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{version: 1, dag_id: dag_e}",
+        'dag_id: dag_d\n"dag_\\x69d": dag_e\n',
+        "dag_id: dag_d\ndag_id: dag_e\n",
+        "dag_id: dag_d\n" + "#" * SKIMMED_BYTES,
+    ],
+)
+def test_no_dag_is_learned_behind_a_file_that_may_have_it(tmp_path: Path, text: str) -> None:
+    root = tmp_path / "specs"
+    root.mkdir()
+    for name in "aceg":
+        write(root, name, dag_id=f"dag_{name}")
+    (root / "d.yaml").write_text(text)
+    assert find(root, "dag_g") == ["g.yaml"]
+    learned = [index_of(root).find_paths(f"dag_{name}") for name in "acdeg"]
+    assert learned == [[f"{root}/{n}.yaml"] if n else [] for n in ("a", "c", "", "", "g")]
+
+
+_PLACES = st.tuples(st.sampled_from(["", "below/", "below/deep/"]), st.sampled_from("abcdefgh"))
+
+
+@given(
+    dags=st.dictionaries(_PLACES, st.sampled_from("cdexyz"), min_size=1),
+    wanted=st.sampled_from("cdexyz"),
+)
+def test_each_dag_that_was_learned_on_the_way_is_the_one_that_a_search_finds(
+    dags: dict[tuple[str, str], str], wanted: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    root = tmp_path_factory.mktemp("specs") / "specs"
+    for (folder, name), dag_id in dags.items():
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        write(root / folder, name, dag_id=dag_id)
+    find_spec(root, wanted, index_of(root))
+    for dag_id in sorted(set(dags.values())):
+        (spec,), _ = find_spec(root, dag_id)
+        assert index_of(root).find_paths(dag_id) in ([], [str(spec.path)])
 
 
 @pytest.mark.parametrize("folder", [".", "below"])
