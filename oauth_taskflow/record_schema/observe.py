@@ -7,6 +7,8 @@ by its literal, so that nothing is rounded on the way.
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections.abc import Iterable, Mapping
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from typing import Any
@@ -34,6 +36,8 @@ _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
 _SCALARS = {ord("t"): BOOLEAN, ord("f"): BOOLEAN, ord("n"): NULL, ord('"'): TEXT}
 # A double keeps 15 digits of every decimal number; with the point they are 16 characters.
 SURELY_EXACT = 16
+# Nearer to zero a double has fewer digits, and then none.
+_SMALLEST = sys.float_info.min
 _LONGEST_INTEGER = 20
 EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _HINT = "Look at the answer of the API: a value in it has a form that JSON does not have, or too many levels."
@@ -169,13 +173,12 @@ def fits_fixed(literal: str, kind: FieldType) -> bool:
 
 
 def is_exact(literal: bytes) -> bool:
-    """Whether a double keeps all digits of a number that is written with a fraction or exponent.
-
-    One too near to zero for a double counts as kept.
-    """
+    """Whether a double keeps all digits of a number that is written with a fraction or exponent."""
     number = float(literal)
     if number in {float("inf"), float("-inf")}:
         return False
-    if len(literal) <= SURELY_EXACT or not number:
+    if len(literal) <= SURELY_EXACT and abs(number) >= _SMALLEST:
         return True
+    if not number:
+        return not set(re.split(b"[eE]", literal)[0]) & set(b"123456789")
     return Decimal(repr(number)) == Decimal(literal.decode())

@@ -33,7 +33,7 @@ _READ_TYPES = {
 }
 _TEXTS = {"date", "timestamp", "decimal", "json"}
 _SAFE = float(2**53)
-# The smallest double with all its digits; below it, fewer and fewer are kept.
+# The smallest double with all its digits; below it, fewer and fewer are kept, and at last zero.
 _SMALLEST = 2.2250738585072014e-308
 _FRACTION = re.compile(rb"-?\d+(?:\.\d+(?:[eE][+-]?\d+)?|[eE][+-]?\d+)")
 _SAMPLE = 1 << 16
@@ -215,15 +215,16 @@ def check_numbers(lines: bytes, table: pa.Table) -> None:
     doubles = [found for column in table.columns for found in _find_doubles(column)]
     if not doubles:
         return
+    has_zero = False
     for column in doubles:
         # A larger double may have been an integer; infinite and NaN are not below it either.
         size = pc.abs(column)
-        is_safe = pc.and_(
-            pc.less(size, _SAFE), pc.or_(pc.equal(size, 0), pc.greater_equal(size, _SMALLEST))
-        )
+        is_zero = pc.equal(size, 0)
+        is_safe = pc.and_(pc.less(size, _SAFE), pc.or_(is_zero, pc.greater_equal(size, _SMALLEST)))
         if not pc.all(is_safe).as_py():
             raise Misfit("a number is too large for a double, or too small")
-    if may_lose_digits(lines):
+        has_zero = has_zero or bool(pc.any(is_zero).as_py())
+    if may_lose_digits(lines, has_small=has_zero):
         _check_fractions(lines)
 
 
