@@ -135,6 +135,27 @@ class Target:
             existing = find_columns(connection, self.place.table)
             self._columns = plan_columns(self._observation.fields, existing, self.settings)
 
+    def _hold_columns(self, connection: Connection) -> None:
+        """Keeps the columns as they are until the end of the transaction, and takes the types that they have now.
+
+        Another run may have widened a column since it was planned, and PostgreSQL would round a double for a column of numeric.
+
+        Raises:
+            DestinationError: a column is missing now, or no longer holds the records.
+        """
+        if self._observation is None:
+            return
+        execute(connection, f"LOCK TABLE {self.place.table.sql} IN ROW EXCLUSIVE MODE")
+        self._plan(connection)
+        for column in self._columns:
+            if column.is_new or column.using is not None:
+                raise DestinationError(
+                    f"Column {column.name!r} was dropped or changed while the records were committed",
+                    where=f"at {self.place}",
+                    hint="Run the task again.",
+                    retryable=True,
+                )
+
     def _is_complete(self, connection: Connection) -> bool:
         if any(one.is_new or one.using is not None for one in self._columns):
             return False
@@ -215,6 +236,7 @@ class Target:
             with connection.transaction():  # after an error, the table is asked which column it was
                 if self.settings.merges:
                     return self._merge(connection, stage, expected)
+                self._hold_columns(connection)
                 self.remove_own(connection)
                 added = self.insert(connection, stage, expected)
                 self.require_own(connection, expected)
@@ -227,6 +249,7 @@ class Target:
         if expected:
             self._require_key()
             self.register.lock_table(connection, self.place.table)
+            self._hold_columns(connection)
             staged_keys = build_staged_terms(self._keys, self._columns)
             choice = self._choose(stage)
             table, settings = self.place.table, self.settings
