@@ -36,14 +36,14 @@ from oauth_taskflow.destinations.tables.delta_merge import (
     merge_rows,
     note_nothing,
 )
-from oauth_taskflow.destinations.tables.fitting import fit_schema
+from oauth_taskflow.destinations.tables.fitting import drop_empty, fit_schema
 from oauth_taskflow.destinations.tables.lake_schema import (
     from_lake_schema,
     read_lake_records,
     to_lake_schema,
 )
 from oauth_taskflow.destinations.tables.merging import MergeFields, pick_rows, plan_merge
-from oauth_taskflow.destinations.tables.narrow_columns import ExactBatches
+from oauth_taskflow.destinations.tables.narrow_columns import ExactBatches, adopt_maps, refuse_maps
 from oauth_taskflow.destinations.tables.overtaking import is_own, repeat_when_overtaken
 from oauth_taskflow.destinations.tables.place import RowsPlace
 from oauth_taskflow.destinations.tables.store_options import read_store_options
@@ -249,7 +249,9 @@ class DeltaLakeTable:
                 )
 
     def _write(self, table: DeltaTable, commit: Commit) -> None:
-        present = self._columns.remove_from(from_lake_schema(_schema_of(table)))
+        there = _schema_of(table)
+        refuse_maps(there, drop_empty(commit.rows.schema).fields, self.uri)
+        present = self._columns.remove_from(from_lake_schema(there))
         records = fit_schema(present, commit.rows.schema, self.uri)
         check_names(records.fields, self.uri, FORBIDDEN_IN_DELTA)
         schema = self._columns.extend_schema(to_lake_schema(records))
@@ -277,12 +279,12 @@ class DeltaLakeTable:
         fields = MergeFields(settings.keys, settings.order, settings.order_form)
         plan = plan_merge(commit.rows, records, fields, self.uri)
         if plan is None:
-            note_nothing(table, schema, described)
+            note_nothing(table, adopt_maps(schema, _schema_of(table)), described)
             return
         add_order_columns(table, schema, plan)
         index, newer = find_newer(table, schema, plan)
         if not index.num_rows:
-            note_nothing(table, schema, described)
+            note_nothing(table, adopt_maps(schema, _schema_of(table)), described)
             return
         newest = pick_rows(commit.rows.read_batches(records), index)
         rows = self._columns.extend(newest, commit.place, schema)
@@ -295,7 +297,7 @@ class DeltaLakeTable:
     ) -> Iterator[pa.RecordBatchReader]:
         exact = ExactBatches(batches, schema, _schema_of(table), self.uri)
         try:
-            yield pa.RecordBatchReader.from_batches(schema, iter(exact))
+            yield pa.RecordBatchReader.from_batches(exact.schema, iter(exact))
         except DeltaError as error:
             raise exact.refused or error from None
 

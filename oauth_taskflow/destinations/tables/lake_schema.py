@@ -103,5 +103,11 @@ def read_lake_records(
 ) -> Iterator[dict[str, Any]]:
     """Yields the records in rows of a lake as Python values, as ``arrow.reading.read_records`` does for other tables."""
     schema = to_arrow_schema(from_lake_schema(table.schema, kinds))
-    columns = [c.cast(field.type) for c, field in zip(table.columns, schema, strict=True)]
+    columns = [
+        # Columns of types that records do not have, such as maps, are null in the rows of a run.
+        pa.chunked_array([pa.nulls(len(c), field.type)])
+        if c.null_count == len(c)
+        else c.cast(field.type)
+        for c, field in zip(table.columns, schema, strict=True)
+    ]
     return read_records(pa.Table.from_arrays(columns, schema=schema))

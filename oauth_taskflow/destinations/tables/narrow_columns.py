@@ -1,8 +1,11 @@
-"""Columns of small numbers in a Delta table that another tool made: its library rounds doubles for them and raises nothing."""
+"""Columns of a Delta table that another tool made: small numbers, for which its library rounds doubles and raises nothing, and maps.
+
+No record has a map: a run without a value for such a column leaves it null, and another one fails.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import pyarrow as pa
 
@@ -12,7 +15,8 @@ from oauth_taskflow.errors import DestinationError
 class ExactBatches:
     """Yields ``batches`` of ``schema`` for a table with the schema ``table``, up to one that the table would change.
 
-    ``refused`` is then the error: a library that reads the batches hides it behind one of its own.
+    ``refused`` is then the error: a library that reads the batches hides it behind one of its own. The attribute ``schema`` is that of
+    the batches, which has the maps of the table.
     """
 
     def __init__(
@@ -24,6 +28,8 @@ class ExactBatches:
         self._narrow = {
             one.name: narrow[one.name] for one in schema if narrow[one.name] != one.type
         }
+        self.schema = adopt_maps(schema, table)
+        self._maps = [one for one in self.schema if _has_map(one.type)]
         self.refused: DestinationError | None = None
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
@@ -37,7 +43,41 @@ class ExactBatches:
                 if not _is_kept(batch.column(name), kind):
                     self.refused = _narrow_error(name, self._uri)
                     raise self.refused
-            yield batch
+            yield self._with_maps(batch)
+
+    def _with_maps(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        for one in self._maps:  # null in every record: refuse_maps has looked
+            place = self.schema.get_field_index(one.name)
+            batch = batch.set_column(place, one, pa.nulls(batch.num_rows, one.type))
+        return batch
+
+
+def refuse_maps(table: pa.Schema, fields: Collection[str], uri: str) -> None:
+    """Makes sure that no column of maps is among ``fields``, those of which the run has values.
+
+    Raises:
+        DestinationError: one is.
+    """
+    for column in table:
+        if column.name in fields and _has_map(column.type):
+            within = "" if pa.types.is_map(column.type) else " within its values"
+            raise DestinationError(
+                f"Column {column.name!r} of the table has maps{within}, which no record has; nothing was written",
+                where=f"at {uri}",
+                hint="Rename the field (fields: move), drop it, or write to a new table.",
+            )
+
+
+def adopt_maps(schema: pa.Schema, table: pa.Schema) -> pa.Schema:
+    """Returns ``schema`` with the types of ``table`` for the columns that hold maps there, at any depth."""
+    maps = {one.name: one.type for one in table if _has_map(one.type)}
+    return pa.schema([one.with_type(maps.get(one.name, one.type)) for one in schema])
+
+
+def _has_map(kind: pa.DataType) -> bool:
+    if pa.types.is_map(kind):
+        return True
+    return any(_has_map(kind.field(place).type) for place in range(kind.num_fields))
 
 
 def _is_kept(values: pa.Array, kind: pa.DataType) -> bool:
