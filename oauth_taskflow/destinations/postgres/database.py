@@ -51,6 +51,14 @@ _HINTS = {
     "54": "Write layout: raw, or fewer fields (fields: drop): PostgreSQL takes 1,600 columns, and some 8 kB of numbers and short texts.",
     "42883": "A technical column of the table may have another type than docs/postgres.md names: choose another column_prefix.",
 }
+# Settings of a login that would change values, or the order of rows: before PostgreSQL 12, a double is written with 15 digits.
+_SETTINGS = {
+    "timezone": "UTC",
+    "extra_float_digits": "1",
+    "standard_conforming_strings": "on",
+    "synchronize_seqscans": "off",
+}
+_PIN = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in _SETTINGS.items())
 _CHECK = "Check host, port, login and schema (the database) of the connection, and that the server is reached from here."
 
 
@@ -76,6 +84,11 @@ def execute(
 ) -> Cursor[tuple[Any, ...]]:
     """Runs a statement; names in it come from ``quote_name``, all other values are parameters."""
     return connection.execute(statement, parameters)
+
+
+def pin_settings(connection: Connection) -> None:
+    """Makes values independent of the settings of login and database, for the rest of the transaction."""
+    execute(connection, f"SELECT {_PIN}")
 
 
 class Database:

@@ -27,6 +27,7 @@ from oauth_taskflow.destinations.postgres.database import (
     Database,
     as_database_errors,
     execute,
+    pin_settings,
 )
 from oauth_taskflow.destinations.postgres.identifiers import quote_name
 from oauth_taskflow.destinations.postgres.merged_fields import build_merged_fields
@@ -202,6 +203,7 @@ class PostgresTable:
                 name="records"
             ) as cursor,  # of the server: rows are fetched in batches
         ):
+            pin_settings(connection)
             cursor.itersize = _FETCHED
             cursor.execute(statement, parameters)
             for (text,) in cursor:
@@ -272,7 +274,8 @@ class PostgresTable:
         what = "Reading records of the parent endpoint"
         parameters = (*place.key[1:], skip, take)
         if take <= _AT_ONCE:  # a child may take hours with them: no transaction is open meanwhile
-            with self._database.open_briefly(what) as connection:
+            with self._database.open_briefly(what) as connection, connection.transaction():
+                pin_settings(connection)
                 texts = [text for (text,) in execute(connection, statement, parameters)]
         else:
             texts = self._stream(what, statement, parameters)

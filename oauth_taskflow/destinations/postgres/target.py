@@ -13,7 +13,7 @@ import msgspec
 from oauth_taskflow.api.decoders.json import plain_keys
 from oauth_taskflow.destinations.base import EndpointFacts
 from oauth_taskflow.destinations.postgres.columns import Column, plan_columns
-from oauth_taskflow.destinations.postgres.database import execute, load_psycopg
+from oauth_taskflow.destinations.postgres.database import execute, load_psycopg, pin_settings
 from oauth_taskflow.destinations.postgres.identifiers import quote_name
 from oauth_taskflow.destinations.postgres.observation import Observation
 from oauth_taskflow.destinations.postgres.place import OutputPlace
@@ -121,6 +121,7 @@ class Target:
         if self._is_complete(connection):
             return
         with connection.transaction():
+            pin_settings(connection)
             lock_structure(connection)
             self._plan(connection)
             change_columns(connection, self.place.table, self._columns)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from oauth_taskflow.destinations.base import FileFigures, Output, Run
-from oauth_taskflow.destinations.postgres.database import Database, as_database_errors, execute
+from oauth_taskflow.destinations.postgres.database import Database, as_database_errors, pin_settings
 from oauth_taskflow.destinations.postgres.lines import (
     SEPARATOR,
     FieldsOfRecords,
@@ -172,8 +172,7 @@ class PostgresWriter:
             connection = self._database.connection
             target.change_structure(connection)
             with connection.transaction():
-                execute(connection, "SET LOCAL synchronize_seqscans = off")
-                execute(connection, "SET LOCAL timezone = 'UTC'")
+                pin_settings(connection)
                 self._register.lock(connection, place)
                 found = self._register.find(connection, place)
                 if (found.attempt if found is not None else "") != self._base:

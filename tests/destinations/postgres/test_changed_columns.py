@@ -1,8 +1,9 @@
-"""Another run widens or drops a column after this one has planned its columns, and before it writes."""
+"""Columns that are widened keep every digit, whatever the login sets; also where another run changes them before this one writes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
@@ -25,8 +26,8 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]) -> 
     """Lets ``change`` happen once, after the next run has planned its columns."""
     real = Target.change_structure
 
-    def change_structure(target: Target, connection: object) -> None:
-        real(target, connection)  # type: ignore[arg-type]  # a connection
+    def change_structure(target: Target, connection: Any) -> None:
+        real(target, connection)
         monkeypatch.setattr(Target, "change_structure", real)
         change()
 
@@ -57,3 +58,27 @@ def test_a_column_that_is_dropped_fails_the_run_and_says_so(
     assert caught.value.retryable
     pull(warehouse, "r1", mode, b'{"id":1,"x":1.5}')
     assert warehouse.column("x", order="id") == [None, 1.5]
+
+
+# Of a field longer than the name of a column, so that the statements have it as a text.
+ODD = "a\\'b" * 20
+
+
+@pytest.mark.parametrize(
+    "login",
+    ["-c extra_float_digits=-3 -c timezone=Asia/Tokyo", "-c standard_conforming_strings=off"],
+)
+@pytest.mark.parametrize("take", [1, 3000], ids=["at once", "streamed"])
+def test_settings_of_the_login_change_no_value(warehouse: Warehouse, login: str, take: int) -> None:
+    warehouse.found.extra_dejson = {"options": login}
+    record = {"id": 1, "x": 0.30000000000000004, ODD: "it's"}
+    first = warehouse.pull([[record]], run="r0", layout="columns")
+    (part,) = warehouse.destination(layout="columns").describe(first).parts
+
+    def read() -> list[Any]:
+        return list(warehouse.destination(layout="columns").read(part.path, 0, take))
+
+    assert read() == [record]
+    pull(warehouse, "r1", "replace_run", b'{"id":2,"x":12345678901234567.25}')
+    assert warehouse.column("x::text") == ["0.30000000000000004", "12345678901234567.25"]
+    assert read() == [record]
