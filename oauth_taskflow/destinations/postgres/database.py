@@ -38,6 +38,7 @@ _HINTS = {
     "42501": "Grant the rights that docs/postgres.md names, or let table or work_schema be in a schema of this login.",
     "53100": "Free space on the database server, and run the task again.",
     "53": "The database server lacks memory, space or connections: run the task again later.",
+    "22003": "PostgreSQL holds no such number here: correct the type of the column, or let the field be a text (fields: cast).",
     "22P05": "Write nul: strip, or remove the character with fields.",
     "23502": "The column must have a value: let a contract require the field, or give the column a default and drop the field.",
     "23503": "Write the other table first, or drop its foreign key.",
@@ -48,7 +49,13 @@ _HINTS = {
     "2BP01": "A view or another object uses the column: drop it, or let a contract keep the type.",
     "0A000": "A view or another object uses the column: drop it, or let a contract keep the type. A key to merge by must not be "
     "deferrable, and must hold the columns that partition the table.",
-    "54": "Write layout: raw, or fewer fields (fields: drop): PostgreSQL takes 1,600 columns, and some 8 kB of numbers and short texts.",
+    "54": "Write layout: raw, or fewer fields (fields: drop): PostgreSQL takes 1,600 columns, and some 8 kB of numbers and short texts. "
+    "A key to merge by may have 2,700 bytes.",
+    "3F000": "The schema was dropped or renamed meanwhile: run the task again, which creates it.",
+    "42P01": "The table was dropped or renamed meanwhile: run the task again, which creates it.",
+    "42809": "Something else has taken the name of the table: name another one.",
+    "55P03": "Another session holds the table for longer than the login's lock_timeout: raise that, or run the task again.",
+    "57014": "The login's statement_timeout is too short for such a statement: raise it (ALTER ROLE … SET), or let runs be smaller.",
     "42883": "A technical column of the table may have another type than docs/postgres.md names: choose another column_prefix.",
 }
 # Settings of a login that would change values, or the order of rows: before PostgreSQL 12, a double is written with 15 digits.

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from msgspec.structs import replace
 
-from oauth_taskflow.destinations.base import Run, StoreAccess
+from oauth_taskflow.destinations.base import EndpointFacts, Run, StoreAccess
 from oauth_taskflow.destinations.postgres.options import PostgresDestination
 from oauth_taskflow.errors import DestinationError
 from tests.destinations.postgres.tables import PASSWORD, Warehouse, ids, summary
@@ -179,9 +179,61 @@ def test_a_table_that_another_process_holds_is_waited_for(warehouse: Warehouse) 
         blocker.execute(f"LOCK TABLE {warehouse.schema}.contacts")
         error = refused(lambda: strict.commit(summary(1)))
         assert error.retryable
+        assert "lock_timeout" in error.hint
         strict.abort()
     writer.commit(summary(1))
     assert len(warehouse.column("record")) == 2
+
+
+def drop(what: str) -> Callable[[Warehouse], object]:
+    return lambda warehouse: warehouse.ask(f"DROP {what.format(warehouse.schema)} CASCADE")
+
+
+def make_view(warehouse: Warehouse) -> None:
+    warehouse.ask(f"ALTER TABLE {warehouse.schema}.contacts RENAME TO other")
+    warehouse.ask(f"CREATE VIEW {warehouse.schema}.contacts AS TABLE {warehouse.schema}.other")
+
+
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        (drop("TABLE {}.contacts"), "run the task again, which creates it"),
+        (drop("TABLE {}._oauth_taskflow_runs"), "run the task again, which creates it"),
+        (make_view, "name another one"),
+    ],
+    ids=["table", "register", "view"],
+)
+def test_a_table_that_goes_while_records_come_is_said(
+    warehouse: Warehouse, change: Callable[[Warehouse], object], hint: str
+) -> None:
+    writer = warehouse.destination().open(RUN)
+    writer.write(ids(3))
+    change(warehouse)
+    error = refused(lambda: writer.commit(summary(3)))
+    assert hint in str(error)
+    writer.abort()
+
+
+def test_a_statement_that_takes_too_long_for_the_login_is_said(warehouse: Warehouse) -> None:
+    warehouse.pull([ids(1)])
+    warehouse.found.extra_dejson = {"options": "-c statement_timeout=200"}
+    with warehouse.lock(f"{warehouse.schema}.contacts"):
+        error = refused(lambda: warehouse.pull([ids(1)]))
+    assert error.retryable
+    assert "statement_timeout is too short" in str(error)
+
+
+@pytest.mark.parametrize("layout", ["raw", "columns"])
+def test_a_key_too_long_for_an_index_is_said(warehouse: Warehouse, layout: str) -> None:
+    record = {"id": "".join(map(chr, range(0x4E00, 0x4E00 + 1500)))}
+    facts = EndpointFacts(("id",))
+    error = refused(lambda: warehouse.pull([[record]], facts, layout=layout, mode="merge"))
+    assert "A key to merge by may have 2,700 bytes" in str(error)
+
+
+def test_a_number_too_small_for_the_database_is_said(warehouse: Warehouse) -> None:
+    error = refused(lambda: warehouse.pull([[msgspec.Raw(b'{"n": 1e-20000}')]]))
+    assert "let the field be a text" in str(error)
 
 
 @pytest.mark.parametrize(
