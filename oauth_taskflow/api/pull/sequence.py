@@ -16,6 +16,7 @@ from oauth_taskflow.api.paginators.flags import read_flag_option
 from oauth_taskflow.api.pull.caps.watch import CapWatch
 from oauth_taskflow.api.pull.keys.overlap import KeyTrail
 from oauth_taskflow.api.pull.loop_guard import LoopGuard, OverlapGuard
+from oauth_taskflow.api.pull.lost_queries import describe_lost_query
 from oauth_taskflow.api.pull.marks import (
     PageMark,
     ResumableCheck,
@@ -272,7 +273,8 @@ class PageSequence:
         )
 
     def _warn_of_content(self, page: PageView, content: Content) -> None:
-        """Warns of a page that came damaged, or that says itself that it is not whole."""
+        """Warns of a page that came damaged, that answers another question, or that says itself that it is not whole."""
+        self._warn_if(describe_lost_query(page))
         if page.body.is_mended:
             self._warn(
                 f"Page {page.index + 1} has texts that end within a character; U+FFFD is written there {page.where}."
