@@ -325,6 +325,13 @@ def find_places(page: PageView) -> Iterator[Place]:
         yield from _descend(found, f"{_OBJECT_HEADER}.", None, _DEEPEST, is_paging=True)
 
 
+def find_inner_places(
+    members: Mapping[str, msgspec.Raw], path: str, list_key: str
+) -> Iterator[Place]:
+    """Yields the object that holds a list within a row, ``members`` at ``path``, and what is named so in it."""
+    yield from _descend(members, path, list_key, is_paging=False)
+
+
 def _find_body_places(page: PageView) -> Iterator[Place]:
     members, path, name = page.body.members, "", ""
     for key in page.list_keys or ("",):

@@ -135,15 +135,34 @@ def find_member(path: str) -> str | None:
 
 
 def _find_member(node: Any) -> str | None:
-    if node["type"] in {"flatten", "subexpression"}:
-        return _find_member(node["children"][-1])
-    if node["type"] not in _PROJECTIONS:
-        return None
-    items, taken = node["children"][:2]
-    while taken["type"] == "subexpression":
+    taken = _find_taken(node)
+    while taken is not None and taken["type"] == "subexpression":
         taken = taken["children"][0]
-    member = taken["value"] if taken["type"] == "field" else None
-    return _find_member(items) or member
+    return taken["value"] if taken is not None and taken["type"] == "field" else None
+
+
+@lru_cache(maxsize=256)
+def find_inner_keys(path: str) -> Keys:
+    """Returns the keys from each item of the list to the list within it: ``lines``, ``data`` in ``data[].lines.data[]``.
+
+    Empty where the path takes no list of each item, or filters.
+    """
+    source = find_source(path)
+    if source is None or not source.is_expanded or filtered_keys(path):
+        return ()
+    taken = _find_taken(compile_path(path).parsed)
+    return () if taken is None else next(_iter_roots(taken), ())
+
+
+def _find_taken(node: Any) -> Any:
+    """Returns the node of what the path takes of each item of its first list; None where it takes the item itself."""
+    kind, children = node["type"], node["children"]
+    if kind in {"flatten", "subexpression"}:
+        return _find_taken(children[-1])
+    if kind not in _PROJECTIONS:
+        return None
+    items, taken = children[:2]
+    return _find_taken(items) or (None if taken["type"] == "identity" else taken)
 
 
 def _find_projection(node: Any) -> tuple[Any, bool] | None:

@@ -11,6 +11,7 @@ from jmespath.exceptions import JMESPathError
 from oauth_taskflow.api.decoders.json import Body, dig, plain_keys
 from oauth_taskflow.api.pull.path_roots import (
     Source,
+    find_inner_keys,
     find_member,
     find_source,
     has_default,
@@ -72,6 +73,11 @@ class RecordSelector:
     def member(self) -> str | None:
         """The key of each item of ``source`` that leads to its records; None where the path takes none, or filters."""
         return None if self._keys is not None else find_member(str(self.options.path))
+
+    @property
+    def inner_keys(self) -> tuple[str, ...]:
+        """The keys from each item of ``source`` to the list within it; empty where records are no items of such lists."""
+        return () if self._keys is not None else find_inner_keys(str(self.options.path))
 
     @property
     def list_keys(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from operator import itemgetter
 from urllib.parse import parse_qsl
@@ -216,13 +216,17 @@ def find_sign_of_more(page: PageView) -> str | None:
     links = parse_links(page.headers.get("Link", "")).found
     if any("next" in link.rels and link.is_about(page.url) for link in links):
         return "a Link header with rel=next"
-    places = list(find_places(page))
+    headers = (name for name in POINTER_HEADERS if is_pointer(page.headers.get(name)))
+    return find_sign_in(list(find_places(page)), headers)
+
+
+def find_sign_in(places: list[Place], headers: Iterable[str] = ()) -> str | None:
+    """Returns the key by which ``places`` say that more follows, or one of the ``headers`` that do; None without one."""
     flags = [(f"{p.path}{key}", says_more) for p in places for key, says_more in p.find_flags()]
     said = [key for key, says_more in flags if says_more]
     # With flags that say that nothing follows, Zendesk has links, and Plaid a token for what changes later.
     if flags:
         return next(iter(said), None)
-    headers = (name for name in POINTER_HEADERS if is_pointer(page.headers.get(name)))
     fields = (f"{place.path}{key}" for place in places for key in place.find_pointers())
     return next(chain(headers, fields), None)
 
