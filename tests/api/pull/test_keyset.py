@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_taskflow.api.options import KeysetPaginator, Records, TotalRows
+from oauth_taskflow.api.options import CursorPaginator, KeysetPaginator, Records, TotalRows
 from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.request import ApiRequest
 from oauth_taskflow.errors import InvalidRecord, PaginationLimit
@@ -42,7 +42,7 @@ class Table:
         return key < since if self.descending else key > since
 
 
-def read(api: Offline, paginate: KeysetPaginator) -> list[Any]:
+def read(api: Offline, paginate: CursorPaginator | KeysetPaginator) -> list[Any]:
     pages = pull(api, first_page, paginate=paginate, records=ITEMS, decode=True)
     return [record["id"] for page in pages for record in page.records]
 
@@ -145,6 +145,19 @@ def test_keys_are_compared_by_value(keys: list[Any], message: str | None) -> Non
         read(api, options)
     assert message in str(caught.value)
     assert "at GET https://api.example.com/v3/" in str(caught.value) or "/rows" in str(caught.value)
+
+
+def test_numbers_that_are_sorted_as_texts_fail_with_a_way_that_reads_them() -> None:
+    """As where a database keeps the numbers of customers in a column of texts."""
+    keys = sorted(map(str, range(95, 115)))
+    api = Offline(Shuffled(keys, 7))
+    options = KeysetPaginator(key="at", param="since", size=7)
+    found = r"'95' comes after '114' at .* write type: cursor with last_record: at, and total"
+    with pytest.raises(InvalidRecord, match=found):
+        read(api, options)
+    assert read(api, CursorPaginator(last_record="at", param="since")) == keys
+    with pytest.raises(InvalidRecord, match=r"'10' comes after '1009' at .* Sort the request by"):
+        read(Offline(lambda _: {"items": _rows(["1009", "10"])}), options)
 
 
 def _rows(keys: list[Any]) -> list[Any]:

@@ -78,10 +78,20 @@ class SortOrder:
         if low > high:
             raise InvalidRecord(
                 f"The records are not in {self._order} order of {self._path!r}: {self._show(other)} comes after {self._show(key)}",
-                hint=f"Sort the request by that field, {self._order}; without it records would be left out silently.",
+                hint=self._find_hint(key, other),
             )
         if self._is_unique and low == high:
             raise self._tie_error(key)
+
+    def _find_hint(self, key: Any, other: Any) -> str:
+        """Returns the way out for two keys that are in the wrong order: an API that keeps numbers as texts may sort them as texts."""
+        are_texts = isinstance(key, str) and isinstance(other, str)
+        if self._is_unique and are_texts and (key < other) is (self._order == "ascending"):
+            return (
+                "They are in the order of texts, and read here as numbers or times. Sort by another field. Where the API compares the "
+                f"value that is sent as a text too, write type: cursor with last_record: {self._path}, and total, which shows a loss."
+            )
+        return f"Sort the request by that field, {self._order}; without it records would be left out silently."
 
     def again_error(self, again: Any, last: Any, index: int) -> InvalidRecord:
         """Returns the error for page ``index`` (from 0), asked for behind the key ``last``, that has the key ``again`` of the page before."""
