@@ -192,6 +192,8 @@ def _may_be_long(data: bytes) -> bool:
 
 def _may_be_small(data: bytes) -> bool:
     shape = data.translate(_SHAPE)
-    if _SMALL_SHAPE not in shape:  # a third of the time of the looks that distinguish it from a part of a UUID
+    if (
+        _SMALL_SHAPE not in shape
+    ):  # a third of the time of the looks that distinguish it from a part of a UUID
         return False
     return any(small in shape for small in _SMALL_SHAPES) and _SMALL.search(data) is not None

@@ -237,18 +237,20 @@ def _denies_end_by_pointer(
     """Whether the total of the first page outweighs that ``page`` has no pointer.
 
     On page one nothing may say that it is the last. After it, the pointer is under the right name, and the page may really be the
-    last one: only a full page that announces as many as the first denies that. Estimates change from page to page or are round.
+    last one: only a full or empty page that announces as many as the first denies that. Estimates change from page to page or are
+    round. An empty one may come from a cache, or from a server that could not answer.
     """
     if first is None or _has_end_flag(page):
         return False
     names_end = options.names_end(page.body) or _has_empty_pointer(page)
     if page.index == 0:
         return not names_end
-    is_full = page.rows == page.first_rows >= FEWEST_ROWS
-    if not is_full or first[1] % 100 == 0 or _find_lowest_total(page, options) != first:
+    may_go_on = page.first_rows >= FEWEST_ROWS and page.rows in {0, page.first_rows}
+    if not may_go_on or first[1] % 100 == 0 or _find_lowest_total(page, options) != first:
         return False
-    # With an empty pointer, a few rows may be ones that the API counts and hides; a further page is more than that.
-    return not names_end or first[1] - page.rows_so_far >= page.rows
+    # A few rows may be ones that the API counts and hides; a further page is more than that.
+    is_named_end = names_end or not page.rows
+    return not is_named_end or first[1] - page.rows_so_far >= page.first_rows
 
 
 def _has_end_flag(page: PageView) -> bool:

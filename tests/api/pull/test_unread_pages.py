@@ -291,6 +291,30 @@ def test_a_pointer_that_is_lost_behind_a_full_page_is_a_sign_beside_a_total(
     )
 
 
+@pytest.mark.parametrize("paginate", POINTER_STYLES)
+@pytest.mark.parametrize(
+    ("end", "total", "warns"), [({}, 30, 1), ({"nxt": None}, 31, 1), ({}, 29, 0)]
+)
+def test_an_empty_page_with_a_total_that_lacks_a_full_page_is_a_sign(
+    paginate: Paginate, end: dict[str, Any], total: int, warns: int
+) -> None:
+    """A cache or a server that could not answer: an API that hides rows which it counts lacks fewer."""
+    totals = {"total": total}
+    pages = [
+        (
+            {
+                "items": [{"id": n * FULL + row} for row in range(FULL)],
+                "nxt": f"/rows?at=c{n}",
+                **totals,
+            },
+            {"Link": f"</rows?at=c{n}>; rel=next"},
+        )
+        for n in range(2)
+    ]
+    found = read_warnings(paginate, "items", *pages, {"items": [], **totals, **end})
+    assert len(found) == warns
+
+
 def test_a_few_rows_that_are_missing_are_a_sign_where_nothing_names_the_end() -> None:
     """Next to an empty pointer they may be rows that the API counts and hides."""
     cursor = POINTER_STYLES[0]
