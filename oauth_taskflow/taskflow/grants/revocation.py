@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from oauth_taskflow import secret_registry
-from oauth_taskflow.errors import TokenRequestRejected
+from oauth_taskflow.errors import InvalidClient, TokenRequestRejected
 from oauth_taskflow.oauth.endpoint.revocation import TokenKind, revoke
 from oauth_taskflow.oauth.masking_source import MaskingTokenSource
 from oauth_taskflow.taskflow.grants.managed_grant import ManagedGrant
@@ -64,6 +64,7 @@ def _revoke_one(grant: ManagedGrant, url: str, kind: TokenKind, token: str, *, f
     try:
         revoke(grant.endpoint, url, token, kind, grant.options, dialect=form, proof=proof)
     except TokenRequestRejected as refusal:
-        # RFC 7009 §2.2.1: many servers revoke refresh tokens only; the access token then ends by itself.
-        if first or refusal.error != "unsupported_token_type":
+        # The same request was accepted with the refresh token before: it is this token that the server does not take,
+        # because it revokes refresh tokens only (RFC 7009 §2.2.1), or ended this one together with that (better-auth).
+        if first or isinstance(refusal, InvalidClient):
             raise

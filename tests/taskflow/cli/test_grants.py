@@ -230,13 +230,32 @@ def test_a_failed_revocation_keeps_the_grant(
     assert call_api() == 200
 
 
-def test_revoke_succeeds_at_a_server_that_revokes_refresh_tokens_only(
-    crm: str, shown: Shown, oauth_server: OAuthTestServer
+def test_a_client_that_is_refused_at_the_second_token_keeps_the_grant(
+    crm: str, refused: Callable[..., str], oauth_server: OAuthTestServer
 ) -> None:
     call_api()
     oauth_server.fault("/oauth/revoke", status=200)
-    oauth_server.fault("/oauth/revoke", status=400, body='{"error": "unsupported_token_type"}')
+    oauth_server.fault("/oauth/revoke", status=401, body='{"error": "invalid_client"}')
+    assert "invalid_client" in refused(revoke)
+    assert call_api() == 200
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param('{"error": "unsupported_token_type"}', id="it-revokes-refresh-tokens-only"),
+        pytest.param('{"error": "invalid_request"}', id="both-tokens-ended-together"),
+        pytest.param("{}", id="without-an-error-code"),
+    ],
+)
+def test_revoke_succeeds_if_only_the_access_token_is_refused(
+    crm: str, shown: Shown, oauth_server: OAuthTestServer, answer: str
+) -> None:
+    call_api()
+    oauth_server.fault("/oauth/revoke", status=200)
+    oauth_server.fault("/oauth/revoke", status=400, body=answer)
     assert shown(revoke)[0]["state"] == "revoked"
+    assert len([one for one in oauth_server.requests if "revoke" in one.path]) == 2
 
 
 def test_client_credentials_may_go_on_after_a_revocation(
