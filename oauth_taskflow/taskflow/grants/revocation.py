@@ -9,6 +9,12 @@ from oauth_taskflow.oauth.masking_source import MaskingTokenSource
 from oauth_taskflow.taskflow.grants.managed_grant import ManagedGrant
 from oauth_taskflow.tokens.state.record import GrantRecord
 
+# Better-auth answers so, where RFC 7009 §2.2 wants a 200.
+_MAY_HAVE_ENDED = (
+    " But some servers answer so for a token that has ended already: then log in again, or delete the grant here: airflow "
+    "oauth forget {conn_id}"
+)
+
 
 def read_revocable(grant: ManagedGrant) -> GrantRecord:
     """Reads the record of ``grant``, with a token that its server can revoke.
@@ -67,4 +73,6 @@ def _revoke_one(grant: ManagedGrant, url: str, kind: TokenKind, token: str, *, f
         # The same request was accepted with the refresh token before: it is this token that the server does not take,
         # because it revokes refresh tokens only (RFC 7009 §2.2.1), or ended this one together with that (better-auth).
         if first or isinstance(refusal, InvalidClient):
+            if refusal.error == "invalid_request":
+                refusal.hint += _MAY_HAVE_ENDED.format(conn_id=grant.conn_id)
             raise

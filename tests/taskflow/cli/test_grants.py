@@ -230,6 +230,17 @@ def test_a_failed_revocation_keeps_the_grant(
     assert call_api() == 200
 
 
+def test_a_refusal_of_the_request_says_that_the_grant_may_have_ended(
+    crm: str, refused: Callable[..., str], oauth_server: OAuthTestServer
+) -> None:
+    call_api()
+    oauth_server.fault("/oauth/revoke", status=400, body='{"error": "invalid_request"}')
+    said = refused(revoke)
+    assert "compare them with what the server's documentation asks for" in said
+    assert "a token that has ended already" in said
+    assert "airflow oauth forget crm" in said
+
+
 def test_a_client_that_is_refused_at_the_second_token_keeps_the_grant(
     crm: str, refused: Callable[..., str], oauth_server: OAuthTestServer
 ) -> None:
