@@ -221,8 +221,14 @@ def _read_granted(
     )
     asked, given = _scopes(info.scope), _scopes(scope) if scope else _scopes(info.scope)
     extra = given - asked if asked else set()  # nothing asked for is "what you think fit"
-    missing = tuple(sorted(asked - given))
+    missing = tuple(sorted(asked - given - _shown_by_refresh_token(found, info)))
     return Granted(token, found.first, skew, missing, tuple(sorted(extra)), others=found.others)
+
+
+def _shown_by_refresh_token(found: FoundRefreshTokens, info: TokenRequestInfo) -> set[str]:
+    """The scope that a refresh token proves granted (OpenID Connect Core §11): some servers never list it (LemonLDAP::NG)."""
+    holds_one = found.first is not None or info.grant_type == "refresh_token"
+    return {"offline_access"} if holds_one else set()
 
 
 def _is_wanted(token_type: str, info: TokenRequestInfo) -> bool:

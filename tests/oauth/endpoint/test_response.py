@@ -149,6 +149,22 @@ def test_scope_as_granted(
     assert found.token.scope == kept
 
 
+@pytest.mark.parametrize(
+    ("grant_type", "body", "missing"),
+    [
+        ("authorization_code", b'{"access_token":"at","scope":"openid","refresh_token":"rt"}', ()),
+        ("refresh_token", b'{"access_token":"at","scope":"openid"}', ()),
+        ("authorization_code", b'{"access_token":"at","scope":"openid"}', ("offline_access",)),
+    ],
+)
+def test_a_refresh_token_shows_that_offline_access_was_granted(
+    grant_type: str, body: bytes, missing: tuple[str, ...]
+) -> None:
+    asked = replace(QUESTION, grant_type=grant_type, scope="openid offline_access")
+    found = interpret(TokenHttpResponse(200, {}, body, NOW, NOW + 1), asked)
+    assert getattr(found, "missing_scope", None) == missing
+
+
 def test_without_a_request_for_a_scope_none_is_too_much() -> None:
     answer = TokenHttpResponse(
         200, {"content-type": JSON}, b'{"access_token":"at","scope":"a"}', NOW, NOW
