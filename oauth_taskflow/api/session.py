@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import requests
 from msgspec.structs import replace
@@ -28,7 +28,6 @@ from oauth_taskflow.api.exchange import (
 )
 from oauth_taskflow.api.origins import AllowedOrigins
 from oauth_taskflow.api.outgoing import build_request, choose_url, default_headers
-from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.pauses import PauseLog, PauseReason
 from oauth_taskflow.api.pull.pull_log import session_log
 from oauth_taskflow.api.pull.records import AbsentRecords, Records
@@ -47,6 +46,9 @@ from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.errors import ApiRequestFailed, ResultRefused
 from oauth_taskflow.oauth.token import TokenSource
 from oauth_taskflow.schema.types import Concurrency
+
+if TYPE_CHECKING:
+    from oauth_taskflow.api.paginators import Paginate
 
 Timeout = float | tuple[float, float]
 

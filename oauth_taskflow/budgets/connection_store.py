@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from oauth_taskflow.api.rate_limit import RateLimit
-from oauth_taskflow.budgets.keeper import build_window
+from oauth_taskflow.budgets.charges import build_window
 from oauth_taskflow.budgets.ledger import MOST_SLACK, Window
 from oauth_taskflow.budgets.slots import Ask, Charge
 from oauth_taskflow.budgets.store import TimedGrant

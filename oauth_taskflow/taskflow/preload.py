@@ -28,6 +28,13 @@ MODULES = (
     "oauth_taskflow.api.aio.session",
     f"{_PACKAGE}.xcom_guard",
     f"{_PACKAGE}.dags.endpoint_task",
+    # Loaded by tasks that refresh a token, log in or have budgets; in a process that forks, before each of them would.
+    f"{_PACKAGE}.broker.budget_stores",
+    "oauth_taskflow.api.login_source",
+    "oauth_taskflow.budgets.shared_gates",
+    "oauth_taskflow.oauth.endpoint.client_auth_fallback",
+    "oauth_taskflow.oauth.endpoint.discovered_endpoint",
+    "oauth_taskflow.tokens.refresh.attempt",
 )
 log = logging.getLogger(__name__)
 

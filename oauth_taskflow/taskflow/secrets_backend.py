@@ -118,7 +118,6 @@ class OAuthBroker(BaseSecretsBackend):
     def _answer_about(self, question: Question, found: AirflowConnection | None, team: str) -> Any:
         """The answer to a question that is not about a token, whose asker may read the connection."""
         from oauth_taskflow.taskflow.broker.desk import answer_question, missing_error  # noqa: PLC0415 - as above
-        from oauth_taskflow.taskflow.broker.notice_server import answer_notice  # noqa: PLC0415 - as above
         from oauth_taskflow.taskflow.broker.questions import read_question  # noqa: PLC0415 - as above
         from oauth_taskflow.taskflow.connection_lookup import read_settings  # noqa: PLC0415 - as above
 
@@ -127,8 +126,7 @@ class OAuthBroker(BaseSecretsBackend):
         if found is None:
             raise missing_error(question.conn_id)
         asked = read_question(question.about)
-        more = {"notice": lambda body, settings, team, _: answer_notice(body, settings, team)}
-        answer = answer_question(asked, read_settings(found), team, more)
+        answer = answer_question(asked, read_settings(found), team)
         return self._build_answer(question, asked, answer)
 
     def _answer_list(self, question: Question, team: str) -> Any:

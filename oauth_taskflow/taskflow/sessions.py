@@ -45,7 +45,6 @@ from oauth_taskflow.taskflow.connection_lookup import load_settings, read_settin
 from oauth_taskflow.taskflow.grants.write_back import WriteBack
 from oauth_taskflow.taskflow.reloading_source import ReloadingTokenSource
 from oauth_taskflow.taskflow.token_sources import (
-    budget_store_for,
     login_source,
     manager_of,
     store_for,
@@ -56,6 +55,7 @@ from oauth_taskflow.tokens.state.record import shift_clock
 
 if TYPE_CHECKING:
     from oauth_taskflow.api.aio.session import AsyncOAuthSession
+    from oauth_taskflow.budgets.store import BudgetStore
 
 
 def open_session(conn_id: str) -> OAuthSession:
@@ -180,11 +180,19 @@ def budgets_of(settings: ConnectionSettings) -> Budgets:
     """The request budgets of the connection, to which specs add theirs; nothing is opened yet."""
     limit = settings.rate_limit
     return Budgets(
-        lambda: budget_store_for(settings),
+        lambda: _open_budget_store(settings),
         BudgetSet(settings.conn_id, settings.budgets),
         base_url=settings.base_url,
         headers=LimitHeaders(reset=limit.reset_header if limit else ""),
     )
+
+
+def _open_budget_store(settings: ConnectionSettings) -> BudgetStore:
+    from oauth_taskflow.taskflow.broker.budget_stores import (  # noqa: PLC0415 - most connections have no budget
+        budget_store_for,
+    )
+
+    return budget_store_for(settings)
 
 
 def retry_policy(settings: ConnectionSettings) -> RetryPolicy:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import math
-from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from oauth_taskflow import secret_registry
-from oauth_taskflow.api.login_source import Login, LoginTokenSource
 from oauth_taskflow.api.tls_files import check_certificate
-from oauth_taskflow.budgets.local import open_local_store
-from oauth_taskflow.budgets.sql import open_budget_store
-from oauth_taskflow.budgets.store import BudgetStore
 from oauth_taskflow.connections.preset import join_scopes
 from oauth_taskflow.connections.settings import (
-    BrokeredSettings,
     ConnectionSettings,
     LoginSettings,
     OAuth2Settings,
@@ -24,21 +18,13 @@ from oauth_taskflow.connections.settings import (
 from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
 from oauth_taskflow.oauth.dialect import Dialect
-from oauth_taskflow.oauth.endpoint.client_auth_fallback import FallbackClientAuth
-from oauth_taskflow.oauth.endpoint.discovered_endpoint import DiscoveredEndpoint
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint, TransportOptions
 from oauth_taskflow.oauth.grants import ClientCredentials, Grant, GrantOptions, RefreshToken
-from oauth_taskflow.taskflow.broker.budget_client import BrokerBudgetStore
-from oauth_taskflow.taskflow.broker.desk import open_own_budgets
 from oauth_taskflow.taskflow.config import (
-    budget_store_url,
     fernet_keys,
-    is_broker_configured,
     refuse_local_rotation,
     store_url,
 )
-from oauth_taskflow.taskflow.processes import in_task
-from oauth_taskflow.taskflow.processes.executors import find_distributed_executors
 from oauth_taskflow.tokens.events import Observer
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.options import ManagerOptions
@@ -46,7 +32,8 @@ from oauth_taskflow.tokens.registry import manager_for, open_store
 from oauth_taskflow.tokens.state.consent import RefreshLifetimes
 from oauth_taskflow.tokens.store import TokenStore
 
-_log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from oauth_taskflow.api.login_source import LoginTokenSource
 
 
 def store_for(
@@ -65,45 +52,6 @@ def store_for(
     if auth.grant_type == "refresh_token" and rotates and not brokered:
         refuse_local_rotation(settings.conn_id, url)
     return open_store(url, fernet_keys())
-
-
-def budget_store_for(settings: ConnectionSettings) -> BudgetStore:
-    """The store of request budgets: the configured one, else the broker, else the token store.
-
-    Raises:
-        TokenStoreError: the URL is unusable.
-    """
-    url = budget_store_url()
-    if not url and (isinstance(settings.auth, BrokeredSettings) or is_broker_configured()):
-        return _ask_broker_for(settings.conn_id) if in_task() else open_own_budgets(settings)
-    url = url or store_url()
-    if url.startswith("sqlite") and (distributed := find_distributed_executors()):
-        _warn_of_own_budgets(settings.conn_id, ", ".join(distributed))
-    return open_budget_store(url)
-
-
-@lru_cache(maxsize=1024)
-def _ask_broker_for(conn_id: str) -> BrokerBudgetStore:
-    """The store that asks the broker; with an API server of an earlier release, a file of this machine."""
-
-    def fall_back() -> BudgetStore:
-        _warn_of_own_budgets(conn_id, "broker mode with an API server of an earlier release")
-        return open_local_store()
-
-    return BrokerBudgetStore(conn_id, fall_back)
-
-
-def _warn_of_own_budgets(conn_id: str, mode: str) -> None:
-    if conn_id not in _warned:
-        _warned.add(conn_id)
-        _log.warning(_OWN_BUDGETS, conn_id, mode)
-
-
-_OWN_BUDGETS = (
-    "The request budgets of connection %r are kept by each machine for itself under %s. Set [oauth_taskflow] budget_store to a "
-    "database that all workers reach, which holds no secrets, or divide the budgets by the number of machines (docs/budgets.md)."
-)
-_warned: set[str] = set()
 
 
 def manager_of(
@@ -168,9 +116,19 @@ def token_endpoint(settings: ConnectionSettings, auth: OAuth2Settings) -> TokenE
         hide=secret_registry.add_in_transit,
     )
     if not auth.token_url:
+        from oauth_taskflow.oauth.endpoint.discovered_endpoint import (  # noqa: PLC0415 - its own kind
+            DiscoveredEndpoint,
+        )
+
         return DiscoveredEndpoint.from_endpoint(endpoint, choose_auth=auth.choose_auth)
     other = _other_method(auth)
-    return FallbackClientAuth.from_endpoint(endpoint, other_auth=other) if other else endpoint
+    if not other:
+        return endpoint
+    from oauth_taskflow.oauth.endpoint.client_auth_fallback import (  # noqa: PLC0415 - as above
+        FallbackClientAuth,
+    )
+
+    return FallbackClientAuth.from_endpoint(endpoint, other_auth=other)
 
 
 def _other_method(auth: OAuth2Settings) -> str:
@@ -231,6 +189,8 @@ _logins: dict[str, tuple[ConnectionSettings, LoginTokenSource]] = {}
 
 def login_source(settings: ConnectionSettings, auth: LoginSettings) -> LoginTokenSource:
     """Returns the login of ``settings``; sessions of one process share it while the connection stays the same."""
+    from oauth_taskflow.api.login_source import Login, LoginTokenSource  # noqa: PLC0415 - its own kind
+
     known = _logins.get(settings.conn_id)
     if known is not None and known[0] == settings:
         return known[1]

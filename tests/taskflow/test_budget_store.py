@@ -10,10 +10,10 @@ from sqlalchemy import create_engine, text
 
 from oauth_taskflow.budgets.keeper import Budgets
 from oauth_taskflow.connections.settings import ConnectionSettings
-from oauth_taskflow.taskflow import token_sources
+from oauth_taskflow.taskflow.broker import budget_stores
+from oauth_taskflow.taskflow.broker.budget_stores import budget_store_for
 from oauth_taskflow.taskflow.connection_lookup import load_settings
 from oauth_taskflow.taskflow.sessions import budgets_of, open_session
-from oauth_taskflow.taskflow.token_sources import budget_store_for
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.broker.supervisor import not_found, supervise
 from tests.taskflow.conftest import SetConnection
@@ -34,7 +34,7 @@ def limited(
     monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__TOKEN_STORE", f"sqlite:///{tmp_path}/tokens.db")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr(token_sources, "_warned", set())
+    monkeypatch.setattr(budget_stores, "_warned", set())
     return load_settings("crm")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,16 +9,10 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
+from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.tokens.sql.engine import load_driver
 from tests.support.measured import measure_child
 
-CONNECTION = {
-    "conn_type": "oauth2",
-    "host": "https://api.example.com",
-    "login": "client",
-    "password": "secret",
-    "extra": {"token_url": "https://id.example.com/token"},
-}
 SCRIPT = """
 import sys
 from airflow.jobs.job import Job
@@ -36,9 +29,11 @@ assert len(loaded()) == 2, f"a scheduler would have loaded only {loaded()}"
 
 before = set(sys.modules)
 from oauth_taskflow.taskflow.sessions import open_session
-with open_session("crm"):
+for conn_id in ("client", "grant", "login"):
+    with open_session(conn_id) as session:
+        assert next(session.paginate("/page/airports", records="data"))
     late = sorted(name for name in set(sys.modules) - before if name.startswith("oauth_taskflow."))
-assert not late, f"tasks would still load {late}"
+    assert not late, f"tasks on {conn_id} would still load {late}"
 """
 
 
@@ -71,7 +66,6 @@ def _run(script: str, tmp_path: Path, **environment: str) -> str:
             {
                 "AIRFLOW_HOME": str(tmp_path),
                 "AIRFLOW__CORE__FERNET_KEY": Fernet.generate_key().decode(),
-                "AIRFLOW_CONN_CRM": json.dumps(CONNECTION),
                 "PATH": "/usr/bin:/bin",
                 **environment,
             }
@@ -85,7 +79,19 @@ def _run(script: str, tmp_path: Path, **environment: str) -> str:
 
 
 def test_modules_of_tasks_are_loaded_only_where_airflow_forks(tmp_path: Path) -> None:
-    _run(SCRIPT, tmp_path)
+    with OAuthTestServer() as server:
+        budget = {"requests": 60, "per": "PT1S"}
+        seed = server.issue_refresh_token()
+        found = {"token_url": None, "issuer": server.base_url}
+        login = {"login": "admin", "password": "static-password", "login_url": "/auth/token"}
+        plain = {"token_url": None, "scope": None}
+        _run(
+            SCRIPT,
+            tmp_path,
+            AIRFLOW_CONN_CLIENT=server.connection_json(rate_limit=budget),
+            AIRFLOW_CONN_GRANT=server.connection_json(refresh_token=seed, **found),
+            AIRFLOW_CONN_LOGIN=server.connection_json(auth_type="session", **login, **plain),
+        )
 
 
 _POSTGRES = "postgresql+psycopg://nobody@127.0.0.1:9/none"

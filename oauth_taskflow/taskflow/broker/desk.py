@@ -6,19 +6,17 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from oauth_taskflow.budgets.connection_store import ConnectionBudgetStore
-from oauth_taskflow.budgets.sql import open_budget_store
 from oauth_taskflow.errors import ConnectionConfigError, TokenStoreError
-from oauth_taskflow.taskflow.broker import budget_wire, watermark_wire
+from oauth_taskflow.taskflow.broker import budget_wire, notice_wire, watermark_wire
+from oauth_taskflow.taskflow.broker.budget_stores import open_shared_budgets
+from oauth_taskflow.taskflow.broker.notice_server import answer_notice
 from oauth_taskflow.taskflow.broker.questions import Asked, unreadable_question
 from oauth_taskflow.taskflow.broker.watermark_server import answer_watermark
-from oauth_taskflow.taskflow.config import budget_store_url, store_url
 
 if TYPE_CHECKING:
     from oauth_taskflow.connections.settings import ConnectionSettings
@@ -71,18 +69,14 @@ class _Desk:
 os.register_at_fork(after_in_child=_Desk.forget)
 
 
-def answer_question(
-    asked: Asked, settings: ConnectionSettings, team: str, more: Mapping[str, Answer] | None = None
-) -> Any:
+def answer_question(asked: Asked, settings: ConnectionSettings, team: str) -> Any:
     """Returns the answer to ``asked`` by a task that may read the connection of ``settings``, which ``team`` owns.
-
-    ``more`` are answers that need sessions, which this module must not load: sessions ask for budgets here.
 
     Raises:
         TokenStoreError: the store failed, or there is no time; the task asks again.
         ConnectionConfigError: it is not a question of this release.
     """
-    answer = (more or {}).get(asked.kind) or _ANSWERS.get(asked.kind)
+    answer = _ANSWERS.get(asked.kind)
     if answer is None:
         raise unreadable_question()
     began = time.monotonic()
@@ -116,39 +110,24 @@ def _busy_error(conn_id: str) -> TokenStoreError:
 
 def _answer_budget(body: Any, settings: ConnectionSettings, team: str, began: float) -> Any:
     ask = budget_wire.read_ask(body)
-    store = _open_budgets(settings.conn_id, tuple(settings.budgets), team)
+    store = open_shared_budgets(settings, team)
     reading = store.ask(ask)
     unstated = [c.window.key for c in ask.charges if not store.is_stated(c.window.key)]
     return budget_wire.write_reading(reading, began, time.monotonic(), unstated)
-
-
-def _open_budgets(conn_id: str, stated: tuple[Any, ...], team: str) -> ConnectionBudgetStore:
-    return _share_budgets(budget_store_url() or store_url(), conn_id, stated, team)
-
-
-@lru_cache(maxsize=1024)
-def _share_budgets(
-    url: str, conn_id: str, stated: tuple[Any, ...], team: str
-) -> ConnectionBudgetStore:
-    return ConnectionBudgetStore(open_budget_store(url), conn_id, stated, team)
-
-
-def open_own_budgets(settings: ConnectionSettings) -> ConnectionBudgetStore:
-    """Returns the budgets that tasks on ``settings`` share, for a process that opens the store itself.
-
-    Raises:
-        TokenStoreError: the URL of the store is unusable.
-    """
-    return _open_budgets(settings.conn_id, tuple(settings.budgets), "")
 
 
 def _answer_watermark(body: Any, settings: ConnectionSettings, team: str, _: float) -> Any:
     return answer_watermark(body, settings, team)
 
 
+def _answer_notice(body: Any, settings: ConnectionSettings, team: str, _: float) -> Any:
+    return answer_notice(body, settings, team)
+
+
 _ANSWERS: dict[str, Answer] = {
     budget_wire.KIND: _answer_budget,
     watermark_wire.KIND: _answer_watermark,
+    notice_wire.KIND: _answer_notice,
 }
 
 

@@ -7,13 +7,13 @@ then: sent again, it would end the consent.
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from oauth_taskflow.errors import TokenUndecryptable
 from oauth_taskflow.tokens.events import Step
 from oauth_taskflow.tokens.refresh import lease_owner
-from oauth_taskflow.tokens.refresh.attempt import RefreshAttempt
 from oauth_taskflow.tokens.refresh.context import LeaseLost
 from oauth_taskflow.tokens.state.record import GrantRecord, GrantState, Journal, Lease
 from oauth_taskflow.tokens.state.transitions import (
@@ -23,6 +23,9 @@ from oauth_taskflow.tokens.state.transitions import (
     is_superseded,
     owns,
 )
+
+if TYPE_CHECKING:
+    from oauth_taskflow.tokens.refresh.attempt import RefreshAttempt
 
 _log = logging.getLogger("oauth_taskflow.tokens")
 _LEASE_SECONDS = 30.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
+from typing import TYPE_CHECKING
 
 from oauth_taskflow.errors import (
     ConnectionConfigError,
@@ -22,7 +23,6 @@ from oauth_taskflow.redaction import redact_url
 from oauth_taskflow.tokens.cipher import name_connection
 from oauth_taskflow.tokens.events import Event, Step, publish
 from oauth_taskflow.tokens.refresh import lease_owner
-from oauth_taskflow.tokens.refresh.attempt import RefreshAttempt
 from oauth_taskflow.tokens.refresh.context import LeaseLost, RefreshContext
 from oauth_taskflow.tokens.refresh.dpop_change import adopt_refresh_token
 from oauth_taskflow.tokens.refresh.exit_wait import hold_process_exit
@@ -36,6 +36,9 @@ from oauth_taskflow.tokens.state.failures import active_block, refuses_token
 from oauth_taskflow.tokens.state.freshness import Freshness
 from oauth_taskflow.tokens.state.record import GrantRecord
 from oauth_taskflow.waits import TOKEN, note_wait
+
+if TYPE_CHECKING:
+    from oauth_taskflow.tokens.refresh.attempt import RefreshAttempt
 
 _log = logging.getLogger("oauth_taskflow.tokens")
 _FIRST_POLL = 0.04
@@ -160,6 +163,10 @@ class Refresher:
 
     def _take_lease(self, seen: GrantRecord, freshness: Freshness) -> GrantRecord | None:
         """Refresh if the lease is free; None if it is not, or was lost before anything was sent."""
+        from oauth_taskflow.tokens.refresh.attempt import (  # noqa: PLC0415 - most tasks find a fresh token
+            RefreshAttempt,
+        )
+
         context, lease = self._context, seen.lease
         if self._watch.is_held(seen):
             return None

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from oauth_taskflow.errors import ConnectionConfigError, TokenUndecryptable
-from oauth_taskflow.tokens.refresh.attempt import RefreshAttempt
 from oauth_taskflow.tokens.state.record import GrantRecord
 from oauth_taskflow.tokens.state.transitions import is_same, is_superseded
+
+if TYPE_CHECKING:
+    from oauth_taskflow.tokens.refresh.attempt import RefreshAttempt
 
 
 def reject_spent_seed(attempt: RefreshAttempt) -> None:

@@ -21,8 +21,7 @@ from oauth_taskflow.budgets.ledger import Window
 from oauth_taskflow.budgets.leftovers import return_all
 from oauth_taskflow.budgets.slots import Ask, Charge, Slot
 from oauth_taskflow.errors import BudgetWait, ConnectionConfigError, TokenStoreError
-from oauth_taskflow.taskflow import token_sources
-from oauth_taskflow.taskflow.broker import desk
+from oauth_taskflow.taskflow.broker import budget_stores, desk
 from oauth_taskflow.taskflow.broker.budget_client import BrokerBudgetStore
 from oauth_taskflow.taskflow.broker.budget_wire import (
     read_answer,
@@ -52,7 +51,7 @@ def store_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "tokens.db"
     monkeypatch.setenv("AIRFLOW__OAUTH_TASKFLOW__TOKEN_STORE", f"sqlite:///{path}")
     monkeypatch.setenv(BACKEND, BROKER)
-    token_sources._ask_broker_for.cache_clear()
+    budget_stores._ask_broker_for.cache_clear()
     return path
 
 
@@ -61,7 +60,7 @@ def task(store_file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Supervis
     """This process, as a task of that API server."""
     assert store_file.parent.exists()
     yield supervise(monkeypatch)
-    token_sources._ask_broker_for.cache_clear()
+    budget_stores._ask_broker_for.cache_clear()
 
 
 def connect(
