@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 # Longer words are not typing errors, and the time to compare them grows with the square of their length.
 _LONGEST_WORD = 100
@@ -13,6 +12,8 @@ _MOST_COMPARED = 300
 
 def find_closest(word: str, names: Iterable[str], *, cutoff: float = 0.6) -> str:
     """The one of ``names`` that is most like ``word``; empty when none reaches ``cutoff``, which is 0.6 or more."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only a misspelled name needs it
+
     close = get_close_matches(word, _comparable(word, list(names)), n=1, cutoff=cutoff)
     return close[0] if close else ""
 

@@ -40,9 +40,7 @@ from oauth_taskflow.oauth.self_signed import SelfSignedTokenSource
 from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.taskflow import metrics
 from oauth_taskflow.taskflow.broker.client import ask_broker
-from oauth_taskflow.taskflow.broker.token_source import BrokerTokenSource
 from oauth_taskflow.taskflow.connection_lookup import load_settings, read_settings
-from oauth_taskflow.taskflow.grants.write_back import WriteBack
 from oauth_taskflow.taskflow.reloading_source import ReloadingTokenSource
 from oauth_taskflow.taskflow.token_sources import (
     login_source,
@@ -56,6 +54,9 @@ from oauth_taskflow.tokens.state.record import shift_clock
 if TYPE_CHECKING:
     from oauth_taskflow.api.aio.session import AsyncOAuthSession
     from oauth_taskflow.budgets.store import BudgetStore
+    from oauth_taskflow.taskflow.broker.token_source import BrokerTokenSource
+    from oauth_taskflow.taskflow.grants.write_back import WriteBack
+    from oauth_taskflow.tokens.store import TokenStore
 
 
 def open_session(conn_id: str) -> OAuthSession:
@@ -235,8 +236,14 @@ def token_manager(
         TokenStoreError: the store or its keys are unusable.
     """
     store = store_for(settings, auth, brokered=brokered)
-    write_back = WriteBack(store, open_session) if auth.write_back else None
+    write_back = _open_write_back(store) if auth.write_back else None
     return manager_of(settings, auth, store, _Observer(write_back))
+
+
+def _open_write_back(store: TokenStore) -> WriteBack:
+    from oauth_taskflow.taskflow.grants.write_back import WriteBack  # noqa: PLC0415 - rarely wanted
+
+    return WriteBack(store, open_session)
 
 
 class _Observer(Struct, frozen=True):
@@ -259,6 +266,10 @@ def _grant_source(
 
 
 def _broker_source(conn_id: str, auth: BrokeredSettings) -> BrokerTokenSource:
+    from oauth_taskflow.taskflow.broker.token_source import (  # noqa: PLC0415 - for broker mode
+        BrokerTokenSource,
+    )
+
     def ask(refused: str | None) -> Token:
         answer = read_settings(ask_broker(conn_id, refused)).auth
         if not isinstance(answer, BrokeredSettings):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -25,7 +26,9 @@ from oauth_taskflow.tokens.state.api_refusals import set_kept_until
 from oauth_taskflow.tokens.state.freshness import Freshness
 from oauth_taskflow.tokens.state.record import GrantRecord
 from oauth_taskflow.tokens.store import TokenStore
-from oauth_taskflow.tokens.stored_grant import StoredGrant
+
+if TYPE_CHECKING:
+    from oauth_taskflow.tokens.stored_grant import StoredGrant
 
 _log = logging.getLogger("oauth_taskflow.tokens")
 
@@ -112,6 +115,8 @@ class TokenManager(NeverPickled):
     @property
     def stored(self) -> StoredGrant:
         """The grant in the store, for commands that people run."""
+        from oauth_taskflow.tokens.stored_grant import StoredGrant  # noqa: PLC0415 - tasks never need it
+
         return StoredGrant(self._context)
 
     def is_equivalent(self, other: TokenManager) -> bool:

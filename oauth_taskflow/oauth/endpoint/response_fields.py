@@ -7,9 +7,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, TypeGuard
 
-import jmespath
-from jmespath.exceptions import JMESPathError
-
 from oauth_taskflow.oauth.dialect import Expiry, ResponseDialect
 from oauth_taskflow.oauth.endpoint import expiry
 from oauth_taskflow.oauth.endpoint.json_objects import DECODER, find_objects
@@ -32,6 +29,9 @@ _OWN_FIELDS = frozenset({"access_token", "refresh_token", "token_type", "scope"}
 
 def find_value(path: str, body: Mapping[str, Any]) -> Any:
     """The value at the JMESPath ``path``; None when it is missing, or when the path does not fit the body."""
+    import jmespath  # noqa: PLC0415 - only a request for a token needs it
+    from jmespath.exceptions import JMESPathError  # noqa: PLC0415 - as above
+
     try:
         return jmespath.search(path, body)
     except (

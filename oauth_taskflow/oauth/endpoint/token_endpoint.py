@@ -1,47 +1,22 @@
-"""One exchange with the token endpoint: build, send once, name the outcome."""
+"""A token endpoint, and the client that asks it: its address, dialect, credentials and limits."""
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import requests
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
-from oauth_taskflow.errors import (
-    ConnectionConfigError,
-    InvalidTokenResponse,
-    TokenEndpointUnavailable,
-)
-from oauth_taskflow.http_headers import server_skew
-from oauth_taskflow.oauth.client import Client, TokenForm
+from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
 from oauth_taskflow.oauth.dialect import STANDARD, Dialect
-from oauth_taskflow.oauth.dpop import (
-    HEADER,
-    NONCE_HEADER,
-    NONCE_WANTED,
-    PROOF_REFUSED,
-    new_key,
-    prover,
-)
-from oauth_taskflow.oauth.endpoint.clock_correction import correct_clock
+from oauth_taskflow.oauth.dpop import new_key, prover
 from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse, TokenRequestInfo
-from oauth_taskflow.oauth.endpoint.outcomes import (
-    Failure,
-    NotProcessed,
-    Outcome,
-    OutcomeUnknown,
-    Rejected,
-)
-from oauth_taskflow.oauth.endpoint.partial_response import CutOff, brings_refresh_token, read_body
-from oauth_taskflow.oauth.endpoint.request_encoding import Encoded, encode
-from oauth_taskflow.oauth.endpoint.response import interpret
-from oauth_taskflow.oauth.endpoint.transport import Deadline, Wire, always, new_session
+from oauth_taskflow.oauth.endpoint.outcomes import Failure, Outcome
 from oauth_taskflow.oauth.grants import Grant
 from oauth_taskflow.redaction import is_sensitive_name, redact_address
 from oauth_taskflow.secret_values import Hidden, SecretValue
@@ -49,9 +24,6 @@ from oauth_taskflow.urls import is_loopback
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # in typing from Python 3.11 on
-
-_LARGEST_ANSWER = 1 << 20
-_LEAST_TIME_TO_SEND = 1.0
 
 
 class Timeouts(Struct, frozen=True):
@@ -118,7 +90,7 @@ class TokenEndpoint(SecretValue, frozen=True):
     dpop_key: Hidden[str] = ""
     introspect_url: str = ""
     hide: Hidden[Callable[[Iterable[str]], None]] = _ignore_secrets
-    may_send: Hidden[Callable[[], bool]] = always
+    may_send: Hidden[Callable[[], bool] | None] = None
     keep: Hidden[Callable[[TokenHttpResponse], None]] = _keep_nothing
 
     def __post_init__(self) -> None:
@@ -163,6 +135,8 @@ class TokenEndpoint(SecretValue, frozen=True):
         """Trade ``grant`` for a token within ``budget`` seconds; see ``ask`` for how often it is sent."""
         if self.dpop and not self.dpop_key:
             return self.with_dpop_key().exchange(grant, budget=budget)
+        from oauth_taskflow.oauth.endpoint.response import interpret  # noqa: PLC0415 - as below
+
         answer = self.ask(grant, budget=budget)
         return (
             interpret(answer, self.describe_request(grant))
@@ -176,84 +150,13 @@ class TokenEndpoint(SecretValue, frozen=True):
         It is posted again only where the server refused it unread: once with the nonce that it wants in the DPoP proof,
         once with a proof on its clock, and once with an assertion on its clock. ``Date`` shows that clock.
         """
-        limits = self.transport.timeouts
-        total = limits.total if budget is None else min(budget, limits.total)
-        end = self.clock.monotonic() + total
-        answer = self._send_proved(self.client, grant, total)
-        again = self._sign_again(answer, grant)
-        left = end - self.clock.monotonic()
-        if again is None or left < _LEAST_TIME_TO_SEND:
-            return answer
-        return self._send_proved(*again, left)
-
-    def _sign_again(
-        self, answer: TokenHttpResponse | Failure, grant: Grant
-    ) -> tuple[Client, Grant] | None:
-        if not isinstance(answer, TokenHttpResponse):
-            return None
-        skew = server_skew(answer.headers, answer.received_at)
-        if not skew:
-            return None
-        outcome = interpret(answer, self.describe_request(grant))
-        return correct_clock(self.client, self.client_auth, grant, outcome, skew)
-
-    def _send_proved(
-        self, client: Client, grant: Grant, total: float
-    ) -> TokenHttpResponse | Failure:
-        end = self.clock.monotonic() + total
-        answer = self._send(client, grant, total)
-        remedies = {NONCE_WANTED: self._has_nonce, PROOF_REFUSED: self._shows_other_clock}
-        while (
-            isinstance(answer, TokenHttpResponse)
-            and (left := end - self.clock.monotonic()) >= _LEAST_TIME_TO_SEND
-        ):
-            helps = remedies.pop(self._proof_error(answer), None)
-            if helps is None or not helps(answer, grant):
-                break
-            answer = self._send(client, grant, left)
-        return answer
-
-    def _proof_error(self, answer: TokenHttpResponse) -> str:
-        """The error code of a refusal, when a proof was sent."""
-        if not self.dpop_key or answer.status not in {400, 401}:
-            return ""
-        return str((answer.read().fields or {}).get("error"))
-
-    def _has_nonce(self, answer: TokenHttpResponse, _grant: Grant) -> bool:
-        return NONCE_HEADER.lower() in answer.headers
-
-    def _shows_other_clock(self, answer: TokenHttpResponse, grant: Grant) -> bool:
-        url = self.dialect.request.url(self.url, grant.grant_type)
-        return prover(self.dpop_key).set_clock(
-            "authorization", url, answer.headers, clock=self.clock
+        from oauth_taskflow.oauth.endpoint.exchange import (  # noqa: PLC0415 - most tasks find a fresh token
+            Exchange,
         )
 
-    def _send(self, client: Client, grant: Grant, total: float) -> TokenHttpResponse | Failure:
-        info = self.describe_request(grant)
-        self.hide(info.secrets)
-        wire = Wire(total, self.may_send)
-        broke: Exception | None = None
-        form = CLIENT_AUTH_METHODS[self.client_auth].apply(client, grant.form())
-        try:
-            with Deadline(wire), new_session(wire) as session:
-                answer = self._post(session, form, grant, total)
-        except CutOff as cut:
-            answer, broke = cut.answer, cut.cause
-        except (requests.RequestException, OSError, ValueError) as failure:
-            # ValueError: urllib3's LocationParseError and a header value that cannot be encoded.
-            return _name_failure(failure, wire, info)
-        if (
-            broke is None and wire.expired
-        ):  # cutting the wire looks like the regular end of an answer
-            broke = TimeoutError()
-        if broke is not None and not brings_refresh_token(answer, info):
-            return _name_failure(broke, wire, info)
-        if not answer.is_success:
-            return answer
-        if len(answer.body) > _LARGEST_ANSWER:
-            return OutcomeUnknown(_too_long(info), again=0)
-        self.keep(answer)
-        return answer
+        limits = self.transport.timeouts
+        total = limits.total if budget is None else min(budget, limits.total)
+        return Exchange(self).run(grant, total)
 
     def describe_request(self, grant: Grant) -> TokenRequestInfo:
         """Facts about a request with ``grant``, for judging its answer and wording an error."""
@@ -273,52 +176,6 @@ class TokenEndpoint(SecretValue, frozen=True):
             dpop_key=self.dpop_key,
         )
 
-    def _post(
-        self, session: requests.Session, form: TokenForm, grant: Grant, total: float
-    ) -> TokenHttpResponse:
-        rules = self.dialect.request
-        renamed = rules.rename_params(form)
-        request = encode(
-            renamed,
-            method=rules.method,
-            url=rules.url(self.url, grant.grant_type),
-            body=grant.options.body,
-        )
-        sent_at = self.clock.now()
-        with session.request(
-            request.method,
-            request.url,
-            data=request.body,
-            headers={**request.headers, **self._proof(request)},
-            **self.transport.request_options(total),
-        ) as response:
-            headers = {name.lower(): value for name, value in response.headers.items()}
-            content, ended = read_body(response, _LARGEST_ANSWER)
-        if self.dpop_key:
-            prover(self.dpop_key).remember_nonce("authorization", request.url, headers)
-        names = tuple(dict.fromkeys(name for name, _ in renamed.params))
-        times = (sent_at, self.clock.now())
-        answer = TokenHttpResponse(response.status_code, headers, content, *times, names)
-        if ended is not None:
-            raise CutOff(answer, ended)
-        return answer
-
-    def _proof(self, request: Encoded) -> dict[str, str]:
-        if not self.dpop_key:
-            return {}
-        # The URL as the server sees it: requests rewrites the path and international names.
-        url = requests.Request(request.method, request.url).prepare().url or request.url
-        own = prover(self.dpop_key)
-        return {HEADER: own.proof("authorization", request.method, url, clock=self.clock)}
-
-
-def _too_long(info: TokenRequestInfo) -> InvalidTokenResponse:
-    return InvalidTokenResponse(
-        "The answer is longer than 1 MiB and was not read",
-        where=info.where,
-        hint="Check that token_url is the token endpoint and not a login page.",
-    )
-
 
 def _check_url(url: str, conn_id: str) -> None:
     parts = urlsplit(url)
@@ -332,54 +189,3 @@ def _check_url(url: str, conn_id: str) -> None:
         field="token_url",
         hint="Secrets travel encrypted only; plain http is accepted for 127.0.0.1 and [::1].",
     )
-
-
-def _name_failure(failure: Exception, wire: Wire, info: TokenRequestInfo) -> Failure:
-    certificate = _cause(failure, ssl.SSLCertVerificationError)
-    if certificate is not None and not wire.sent:
-        return Rejected(_bad_certificate(certificate, info))
-    if not wire.sent and not isinstance(failure, requests.ConnectionError | requests.Timeout):
-        return Rejected(_unusable(failure, info))
-    reason = "deadline passed" if wire.expired else type(_root(failure)).__name__
-    when = "after the request was sent" if wire.sent else "before anything was sent"
-    # Not chained: requests' exceptions carry the request, and with it the secrets.
-    error = TokenEndpointUnavailable(
-        f"Token endpoint not reachable ({reason}, {when})",
-        where=info.where,
-        hint=f"Check token_url, DNS, proxy and firewall. {info.repeated}.",
-    )
-    return OutcomeUnknown(error) if wire.sent else NotProcessed(error)
-
-
-def _bad_certificate(failure: BaseException, info: TokenRequestInfo) -> ConnectionConfigError:
-    reason = info.clean(str(getattr(failure, "verify_message", "")) or "not trusted", 120)
-    return ConnectionConfigError(
-        f"The certificate of {redact_address(info.url)} was refused ({reason})",
-        conn_id=info.conn_id,
-        field="verify",
-        hint="Set verify to the file of the CA that signed it; checks are never switched off here.",
-    )
-
-
-def _unusable(failure: Exception, info: TokenRequestInfo) -> ConnectionConfigError:
-    # For a header that HTTP refuses, the text is the value, which may be a key.
-    quotes = isinstance(failure, requests.exceptions.InvalidHeader)
-    text = "" if quotes else f": {info.clean(str(failure), 120)}"
-    return ConnectionConfigError(
-        f"No request to {redact_address(info.url)} can be made ({type(failure).__name__}{text})",
-        conn_id=info.conn_id,
-        hint="Check token_url, verify, cert, proxies and token_headers of the connection.",
-    )
-
-
-def _root(failure: BaseException) -> BaseException:
-    """The innermost reason: requests wraps urllib3, which wraps the socket's error."""
-    for inner in (getattr(failure, "reason", None), *failure.args, failure.__cause__):
-        if isinstance(inner, BaseException) and inner is not failure:
-            return _root(inner)
-    return failure
-
-
-def _cause(failure: BaseException, kind: type[BaseException]) -> BaseException | None:
-    found = _root(failure)
-    return found if isinstance(found, kind) else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 
 from oauth_taskflow.errors import OAuthTaskflowError
-from oauth_taskflow.oauth.endpoint.introspection import introspect
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.tokens.refresh.context import RefreshContext
 from oauth_taskflow.tokens.state import transitions
@@ -61,6 +60,8 @@ class ExpiryLookup:
 
     def _look_up_end(self, record: GrantRecord, token: Token) -> float | None:
         """When the token ends on the store's clock; now for an inactive one; None if unknown."""
+        from oauth_taskflow.oauth.endpoint.introspection import introspect  # noqa: PLC0415 - few servers need it
+
         endpoint = self._context.endpoint
         now = record.read_at.store_now(self._context.clock)
         usual = endpoint.usual_lifetime

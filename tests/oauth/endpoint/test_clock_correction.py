@@ -14,7 +14,7 @@ from joserfc.jwk import OctKey
 
 from oauth_taskflow.errors import InvalidClient, InvalidGrant, TokenRequestRejected
 from oauth_taskflow.oauth.client import Client
-from oauth_taskflow.oauth.endpoint import token_endpoint
+from oauth_taskflow.oauth.endpoint import exchange
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Rejected
 from oauth_taskflow.oauth.endpoint.revocation import revoke
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
@@ -167,7 +167,7 @@ def test_an_unsigned_request_is_not_sent_again() -> None:
 
 
 def test_without_time_left_the_first_answer_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(token_endpoint, "_LEAST_TIME_TO_SEND", 60.0)
+    monkeypatch.setattr(exchange, "_LEAST_TIME_TO_SEND", 60.0)
     seen: list[dict[str, list[str]]] = []
     with raw_server(strict("none", "invalid_client", seen, ahead=600)) as place:
         under_test = endpoint(place, client_auth="client_secret_jwt", clock=FakeClock(time.time()))
