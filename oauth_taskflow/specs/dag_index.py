@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -51,25 +51,27 @@ class DagIndex:
             return []
         return [f"{self._root}{os.sep}{path}" for path in found if ".." not in Path(path).parts]
 
-    def learn(self, paths: Mapping[str, str], folders: Iterable[Folder]) -> None:
+    def keeps(self, folders: Sequence[Folder]) -> bool:
+        """Whether it keeps anything about ``folders``, which is so from ``FEW_FILES`` specs on."""
+        return sum(len(each.names) for each in folders) >= FEW_FILES
+
+    def learn(self, paths: Mapping[str, str], folders: Sequence[Folder]) -> None:
         """Adds ``paths``, the file that goes first for each ``dag_id``, which were found in ``folders``."""
-        times, count = self._times(folders)
-        if count < FEW_FILES:
+        if not self.keeps(folders):
             return
-        index = self._load()
+        times, index = self._times(folders), self._load()
         known = index.files if index.folders == times else {}
         found = {dag_id: [self._name(path)] for dag_id, path in paths.items()}
         self._save(_Index(times, {**known, **found}))
 
-    def save(self, files: Iterable[tuple[str, str]], folders: Iterable[Folder]) -> None:
+    def save(self, files: Iterable[tuple[str, str]], folders: Sequence[Folder]) -> None:
         """Keeps ``files``, each a ``dag_id`` and a path that has it. ``folders`` were listed before they were read."""
-        times, count = self._times(folders)
-        if count < FEW_FILES:
+        if not self.keeps(folders):
             return
         paths: dict[str, list[str]] = {}
         for dag_id, path in files:
             paths.setdefault(dag_id, []).append(self._name(path))
-        index = _Index(times, paths)
+        index = _Index(self._times(folders), paths)
         if index != self._load():
             self._save(index)
 
@@ -92,10 +94,8 @@ class DagIndex:
         for path in kept[:-_MOST_INDEXES]:
             path.unlink(missing_ok=True)
 
-    def _times(self, folders: Iterable[Folder]) -> tuple[dict[str, int], int]:
-        listed = list(folders)
-        times = {self._name(each.path): each.changed for each in listed}
-        return times, sum(len(each.names) for each in listed)
+    def _times(self, folders: Sequence[Folder]) -> dict[str, int]:
+        return {self._name(each.path): each.changed for each in folders}
 
     def _is_unchanged(self, folder: tuple[str, int]) -> bool:
         name, changed = folder

@@ -38,10 +38,11 @@ def find_spec(
     search = _Search(dag_id)
     spec = search.check(_known_paths(root, dag_id, index))
     if spec is None:
-        folders, skimmed = list_folders(str(root)), dict[str, bytes]()
-        spec = search.check(_listed_paths(folders, dag_id, search.tried, skimmed))
+        folders = list_folders(str(root))
+        others = _OtherDags(folders, dag_id, is_wanted=index is not None and index.keeps(folders))
+        spec = search.check(_listed_paths(folders, dag_id, search.tried, others))
         if spec is not None and index is not None:
-            index.learn({**_find_others(folders, dag_id, skimmed), dag_id: spec.path}, folders)
+            index.learn({**others.found, dag_id: spec.path}, folders)
     return ([], search.problems) if spec is None else ([spec], [])
 
 
@@ -65,6 +66,34 @@ class _Search:
         return None
 
 
+class _OtherDags:
+    """The DAGs of the files that a search reads on its way to ``dag_id``, as long as each file has a certain one.
+
+    Then no file that goes first for a DAG was left out: the order differs from that for ``dag_id`` only by files that are
+    named like a DAG.
+    """
+
+    def __init__(self, folders: list[Folder], dag_id: str, *, is_wanted: bool) -> None:
+        names = (name for each in folders for name in each.names) if is_wanted else ()
+        self._stems = {name[: name.rindex(".")] for name in names}
+        self._found: dict[str, str] = {}
+        self._goes_on = is_wanted and dag_id not in self._stems
+
+    def note(self, path: str, text: bytes) -> None:
+        """Takes the DAG of the next file, whose first bytes are ``text``; empty where they are not known."""
+        if not self._goes_on:
+            return
+        name = _certain_dag(text)
+        self._goes_on = bool(name)
+        if name:
+            self._found.setdefault(name, path)
+
+    @property
+    def found(self) -> dict[str, str]:
+        """The path of the file that goes first for each DAG."""
+        return {name: path for name, path in self._found.items() if name not in self._stems}
+
+
 def _known_paths(root: Path, dag_id: str, index: DagIndex | None) -> Iterator[str]:
     """The files that may be right without a look at the folder: one named like the DAG, and one that the index names."""
     wanted = dag_id.encode()
@@ -78,25 +107,19 @@ def _known_paths(root: Path, dag_id: str, index: DagIndex | None) -> Iterator[st
 
 
 def _listed_paths(
-    folders: list[Folder], dag_id: str, tried: set[str], skimmed: dict[str, bytes]
+    folders: list[Folder], dag_id: str, tried: set[str], others: _OtherDags
 ) -> Iterator[str]:
     """The files of ``folders`` that may hold ``dag_id`` and were not ``tried``, by precedence; few are read whole.
 
-    ``skimmed`` gets the text of each file as it comes, empty where it is not known.
+    ``others`` gets the text of each file as it comes, empty where it is not known.
     """
     wanted = dag_id.encode()
     unusual = {f"{each.path}{os.sep}{name}" for each in folders for name in each.unusual}
     for path in files_by_precedence(folders, dag_id):
-        skimmed[path] = b""
-        if path in tried:
-            continue
-        try:
-            skimmed[path] = text = b"\\" if path in unusual else skim_spec(path)
-        except OSError:
-            continue
-        if (wanted in text or b"\\" in text or len(text) == SKIMMED_BYTES) and _may_hold(
-            path, wanted
-        ):
+        text = b"" if path in tried else b"\\" if path in unusual else _skim(path)
+        others.note(path, text)
+        is_likely = wanted in text or b"\\" in text or len(text) == SKIMMED_BYTES
+        if text and is_likely and _may_hold(path, wanted):
             yield path
     # Only if none of them was right: what a file system did not hand over at once.
     for path in files_by_precedence(folders, dag_id):
@@ -104,24 +127,20 @@ def _listed_paths(
             yield path
 
 
-def _find_others(folders: list[Folder], dag_id: str, skimmed: dict[str, bytes]) -> dict[str, str]:
-    """The DAGs of the ``skimmed`` files with their paths, from the first file on as long as each has a certain one.
+def _certain_dag(text: bytes) -> str:
+    """The ``dag_id`` of a file that begins with ``text``, if nothing else in it can be one; else empty."""
+    literal = _LITERAL.search(text)
+    if literal is None or b"\\" in text or len(text) == SKIMMED_BYTES:
+        return ""
+    return "" if text.find(b"\ndag_id", literal.end()) >= 0 else literal[2].decode()
 
-    Then no file that goes first for a DAG was left out: the order differs from that for ``dag_id`` only by files that are
-    named like a DAG.
-    """
-    stems = {name[: name.rindex(".")] for each in folders for name in each.names}
-    found: dict[str, str] = {}
-    if dag_id in stems:
-        return found
-    for path, text in skimmed.items():
-        literal = _LITERAL.search(text)
-        if literal is None or b"\\" in text or len(text) == SKIMMED_BYTES:
-            break
-        if text.find(b"\ndag_id", literal.end()) >= 0:
-            break
-        found.setdefault(literal[2].decode(), path)
-    return {name: path for name, path in found.items() if name not in stems}
+
+def _skim(path: str) -> bytes:
+    """The first bytes of a file; none of one that cannot be read."""
+    try:
+        return skim_spec(path)
+    except OSError:
+        return b""
 
 
 def _may_hold(path: str, wanted: bytes) -> bool:
