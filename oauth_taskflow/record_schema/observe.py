@@ -7,7 +7,6 @@ by its literal, so that nothing is rounded on the way.
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Iterable, Mapping
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
@@ -180,5 +179,5 @@ def is_exact(literal: bytes) -> bool:
     if len(literal) <= SURELY_EXACT and abs(number) >= _SMALLEST:
         return True
     if not number:
-        return not set(re.split(b"[eE]", literal)[0]) & set(b"123456789")
+        return not set(literal.lower().partition(b"e")[0]) & set(b"123456789")
     return Decimal(repr(number)) == Decimal(literal.decode())

@@ -148,17 +148,20 @@ class Target:
             return
         execute(connection, f"LOCK TABLE {self.place.table.sql} IN ROW EXCLUSIVE MODE")
         self._plan(connection)
-        for column in self._columns:
-            if column.is_new or column.using is not None:
-                raise DestinationError(
-                    f"Column {column.name!r} was dropped or changed while the records were committed",
-                    where=f"at {self.place}",
-                    hint="Run the task again.",
-                    retryable=True,
-                )
+        if unfit := self._unfit_columns():
+            raise DestinationError(
+                f"Column {unfit[0].name!r} was dropped or changed while the records were committed",
+                where=f"at {self.place}",
+                hint="Run the task again.",
+                retryable=True,
+            )
+
+    def _unfit_columns(self) -> list[Column]:
+        """The columns that the table does not have yet, or has as a type that is too narrow."""
+        return [one for one in self._columns if one.is_new or one.using is not None]
 
     def _is_complete(self, connection: Connection) -> bool:
-        if any(one.is_new or one.using is not None for one in self._columns):
+        if self._unfit_columns():
             return False
         if not self._has_key:
             return True
