@@ -93,12 +93,12 @@ def test_an_opened_row_links_to_dags_that_the_user_may_read(
 def test_the_tab_of_a_dag_is_for_roles_that_read_dags_and_plugins(open_as: OpenAs) -> None:
     page = open_as("Analyst")
     page.goto("/dags/pulls")
-    page.get_by_role("link", name="Endpoints").click()
+    page.get_by_role("link", name="Endpoints", exact=True).click()
     page.get_by_role("table", name="Endpoints").get_by_text("contacts").wait_for()
     page = open_as("Viewer")
     with page.expect_response("**/api/v2/plugins*"):
         page.goto("/dags/pulls")
-    page.get_by_role("link", name="Runs").wait_for()
+    page.get_by_role("link", name="Runs", exact=True).wait_for()
     assert page.get_by_role("link", name="Endpoints").count() == 0
 
 
