@@ -12,6 +12,7 @@ from oauth_taskflow.errors import (
     InvalidClient,
     InvalidGrant,
     RefreshResponseLost,
+    TokenEndpointUnavailable,
     TokenRequestRejected,
 )
 from oauth_taskflow.oauth.client import Client
@@ -167,3 +168,14 @@ def test_a_connection_or_preset_may_say_what_a_status_means(
         with pytest.raises(kind) as raised:
             under_test.token()
     assert (raised.value.error, raised.value.is_unexplained) == (means, False)
+
+
+def test_a_server_that_calls_its_own_outage_invalid_grant_costs_no_consent(
+    store: ClockedStore,
+) -> None:
+    dialect = meaning({"invalid_grant": "temporarily_unavailable"})
+    with raw_server(answering(http_answer(400, b'{"error": "invalid_grant"}'))) as place:
+        under_test = manager(store, place, dialect)
+        with pytest.raises(TokenEndpointUnavailable, match="temporarily_unavailable"):
+            under_test.token()
+    assert under_test.stored.read().state is GrantState.ACTIVE
