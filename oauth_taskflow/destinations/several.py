@@ -13,6 +13,7 @@ A pull that was cut off goes on only where all destinations can. Otherwise it st
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -34,10 +35,12 @@ from oauth_taskflow.destinations.base import (
     Run,
     Writer,
 )
-from oauth_taskflow.errors import DestinationError
+from oauth_taskflow.errors import DestinationError, OAuthTaskflowError
 
 if TYPE_CHECKING:
     from oauth_taskflow.destinations.transfer import TransferSummary
+
+_log = logging.getLogger(__name__)
 
 
 class SeveralOutput(Output, frozen=True):
@@ -216,11 +219,9 @@ class SeveralWriter:
     def _commit(self, writer: Writer, summary: TransferSummary) -> Output:
         try:
             output = writer.commit(summary)
-        except DestinationError as error:
+        except Exception as error:
             if self._committed:
-                count = len(self._committed)
-                places = "one destination has" if count == 1 else f"{count} destinations have"
-                error.hint = f"{error.hint} Until the next try, {places} records that the first of them does not have.".strip()
+                _add_committed(error, len(self._committed))
             raise
         self._committed.append(writer)
         return output
@@ -257,6 +258,16 @@ class SeveralWriter:
 
     def _pending(self) -> list[Writer]:
         return [each for each in self._writers if not any(each is one for one in self._committed)]
+
+
+def _add_committed(error: Exception, count: int) -> None:
+    """Adds to ``error``, or to the log where it is not one of ours, that ``count`` destinations had committed before."""
+    places = "one destination has" if count == 1 else f"{count} destinations have"
+    note = f"Until the next try, {places} records that the first of them does not have."
+    if isinstance(error, OAuthTaskflowError):
+        error.hint = f"{error.hint} {note}".strip()
+    else:
+        _log.warning("A destination did not commit, after others had. %s", note)
 
 
 def _can_resume(destination: Destination) -> TypeGuard[ResumableDestination]:

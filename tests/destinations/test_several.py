@@ -6,16 +6,17 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from oauth_taskflow.destinations.base import Destination, Progress, Run, StoreAccess
+from oauth_taskflow.destinations.base import Destination, Output, Progress, Run, StoreAccess
 from oauth_taskflow.destinations.files import FileDestination, FolderDestination
 from oauth_taskflow.destinations.output_folders import is_ours
 from oauth_taskflow.destinations.several import SeveralDestinations, SeveralOutput
+from oauth_taskflow.destinations.transfer import TransferSummary
 from oauth_taskflow.engine.resume import ResumeOptions
 from oauth_taskflow.errors import ApiError, DestinationError
 from tests.destinations.attempts import RUN, list_ours, records, summary
@@ -114,6 +115,37 @@ def attempt(several: SeveralDestinations) -> None:
     except BaseException:
         writer.abort()
         raise
+
+
+class Refusing:
+    """A sink whose ``commit`` fails with an error of its author."""
+
+    def open(self, run: Run) -> Refusing:
+        assert run == RUN
+        return self
+
+    def write(self, records: Sequence[Any]) -> None:
+        pass
+
+    def commit(self, summary: TransferSummary) -> Output:
+        raise KeyError(summary.rows)
+
+    def abort(self) -> None:
+        pass
+
+
+def test_an_error_of_an_authors_sink_says_too_that_others_had_committed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    refusing: Any = Refusing()
+    plain = [FolderDestination(tmp_path / str(n)) for n in range(3)]
+    for others in ([], plain[1:]):
+        with pytest.raises(KeyError):
+            attempt(SeveralDestinations([plain[0], *others, refusing]))
+    assert [record.getMessage() for record in caplog.records] == [
+        "A destination did not commit, after others had. Until the next try, 2 destinations have records that the first "
+        "of them does not have."
+    ]
 
 
 def test_the_first_destination_commits_last_and_a_retry_replaces_all(tmp_path: Path) -> None:
@@ -253,6 +285,7 @@ def test_after_a_destination_has_committed_nothing_is_kept(tmp_path: Path) -> No
 PULL = """
 import os, pathlib, signal, sys
 from pathlib import Path
+from oauth_taskflow.destinations.transfer import TransferSummary
 from oauth_taskflow.engine.resume import ResumeOptions
 from tests.destinations.test_several import destinations
 from tests.engine.cut_off import SEAL, PagedApi, build_endpoint, pull
