@@ -7,6 +7,7 @@ records where an API may leave out an empty list, and for a number of pages that
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import reduce
 from operator import attrgetter
 from typing import Any
 
@@ -17,6 +18,34 @@ from oauth_taskflow.api.paginators import Paginate
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.unread_pages import FEWEST_ROWS, looks_full
 
+# So many lists with the same round length, and none longer, are no chance: the server hands out no more.
+_FEWEST_AT_CEILING = 3
+_LOWEST_CEILING = 20
+
+
+class ListLengths(Struct, frozen=True, omit_defaults=True):
+    """The lengths of lists that were read without ``paginate``: the ``longest``, how often it came, and whether others did."""
+
+    longest: int = 0
+    count: int = 0
+    has_shorter: bool = False
+
+    def add(self, other: ListLengths) -> ListLengths:
+        """Returns the lengths of the lists of both."""
+        if not other.count or not self.count:
+            return self if self.count else other
+        if self.longest != other.longest:
+            longer = max(self, other, key=attrgetter("longest"))
+            return replace(longer, has_shorter=True)
+        has_shorter = self.has_shorter or other.has_shorter
+        return ListLengths(self.longest, self.count + other.count, has_shorter)
+
+    @property
+    def are_cut(self) -> bool:
+        """Whether the server most likely cut the longest lists off. Lists that are all of one length may have it by nature."""
+        is_ceiling = self.longest >= _LOWEST_CEILING and looks_full(self.longest)
+        return is_ceiling and self.count >= _FEWEST_AT_CEILING and self.has_shorter
+
 
 class PageFigures(Struct, frozen=True):
     """The facts that the sequences of a run have shown, and ``pages`` to ``is_missed`` of the current one.
@@ -25,7 +54,8 @@ class PageFigures(Struct, frozen=True):
     ``full_end`` is the most rows of a last page that was as full as the first, ``has_short_end``: some last page was not.
     ``blind_rows`` counts those of ``Page.blind_rows``, and ``has_records``: some page had a record.
     ``names_end``: the last page shows that it is the last, see ``Page.shows_end``.
-    ``is_found`` and ``is_missed`` are explained at ``PageWarnings.add_sequence``.
+    ``is_found`` and ``is_missed`` are explained at ``PageWarnings.add_sequence``. ``lengths`` are those of lists that were read
+    without ``paginate``.
     """
 
     sequences: int = 0
@@ -43,6 +73,7 @@ class PageFigures(Struct, frozen=True):
     is_found: bool = False
     is_missed: bool = False
     names_end: bool = False
+    lengths: ListLengths = ListLengths()
 
 
 class PageEnds(Struct, frozen=True, omit_defaults=True):
@@ -59,6 +90,7 @@ class PageEnds(Struct, frozen=True, omit_defaults=True):
     has_followed: bool = False
     full_end: int = 0
     has_short_end: bool = False
+    lengths: ListLengths = ListLengths()
 
 
 class PageWarnings:
@@ -126,6 +158,7 @@ class PageWarnings:
         figures = self.figures
         is_full = pages == 1 and not named and self._is_full(first_rows)
         is_full_end = pages > 1 and last_rows == first_rows >= FEWEST_ROWS
+        is_list = self._paginate is None and pages == 1 and not named
         self.figures = replace(
             figures,
             full=max(figures.full, first_rows if is_full else 0),
@@ -134,6 +167,7 @@ class PageWarnings:
             has_missed=figures.has_missed or missed,
             full_end=max(figures.full_end, last_rows if is_full_end else 0),
             has_short_end=figures.has_short_end or not is_full_end,
+            lengths=figures.lengths.add(ListLengths(first_rows, int(is_list))),
         )
 
     def warnings(self) -> Iterator[str]:
@@ -171,6 +205,7 @@ class PageWarnings:
             has_followed=figures.has_followed,
             full_end=figures.full_end,
             has_short_end=figures.has_short_end,
+            lengths=figures.lengths,
         )
 
     def _is_full(self, rows: int) -> bool:
@@ -193,6 +228,7 @@ def judge_ends(tasks: Iterable[PageEnds]) -> Iterator[str]:
     One of them that went on in the same way shows that paging works, so short lists of the others really ended.
     """
     tasks = list(tasks)
+    yield from _judge_lengths(tasks)
     last = max(
         (ends for ends in tasks if ends.numbers), key=attrgetter("full_end"), default=PageEnds()
     )
@@ -213,6 +249,16 @@ def judge_ends(tasks: Iterable[PageEnds]) -> Iterator[str]:
         yield (
             f"No second page was ever found, although a first page was full ({first.full} rows): no answer had "
             f"{first.marker}. If there are more records, correct paginate; they are missing from this output."
+        )
+
+
+def _judge_lengths(tasks: list[PageEnds]) -> Iterator[str]:
+    lengths = reduce(ListLengths.add, (ends.lengths for ends in tasks), ListLengths())
+    if lengths.are_cut:
+        yield (
+            f"{lengths.count:,} lists have exactly {lengths.longest:,} rows, none has more, and one page is read of each. If the "
+            "server hands out no more at once, records are missing from this output: write paginate, or paginate: {type: none} "
+            "if these are whole."
         )
 
 

@@ -167,8 +167,11 @@ def is_surely_last(page: PageView, options: PagingOptions, records: int) -> bool
     """Whether ``page``, with which reading ends, shows that nothing is misread.
 
     Its next pointer is there, and empty; or it is the only one, and announces as many rows as it has, or as the ``records`` in them.
+    Of a page that is read alone, a flag that nothing follows and an empty pointer count under any name that is known.
     """
     if options.names_end(page.body):
+        return True
+    if options.ends_by == "first page" and (_has_end_flag(page) or _has_empty_pointer(page)):
         return True
     return page.index == 0 and _announces_all(page, records, options)
 
