@@ -213,8 +213,8 @@ def move_interval(options: Incremental, interval: Interval) -> Interval:
     """
     back = duration_back(options.until)
     if back is not None:
-        start = interval.start and _count_back(interval.start, back, "until")
-        end = _count_back(interval.end, back, "until")
+        start = interval.start and _move_back(interval.start, back)
+        end = _move_back(interval.end, back)
         return Interval(start, round_down(end, options.format) if interval.open_end else end)
     latest = parse_instant(options.until) if options.until is not None else None
     if latest is not None and latest <= interval.end:
@@ -268,6 +268,25 @@ def _find_lower_bound(
             ["This run has no data interval and incremental.start is not set: set one of the two."]
         )
     return since
+
+
+def _move_back(moment: datetime, duration: str) -> datetime:
+    """Returns ``moment`` moved back so that a later one never comes before it.
+
+    A day that the earlier month does not have becomes the end of that month. As its last day, with its own time, the hours
+    of 28 February would be asked for again on 29, 30 and 31 March.
+
+    Raises:
+        SpecError: that is beyond the years 1 to 9999.
+    """
+    parsed = parse_duration(duration)
+    if parsed is None or not parsed.months:
+        return _count_back(moment, duration, "until")
+    month = moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    moved = _count_back(month, duration, "until") + (moment - month)
+    with suppress(InstantOutOfRange):  # December 9999 is the last month
+        moved = min(moved, add_duration(add_duration(month, "P1M"), duration, -1))
+    return moved
 
 
 def _count_back(moment: datetime, duration: str, key: str) -> datetime:

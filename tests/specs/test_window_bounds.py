@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from oauth_taskflow.dates import read_instant
@@ -137,11 +137,34 @@ moments = st.datetimes(datetime(2000, 1, 1), datetime(2060, 1, 1), timezones=st.
 lengths = st.timedeltas(timedelta(seconds=1), timedelta(days=40))
 
 
+@pytest.mark.parametrize(
+    ("moment", "moved"),
+    [
+        ("2026-03-28T18:00Z", "2026-02-28T18:00Z"),
+        ("2026-03-29T06:00Z", "2026-03-01T00:00Z"),
+        ("2026-03-31T18:00Z", "2026-03-01T00:00Z"),
+        ("2026-04-01T00:00Z", "2026-03-01T00:00Z"),
+        ("2028-03-29T06:00Z", "2028-02-29T06:00Z"),
+        ("9999-12-31T06:00Z", "9999-12-01T06:00Z"),
+    ],
+)
+def test_days_that_the_earlier_month_does_not_have_move_to_its_end(moment: str, moved: str) -> None:
+    """As the last day, each with its own time, they would ask for the same hours again and again."""
+    options = Incremental(until="-P1M")
+    assert move_interval(options, interval(None, moment)).end == instant(moved)
+
+
 @given(
     begin=moments,
     lengths=st.lists(lengths, min_size=2, max_size=6),
     until=st.sampled_from([None, "-PT10M", "-P1D", "-P1M", "-P1Y2M3DT4H5M6.5S", "2030-01-01"]),
     step=st.sampled_from([None, "PT7H", "P1D", "P1M"]),
+)
+@example(
+    begin=datetime(2026, 3, 28, 22, tzinfo=UTC),
+    lengths=[timedelta(hours=9)] * 12,
+    until="-P1M",
+    step=None,
 )
 def test_moved_windows_of_consecutive_intervals_join_exactly(
     begin: datetime, lengths: list[timedelta], until: str | None, step: str | None
