@@ -32,7 +32,7 @@ _SIZES = frozenset(
     }
 )
 # At so many rows public APIs cap a page that asks for more. Fewer are often the length of a whole list, such as 50 states.
-_CAPS = frozenset({100, 200, 250, 500, 1_000, 2_000, 5_000, 10_000})
+CAPS = frozenset({100, 200, 250, 500, 1_000, 2_000, 5_000, 10_000})
 # The last name of page[size], filter[limit] and page.limit.
 _LAST_NAME = re.compile(r"([\w$-]+)\W*")
 # A name and a number in a text: JSON such as LoopBack's filter, GraphQL, SQL.
@@ -50,7 +50,7 @@ def find_asked_size(request: ApiRequest, rows: int) -> tuple[str, int] | None:
     query = parse_qsl(request.path.partition("?")[2])
     parts = (*query, *request.params.items(), *request.form.items(), ("", request.json))
     sizes = [found for part in parts for found in _find_sizes(*part)]
-    is_cap = rows in _CAPS
+    is_cap = rows in CAPS
     return next((s for s in sizes if s[1] == rows or (is_cap and s[1] > rows)), None)
 
 

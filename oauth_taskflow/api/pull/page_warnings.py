@@ -15,12 +15,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oauth_taskflow.api.paginators import Paginate
+from oauth_taskflow.api.pull.asked_sizes import CAPS
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.unread_pages import FEWEST_ROWS, looks_full
 
-# So many lists with the same round length, and none longer, are no chance: the server hands out no more.
-_FEWEST_AT_CEILING = 3
-_LOWEST_CEILING = 20
+# So many lists of one length, and none longer, are no chance: the server hands out no more. Other round numbers are often the
+# length of whole lists, such as the minutes of an hour or a day.
+_FEWEST_CUT = 3
+_CUT_AT = CAPS | {20, 25, 50}
 
 
 class ListLengths(Struct, frozen=True, omit_defaults=True):
@@ -43,8 +45,7 @@ class ListLengths(Struct, frozen=True, omit_defaults=True):
     @property
     def are_cut(self) -> bool:
         """Whether the server most likely cut the longest lists off. Lists that are all of one length may have it by nature."""
-        is_ceiling = self.longest >= _LOWEST_CEILING and looks_full(self.longest)
-        return is_ceiling and self.count >= _FEWEST_AT_CEILING and self.has_shorter
+        return self.longest in _CUT_AT and self.count >= _FEWEST_CUT and self.has_shorter
 
 
 class PageFigures(Struct, frozen=True):

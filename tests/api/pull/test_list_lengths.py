@@ -27,7 +27,7 @@ def judge(*tasks: list[int], **options: Any) -> list[str]:
     return list(judge_ends(ends))
 
 
-def test_three_lists_of_one_round_length_and_none_longer_are_a_warning() -> None:
+def test_three_lists_of_one_usual_length_and_none_longer_are_a_warning() -> None:
     (warning,) = judge([3, 100, 7, 100, 0, 100])
     assert warning == (
         "3 lists have exactly 100 rows, none has more, and one page is read of each. If the server hands out no more at once, "
@@ -43,6 +43,7 @@ def test_three_lists_of_one_round_length_and_none_longer_are_a_warning() -> None
         [100, 100, 100, 101],  # the server sends longer ones
         [99, 99, 99, 3],
         [10, 10, 10, 10, 2],  # short lists have one length by chance
+        [1440, 1440, 1440, 600],  # the minutes of days, the last one not over
         [],
     ],
 )
