@@ -15,37 +15,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oauth_taskflow.api.paginators import Paginate
-from oauth_taskflow.api.pull.asked_sizes import CAPS
+from oauth_taskflow.api.pull.list_lengths import ListLengths
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.unread_pages import FEWEST_ROWS, looks_full
-
-# So many lists of one length, and none longer, are no chance: the server hands out no more. Other round numbers are often the
-# length of whole lists, such as the minutes of an hour or a day.
-_FEWEST_CUT = 3
-_CUT_AT = CAPS | {20, 25, 50}
-
-
-class ListLengths(Struct, frozen=True, omit_defaults=True):
-    """The lengths of lists that were read without ``paginate``: the ``longest``, how often it came, and whether others did."""
-
-    longest: int = 0
-    count: int = 0
-    has_shorter: bool = False
-
-    def add(self, other: ListLengths) -> ListLengths:
-        """Returns the lengths of the lists of both."""
-        if not other.count or not self.count:
-            return self if self.count else other
-        if self.longest != other.longest:
-            longer = max(self, other, key=attrgetter("longest"))
-            return replace(longer, has_shorter=True)
-        has_shorter = self.has_shorter or other.has_shorter
-        return ListLengths(self.longest, self.count + other.count, has_shorter)
-
-    @property
-    def are_cut(self) -> bool:
-        """Whether the server most likely cut the longest lists off. Lists that are all of one length may have it by nature."""
-        return self.longest in _CUT_AT and self.count >= _FEWEST_CUT and self.has_shorter
 
 
 class PageFigures(Struct, frozen=True):
@@ -229,7 +201,7 @@ def judge_ends(tasks: Iterable[PageEnds]) -> Iterator[str]:
     One of them that went on in the same way shows that paging works, so short lists of the others really ended.
     """
     tasks = list(tasks)
-    yield from _judge_lengths(tasks)
+    yield from reduce(ListLengths.add, (ends.lengths for ends in tasks), ListLengths()).warnings()
     last = max(
         (ends for ends in tasks if ends.numbers), key=attrgetter("full_end"), default=PageEnds()
     )
@@ -250,16 +222,6 @@ def judge_ends(tasks: Iterable[PageEnds]) -> Iterator[str]:
         yield (
             f"No second page was ever found, although a first page was full ({first.full} rows): no answer had "
             f"{first.marker}. If there are more records, correct paginate; they are missing from this output."
-        )
-
-
-def _judge_lengths(tasks: list[PageEnds]) -> Iterator[str]:
-    lengths = reduce(ListLengths.add, (ends.lengths for ends in tasks), ListLengths())
-    if lengths.are_cut:
-        yield (
-            f"{lengths.count:,} lists have exactly {lengths.longest:,} rows, none has more, and one page is read of each. If the "
-            "server hands out no more at once, records are missing from this output: write paginate, or paginate: {type: none} "
-            "if these are whole."
         )
 
 
