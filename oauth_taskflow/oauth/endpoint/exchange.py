@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING
 
+import jmespath  # noqa: F401 - finds the tokens in the answer: nothing may be left to load once a single-use grant is sent
 import requests
 
 from oauth_taskflow.errors import (

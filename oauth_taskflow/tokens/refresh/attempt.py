@@ -14,6 +14,9 @@ from msgspec.structs import replace
 from oauth_taskflow.errors import OAuthTaskflowError, TokenRequestRejected, TokenStoreError
 from oauth_taskflow.failure_log import log_failure
 from oauth_taskflow.oauth.dpop import new_key
+from oauth_taskflow.oauth.endpoint import (
+    exchange,  # noqa: F401 - sends the grant: loaded before the journal says that it is sent
+)
 from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse
 from oauth_taskflow.oauth.endpoint.outcomes import (
     Failure,
