@@ -48,7 +48,7 @@ _UNCLEAR = (
     'oauth login {conn_id}, and set token_errors to {{"invalid_request": "invalid_grant"}}.'
 )
 _UNEXPLAINED = (
-    "The server does not say why. Either the refresh token is spent, expired or revoked; then authorize the connection "
+    "The server names no error code. Either the refresh token is spent, expired or revoked; then authorize the connection "
     "again: airflow oauth login {conn_id}. Or the client is refused; then correct client id (login), client secret "
     "(password) or client_auth. If its documentation says what the status means, put it into token_errors."
 )

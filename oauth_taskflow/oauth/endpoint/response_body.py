@@ -78,9 +78,11 @@ def error_in(body: Mapping[str, Any]) -> ErrorBody | None:
             error_code(error.get("type") or error.get("code")), _text(error.get("message"))
         )
     if error or failed:
-        return ErrorBody(
-            error_code(error), _text(body.get("error_description") or body.get("message"))
-        )
+        text = _text(body.get("error_description") or body.get("message"))
+        code = error_code(error)
+        # Synapse and many frameworks put a sentence where the code belongs.
+        said = _OPAQUE.sub("***", _text(error)) if code == UNNAMED else ""
+        return ErrorBody(code, text or said)
     status = body.get("status")
     if isinstance(status, str) and status.lower() in _ALIASES and "access_token" not in body:
         return ErrorBody(error_code(status), _text(body.get("message")))

@@ -26,7 +26,7 @@ from tests.tokens.clocked_store import ClockedStore
 from tests.tokens.grant import give_alternates
 
 HINT = (
-    "The server does not say why. Either the refresh token is spent, expired or revoked; then authorize the connection "
+    "The server names no error code. Either the refresh token is spent, expired or revoked; then authorize the connection "
     "again: airflow oauth login crm. Or the client is refused; then correct client id (login), client secret "
     "(password) or client_auth. If its documentation says what the status means, put it into token_errors."
 )
@@ -64,6 +64,20 @@ def test_an_unexplained_refusal_names_both_causes_and_the_login_without_demandin
     assert isinstance(raised.value, InvalidClient) == (status == 401)
     assert under_test.stored.read().state is GrantState.MISCONFIGURED
     assert caplog.records == []
+
+
+def test_a_sentence_in_the_place_of_the_code_is_shown_without_what_may_be_a_token(
+    store: ClockedStore,
+) -> None:
+    body = {"errcode": "M_NOT_JSON", "error": f"Content not JSON: {'t0k' * 10}."}
+    with (
+        raw_server(answering(http_answer(400, json.dumps(body).encode()))) as place,
+        pytest.raises(TokenRequestRejected) as raised,
+    ):
+        manager(store, place).token()
+    shown = "Refresh token refused (http_400, HTTP 400): Content not JSON: ***"
+    assert str(raised.value) == f"{shown} for connection 'crm' at {place}/token. {HINT}"
+    assert raised.value.error == "http_400"
 
 
 def test_unexplained_refusals_are_retried_at_growing_intervals_up_to_an_hour(
