@@ -16,6 +16,9 @@ from oauth_taskflow.tokens.state.record import GrantRecord
 _log = logging.getLogger("oauth_taskflow.tokens")
 # Seconds. Assertions live for two minutes, and dates in answers are corrected anyway.
 _NOTABLE_SKEW = 30.0
+_SHORT_LIVED = (
+    " no answer says how long its tokens live: if that is less than a minute, set token_lifetime;"
+)
 
 
 def log_pause(failure: OAuthTaskflowError, seconds: float) -> None:
@@ -53,13 +56,15 @@ class RefreshWarnings:
             return
         self._refusal = record.doubted_at
         conn_id = self._context.conn_id
+        is_unknown = record.token is not None and record.token.expires_at is None
         _log.warning(
             "connection %s: the API refuses (401) access tokens that were just fetched and are fresh, so that another "
             "one would hardly help. For at most %.0f s more no refresh is forced by a 401; refreshes at expiry go on. "
-            "Check scope, audience and permissions of the client, and token_header; a new token now: airflow oauth "
+            "Check scope, audience and permissions of the client, and token_header;%s a new token now: airflow oauth "
             "refresh %s",
             conn_id,
             HOLD_SECONDS - (now - (record.doubted_at or now)),
+            _SHORT_LIVED if is_unknown else "",
             conn_id,
         )
 

@@ -124,6 +124,21 @@ def test_a_worker_warns_once_for_each_hold(
     assert [record.getMessage().count("at most 300 s") for record in caplog.records] == [1]
 
 
+@pytest.mark.parametrize(("lifetime", "count"), [(3600, 0), (None, 1)])
+def test_the_warning_names_token_lifetime_where_no_answer_says_how_long_tokens_live(
+    store: ClockedStore,
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+    lifetime: float | None,
+    count: int,
+) -> None:
+    worker = manager(store, script_endpoint(*issuing(clock, lifetime=lifetime)))
+    for _ in range(4):
+        worker.replace_refused(worker.token().access_token)
+    (warning,) = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert warning.count("set token_lifetime") == count
+
+
 def test_a_refresh_at_expiry_is_not_held(store: ClockedStore, clock: FakeClock) -> None:
     worker = manager(store, script_endpoint(*issuing(clock, lifetime=100)))
     for _ in range(3):
