@@ -22,6 +22,7 @@ from oauth_taskflow.api.pull.root_errors import (
     find_failure,
     find_gap,
     no_records_error,
+    quote_remark,
 )
 from oauth_taskflow.api.pull.selector import RecordSelector
 from oauth_taskflow.api.request_secrets import redact_request_url
@@ -41,7 +42,7 @@ class Content:
     ``blind_rows`` are the items of ``received`` where none has the key that the path takes of each, so that no record came.
     ``hidden`` is the number of edges of a connection (GraphQL) whose node is null.
     ``gap`` is the key by which the root says that records are missing; empty without one. ``list_keys`` lead to the list.
-    ``cut`` are the lists within rows that go on; None without one.
+    ``cut`` are the lists within rows that go on; None without one. ``remark`` quotes the API's own warning; empty without one.
     """
 
     body: Body
@@ -56,6 +57,7 @@ class Content:
     gap: str = ""
     list_keys: tuple[str, ...] = ()
     cut: CutLists | None = None
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ class PageJudge:
             gap="" if gap is None else gap.key,
             list_keys=self.selector.list_keys,
             cut=find_cut_lists(received or [], self.selector.inner_keys),
+            remark=self._quote_remark(response, body),
         )
 
     def count_records(self, response: requests.Response) -> int:
@@ -127,8 +130,15 @@ class PageJudge:
 
     def _find_gap(self, body: Body) -> RootError | None:
         """Returns what the root says about missing records. The body of a single record says nothing about others."""
+        return find_gap(body) if self._has_envelope() else None
+
+    def _quote_remark(self, response: requests.Response, body: Body) -> str:
+        return quote_remark(response, body, self.selector.list_keys) if self._has_envelope() else ""
+
+    def _has_envelope(self) -> bool:
+        """Whether the root is about the answer: not a record itself."""
         options = self.selector.options
-        return None if options.single or options.path in {None, "", "@"} else find_gap(body)
+        return not options.single and options.path not in {None, "", "@"}
 
     def _reject_errors(
         self, response: requests.Response, body: Body, error: RootError | None
@@ -156,7 +166,15 @@ class PageJudge:
             other = find_other_list(body, keys, self.options, response.headers)
         if other is not None:
             raise self.selector.missing_error(body, other)
-        return Content(body, [], has_landmark, is_doubtful=not may_be_absent, list_keys=keys)
+        remark = self._quote_remark(response, body)
+        return Content(
+            body,
+            [],
+            has_landmark,
+            is_doubtful=not may_be_absent,
+            list_keys=keys,
+            remark=remark,
+        )
 
 
 def _is_conditional(response: requests.Response) -> bool:

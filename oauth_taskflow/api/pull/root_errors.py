@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import requests
@@ -11,6 +12,7 @@ from oauth_taskflow.api.decoders.json import Body
 from oauth_taskflow.api.errors import excerpt_body
 from oauth_taskflow.api.paginators.base import find_or_none
 from oauth_taskflow.api.pull.selector import RecordSelector
+from oauth_taskflow.api.request_secrets import redact_request_text
 from oauth_taskflow.errors import RecordsNotFound
 from oauth_taskflow.record_values import has_hidden_values
 
@@ -34,6 +36,10 @@ _GAPS: dict[str, tuple[Any, ...]] = {
 # Keys that list what lacks: zones of Google Cloud, keys of DynamoDB.
 _LISTS = ("unreachable", "UnprocessedKeys")
 _ABOUT_GAPS = frozenset({*_GAPS, *_LISTS, "_shards"})
+# Keys under which an API doubts the request: MediaWiki and others name there a parameter that is unknown or was lowered; Jira.
+_REMARKS = ("warnings", "warning", "warningMessages")
+_ABOUT_REMARKS = frozenset(_REMARKS)
+_REMARK_SHOWN = 300
 
 
 class RootError(NamedTuple):
@@ -77,6 +83,26 @@ def find_gap(body: Body) -> RootError | None:
     failed = find_or_none(body, "_shards.failed")
     is_number = isinstance(failed, int) and not isinstance(failed, bool)
     return RootError("_shards.failed", "_shards.failed > `0`") if is_number and failed > 0 else None
+
+
+def quote_remark(response: requests.Response, body: Body, list_keys: Sequence[str]) -> str:
+    """Returns the API's own warning at the root of a page, as ``warnings: …`` without our secrets; empty without one.
+
+    ``list_keys`` lead to the records, which are no remark. Where values are hidden, the key alone is returned.
+    """
+    if not body.has_any(_ABOUT_REMARKS):
+        return ""
+    for key in _REMARKS:
+        value = None if key in list_keys[:1] else find_or_none(body, key)
+        if not isinstance(value, str | list | dict) or _means_success(value):
+            continue
+        if has_hidden_values():
+            return key
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        clean = redact_request_text(response.request, text)
+        text = " ".join("".join(c if c.isprintable() else " " for c in clean).split())
+        return f"{key}: {text[:_REMARK_SHOWN]}{'…' if len(text) > _REMARK_SHOWN else ''}"
+    return ""
 
 
 def no_records_error(

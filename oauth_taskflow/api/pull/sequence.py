@@ -292,6 +292,12 @@ class PageSequence:
             self._warn(
                 f"Page {page.index + 1} says that records are missing from it ({content.gap}) {page.where}."
             )
+        if content.remark:
+            # Without page and URL: the same remark of all pages and parents is one warning of the run.
+            self._warn(
+                f"The API itself warns ({content.remark}). It may have ignored or lowered a parameter: "
+                "compare those of the request with its documentation."
+            )
         if content.has_error:
             self._warn(
                 f"Page {page.index + 1} has records and a root error beside them: some may be missing {page.where}."

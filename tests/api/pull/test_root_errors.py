@@ -120,6 +120,50 @@ def test_an_answer_that_lacks_records_is_a_warning_and_without_any_no_end(
         assert f'responses: [{{when: "{condition}", action: end}}]' in str(caught.value)
 
 
+REMARKS: dict[str, Any] = {
+    "warnings": {"main": {"warnings": "Unrecognized parameter: updated_since."}},
+    "warning": "limit was lowered to\n100",
+    "warningMessages": ["The value 'x' does not exist for the field 'project'."],
+}
+
+
+@pytest.mark.parametrize("key", REMARKS)
+@pytest.mark.parametrize("items", [ROWS, []])
+def test_a_warning_of_the_api_itself_is_one_of_the_run(
+    local: Connect, items: list[dict[str, Any]], key: str
+) -> None:
+    warned = list[str]()
+    session = local(lambda _: {"items": items, key: REMARKS[key]})
+    read(session, "none", warn=warned.append)
+    quoted = " ".join(str(REMARKS[key]).split())
+    remarks = [text for text in warned if text.startswith(f"The API itself warns ({key}: ")]
+    assert len(remarks) == 1
+    assert quoted[-20:].strip("]}'\"") in remarks[0]
+
+
+def test_the_same_remark_of_all_pages_has_one_text_and_no_secret(local: Connect) -> None:
+    warned = list[str]()
+    remark = {"warnings": "not allowed for Bearer abcdef123456 " + "x" * 400}
+    pages = {n: {"items": ROWS[n : n + 1], "next": n + 1, **remark} for n in (0, 1)}
+    pages[2] = {"items": ROWS[2:3], **remark}
+    session = local(lambda request: pages[int(request.query.get("at", 0))])
+    assert len(read(session, "cursor", warn=warned.append)) == 3
+    assert len(set(warned)) == 1
+    assert "abcdef123456" not in warned[0]
+    assert "x…)" in warned[0]
+
+
+@pytest.mark.parametrize("nothing", [{}, [], "", None, "none", False, 3, {"code": 0}])
+def test_empty_warnings_and_records_of_that_name_are_no_remark(
+    local: Connect, nothing: Any
+) -> None:
+    warned = list[str]()
+    assert read(local(lambda _: {"items": ROWS, "warnings": nothing}), "none", warn=warned.append)
+    records = Records(path="warnings")
+    assert read(local(lambda _: {"warnings": ROWS}), "none", records, warn=warned.append)
+    assert warned == []
+
+
 def test_an_answer_that_lacks_nothing_and_a_single_record_are_as_they_were(local: Connect) -> None:
     warned = list[str]()
     session = local(lambda _: {"items": ROWS, **WHOLE})
