@@ -27,6 +27,7 @@ from oauth_taskflow.specs.windows import (
     Window,
     cut_windows,
     is_empty_window,
+    write_start,
 )
 
 
@@ -217,7 +218,7 @@ def _build_restart(
 
 def _move_start(options: Incremental, window: Window, moment: datetime) -> dict[str, Any]:
     start = round_down(max(moment, window.since), options.format)
-    return {"start": format_instant(start, options.format), "end": window.end}
+    return {"start": write_start(options, start), "end": window.end}
 
 
 def _move_end(options: Incremental, window: Window, moment: datetime) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 A run reads its data interval, moved back by ``until``, begun earlier by ``lookback``, cut at ``start`` and divided into
 windows of at most ``step``. Windows are half-open, ``[start, end)``; an API whose upper bound is inclusive gets the last
-``unit`` before the end, so that no record falls between two windows and none is read twice.
+``unit`` before the end, and one whose lower bound is exclusive the last one before the start, so that no record falls between
+two windows and none is read twice.
 """
 
 from __future__ import annotations
@@ -86,8 +87,20 @@ class Incremental(Options, frozen=True, kw_only=True):
             "inclusive",
         ),
     ] = "exclusive"
+    lower: Annotated[
+        Literal["inclusive", "exclusive"],
+        doc(
+            "Whether the API includes window.start; exclusive begins one unit earlier, for parameters such as modified_after "
+            "that ask for later times only.",
+            "exclusive",
+        ),
+    ] = "inclusive"
     unit: Annotated[
-        Duration, doc("Precision of the API's timestamps, for inclusive ends.", "PT1S")
+        Duration,
+        doc(
+            "Precision of the API's timestamps, for inclusive ends and exclusive beginnings.",
+            "PT1S",
+        ),
     ] = "PT1S"
     keep: Annotated[
         Literal["window"] | None,
@@ -249,9 +262,17 @@ def cut_windows(options: Incremental, interval: Interval) -> Iterator[Window]:
 def is_empty_window(options: Incremental, window: Window) -> bool:
     """Whether ``window``'s bounds, as the API gets them, hold nothing: they are equal and the upper one is exclusive.
 
-    Equal bounds of an inclusive window hold one unit.
+    Equal bounds of an inclusive window hold one unit. With an exclusive lower one, they hold nothing by right: no time of the API,
+    a multiple of its unit, is in the window.
     """
     return options.upper == "exclusive" and window.start == window.end
+
+
+def write_start(options: Incremental, moment: datetime) -> str | int:
+    """Returns the beginning that makes the API return records of ``moment`` and later, as it wants it written."""
+    if options.lower == "exclusive":
+        moment = _find_last_unit(moment, options.unit, options.format)
+    return format_instant(moment, options.format)
 
 
 def _find_lower_bound(
@@ -315,11 +336,13 @@ def _build_window(options: Incremental, lower: datetime, upper: datetime) -> Win
     shown_end = upper
     # With keep, what the API includes beyond the window is left out here: the end need not come one unit earlier.
     if options.upper == "inclusive" and options.keep is None:
-        shown_end = max(_find_last_unit(upper, options.unit, options.format), lower)
+        shown_end = _find_last_unit(upper, options.unit, options.format)
+        if options.lower == "inclusive":
+            shown_end = max(shown_end, lower)
     return Window(
         since=lower,
         until=upper,
-        start=format_instant(lower, options.format),
+        start=write_start(options, lower),
         end=format_instant(shown_end, options.format),
     )
 

@@ -137,6 +137,8 @@ def test_secrets_are_found_and_not_repeated(request_: str) -> None:
         "{field: t, start: 2024-01-01, format: '%Y-%m-%dT%H:%M:%S%z', upper: inclusive, unit: PT1S}",
         "{field: t, start: 2024-01-01, format: '%Y-%m-%dT%H:%M:%S.%fZ', step: PT1S}",
         "{field: t, start: 2024-01-01, format: '%Y%m%d', step: P1M}",
+        "{field: t, start: 2024-01-01, format: date, lower: exclusive, unit: P1D}",
+        "{field: t, start: 2024-01-01, lower: exclusive, upper: inclusive, unit: P1D, step: PT6H}",
     ],
 )
 def test_windows_that_fit_their_format_pass(incremental: str) -> None:
@@ -145,6 +147,15 @@ def test_windows_that_fit_their_format_pass(incremental: str) -> None:
         broken_rules(f"{{request: {request}, incremental: {incremental}}}", "schedule: '@daily'")
         == []
     )
+
+
+def test_an_exclusive_beginning_needs_the_unit_of_the_format() -> None:
+    request = "{params: {since: '{{ window.start }}'}}"
+    incremental = "{field: t, start: 2024-01-01, format: date, lower: exclusive}"
+    found = broken_rules(
+        f"{{request: {request}, incremental: {incremental}}}", "schedule: '@daily'"
+    )
+    assert found == ["unit-vs-format"]
 
 
 @pytest.mark.parametrize("schedule", ["null", "'@once'", "'@continuous'", "{assets: [x]}"])

@@ -184,12 +184,15 @@ def test_moved_windows_of_consecutive_intervals_join_exactly(
 UNITS = {"PT0.001S": "epoch_ms", "PT1S": "epoch", "PT1M": "%Y-%m-%dT%H:%MZ", "P1D": "date"}
 
 
-def holds(window: Window, moment: datetime, style: str, upper: str) -> bool:
+def holds(
+    window: Window, moment: datetime, style: str, upper: str, below: str = "inclusive"
+) -> bool:
     """Whether an API returns a record of ``moment`` for the bounds it gets."""
     forms = {"%Y-%m-%dT%H:%MZ": "iso"}
     form = forms.get(style, style)
     lower, end = (read_instant(bound, form).moment for bound in (window.start, window.end))
-    return lower <= moment <= end if upper == "inclusive" else lower <= moment < end
+    begins = lower < moment if below == "exclusive" else lower <= moment
+    return begins and (moment <= end if upper == "inclusive" else moment < end)
 
 
 @given(
@@ -226,6 +229,39 @@ def test_a_record_at_any_tick_is_in_exactly_one_inclusive_window(
         assert sum(holds(w, moment, style, "inclusive") for w in windows) == 1
 
 
+@given(
+    begin=moments,
+    lengths=st.lists(lengths, min_size=1, max_size=4),
+    record=st.floats(0, 1),
+    unit=st.sampled_from(sorted(UNITS)),
+    coarse=st.booleans(),
+    step=st.sampled_from([None, "PT7H", "P1D", "P1M"]),
+    upper=st.sampled_from(["inclusive", "exclusive"]),
+)
+def test_a_record_at_any_tick_is_in_exactly_one_window_with_an_exclusive_beginning(
+    begin: datetime,
+    lengths: list[timedelta],
+    record: float,
+    unit: str,
+    *,
+    coarse: bool,
+    step: str | None,
+    upper: Literal["inclusive", "exclusive"],
+) -> None:
+    style = UNITS[unit] if coarse else "iso"
+    options = Incremental(lower="exclusive", upper=upper, unit=unit, format=style, step=step)
+    edges = [begin + sum(lengths[:n], timedelta()) for n in range(len(lengths) + 1)]
+    windows = [
+        w for a, b in itertools.pairwise(edges) for w in cut_windows(options, Interval(a, b))
+    ]
+    tick = timedelta(seconds=duration_seconds(unit))
+    first = -(-(round_down(edges[0], style) - instant("1970-01-01")) // tick)
+    last = -(-(round_down(edges[-1], style) - instant("1970-01-01")) // tick) - 1
+    if last >= first:
+        moment = instant("1970-01-01") + (first + round((last - first) * record)) * tick
+        assert sum(holds(w, moment, style, upper, "exclusive") for w in windows) == 1
+
+
 @given(begin=moments, lengths=st.lists(lengths, min_size=1, max_size=4), record=st.floats(0, 1))
 def test_a_record_at_any_microsecond_is_in_exactly_one_exclusive_window(
     begin: datetime, lengths: list[timedelta], record: float
@@ -239,6 +275,16 @@ def test_a_record_at_any_microsecond_is_in_exactly_one_exclusive_window(
         edges[0] + round((edges[-1] - edges[0] - MICROSECOND) / MICROSECOND * record) * MICROSECOND
     )
     assert sum(holds(w, moment, "iso", "exclusive") for w in windows) == 1
+
+
+def test_an_exclusive_beginning_is_one_unit_earlier_and_moves_no_record_between_windows() -> None:
+    options = Incremental(lower="exclusive", step="P1D")
+    windows = list(cut_windows(options, interval("2026-01-01", "2026-01-03")))
+    assert [(w.start, w.end) for w in windows] == [
+        ("2025-12-31T23:59:59Z", "2026-01-02T00:00:00Z"),
+        ("2026-01-01T23:59:59Z", "2026-01-03T00:00:00Z"),
+    ]
+    assert [w.since for w in windows] == [instant("2026-01-01"), instant("2026-01-02")]
 
 
 def test_a_unit_that_does_not_divide_a_day_is_subtracted() -> None:

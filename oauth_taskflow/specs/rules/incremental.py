@@ -118,7 +118,7 @@ def unit_vs_format(view: EndpointView) -> Findings:
         return
     unit = duration_length(incremental.unit) or 0.0
     is_inclusive = incremental.upper == "inclusive" and incremental.keep is None
-    if is_inclusive and unit < finest:
+    if (is_inclusive or incremental.lower == "exclusive") and unit < finest:
         hint = "Let unit be what the format shows, for example P1D for dates."
         message = f"unit {incremental.unit} is finer than the format {incremental.format!r} shows"
         yield Finding(("incremental", "unit"), message, hint)

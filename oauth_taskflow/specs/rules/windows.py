@@ -71,8 +71,8 @@ def repeated_window(view: EndpointView) -> Findings:
     options = view.endpoint.incremental
     if options is None or view.sent_bounds != {"start", "end"} or options.upper == "exclusive":
         return
-    if options.keep is not None:
-        return  # it is read again, and left out here
+    if options.keep is not None or options.lower == "exclusive":
+        return  # it is read again and left out here, or the shorter windows ask for nothing
     unit = duration_length(options.unit) or 0.0
     for window in _sample_windows(options, view.source):
         if (window.until - window.since).total_seconds() < unit and window.start == window.end:
