@@ -12,7 +12,9 @@ from oauth_taskflow.specs.yaml_scalars import plain_scalar
 # Words that need no quotes in any YAML: no indicator, and nothing that a reader of YAML 1.1 takes for another type.
 _PLAIN = re.compile(r"[A-Za-z_/$][\w./$@-]*\Z", re.ASCII)
 _TRAPS = re.compile(r"(?i:y|n|yes|no|on|off)\Z")
-_quote = json.JSONEncoder(ensure_ascii=False).encode
+# Characters that YAML reads as line breaks or refuses, and JSON allows in a text.
+_UNREADABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def yaml_text(data: dict[str, Any]) -> str:
@@ -20,6 +22,10 @@ def yaml_text(data: dict[str, Any]) -> str:
     lines: list[str] = []
     _add(lines, "", data)
     return "".join(lines) or "{}\n"
+
+
+def _quote(value: Any) -> str:
+    return _UNREADABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", _encode(value))
 
 
 def _add(lines: list[str], indent: str, data: dict[str, Any]) -> None:

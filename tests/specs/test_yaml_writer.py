@@ -10,7 +10,11 @@ from hypothesis import strategies as st
 from oauth_taskflow.specs.yaml_reader import load_text
 from oauth_taskflow.specs.yaml_writer import yaml_text
 
-_TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
+_BREAKS = "\x7f\x85\x9f\u2028\u2029\ufeff\ufffe\uffff"
+_TEXT = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0") | st.sampled_from(_BREAKS),
+    max_size=12,
+)
 _LEAF = st.one_of(st.none(), st.booleans(), st.integers(-(2**63), 2**63), _TEXT)
 _JSON = st.recursive(
     _LEAF,
