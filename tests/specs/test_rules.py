@@ -158,6 +158,28 @@ def test_an_exclusive_beginning_needs_the_unit_of_the_format() -> None:
     assert found == ["unit-vs-format"]
 
 
+@pytest.mark.parametrize(
+    ("params", "incremental"),
+    [
+        ("{'u[gte]': '{{ window.start }}'}", "{field: t}"),
+        ("{updated_gte: '{{ window.start }}'}", "{field: t}"),
+        ("{q: 't >= {{ window.start }} and t < {{ window.end }}'}", "{field: t}"),
+        ("{q: 'a -> {{ window.start }}, b => {{ window.start }}'}", "{field: t}"),
+        ("{modified_after: '{{ window.start }}'}", "{field: t}"),
+        ("{'u[gt]': '{{ params.since }}', since: '{{ window.start }}'}", "{field: t}"),
+        ("{'u[gt]': '{{ window.start }}'}", "{field: t, lower: exclusive}"),
+        ("{'u[gt]': '{{ window.start }}'}", "{field: t, lower: inclusive}"),
+        ("{'u[gt]': '{{ window.start }}'}", "{field: t, lookback: PT1S}"),
+    ],
+)
+def test_beginnings_that_the_api_takes_or_that_are_stated_pass(
+    params: str, incremental: str
+) -> None:
+    head = "schedule: '@daily'\nstart_date: 2026-01-01"
+    endpoint = f"{{request: {{params: {params}}}, incremental: {incremental}}}"
+    assert "exclusive-lower" not in broken_rules(endpoint, head)
+
+
 @pytest.mark.parametrize("schedule", ["null", "'@once'", "'@continuous'", "{assets: [x]}"])
 def test_without_intervals_the_first_window_needs_a_start(schedule: str) -> None:
     endpoint = "{request: {params: {s: '{{ window.start }}'}}, incremental: {field: t}}"

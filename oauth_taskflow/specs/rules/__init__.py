@@ -104,6 +104,7 @@ _ABOUT_ALL_RUNS = frozenset(
     {
         "incremental-bounds-not-sent",
         "incremental-one-bound",
+        "exclusive-lower",
         "step-without-bounds",
         "kept-and-sent",
         "watermark-not-sent",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import datetime, timezone
 
@@ -16,6 +17,14 @@ from oauth_taskflow.specs.rules.registry import (
 )
 from oauth_taskflow.specs.template_names import WINDOW
 
+# "Greater than" before the beginning: OData, GraphQL, SQL and JQL; not ">=", "->" or "=>".
+_LATER_THAN = re.compile(
+    r"""(?:(?<![<>=-])>[\s'"(\\]*|(?<![a-z0-9])gt(?![a-z0-9])[\]\s:='"(\\]*)"""
+    r"""(?:\w+['"(]{1,2})?\s*\{\{-?\s*window\s*\.\s*start\b""",
+    re.IGNORECASE,
+)
+_BEGINS = re.compile(r"\{\{-?\s*window\s*\.\s*start\b")
+_WORD = re.compile(r"[^\W_]+")
 _FARTHEST_YEARS = 10
 _FIRST_YEAR = 1970
 
@@ -112,3 +121,27 @@ def incremental_one_bound(view: EndpointView) -> Findings:
     elif sent == {"start"} and incremental.step is not None:
         message = "step cuts windows, but window.end is never sent"
         yield Finding(("incremental", "step"), message, "Send window.end too, or remove step.")
+
+
+@endpoint_rule("exclusive-lower", "warning", about="incremental")
+def exclusive_lower(view: EndpointView) -> Findings:
+    """The request asks for times later than `window.start`: a record exactly at the beginning of a window is in no window.
+
+    `gt` and `>` say so. Names such as `modified_after` do not: WordPress leaves the bound out, GitLab takes it. `lower` says
+    which it is, `lower: inclusive` included.
+
+    Bad: `params: {"updated[gt]": "{{ window.start }}"}` with `incremental: {field: updated, start: 2024-01-01}`
+
+    Good: `params: {"updated[gte]": "{{ window.start }}"}`, or `incremental: {lower: exclusive, ...}`
+    """
+    raw, options = view.raw.get("incremental"), view.endpoint.incremental
+    if options is None or (isinstance(raw, dict) and "lower" in raw):
+        return
+    if options.lookback is not None and options.step is None:
+        return  # each run reads the end of the one before again
+    for path, text in view.request_texts:
+        words = _WORD.findall(str(path[-1]).lower())
+        if _LATER_THAN.search(text) or (words[-1:] == ["gt"] and _BEGINS.search(text)):
+            message = "the request asks for times later than window.start, so a record at that instant is in no window"
+            hint = "Ask for gte or >= where the API has it, else write incremental.lower: exclusive and the unit of its times."
+            yield Finding(path, message, hint)
