@@ -31,14 +31,15 @@ _SCALARS: Mapping[str, Any] = {
 }
 _EMPTY_LIST: Any = Annotated[list, Meta(max_length=0)]
 
-# A number that loses digits has 16 and a point or an exponent. Digits and these marks become 0, and one search is enough.
+# A number that loses digits has 16 and a point or an exponent. Digits and these marks become 0, and one search is enough: by
+# ``rfind``, as ``in`` takes twice as long.
 _RUNS = bytes.maketrans(b"123456789.eE", b"0" * 12)
 _LONG_RUN = b"0" * 17
 # Where there is a long run, marks become points: many digits are before one or after it.
 _OUTLINE = bytes.maketrans(b"123456789eE", b"000000000..")
 _MANY_AFTER, _MANY_BEFORE = b".00000000", b"00000000."
 # A number so near to zero that a double lacks digits of it has such a run, or an exponent of three to five digits. Looks for its
-# shape come first: an expression takes ten times as long, and ``in`` twice as long as ``rfind``.
+# shape come first: an expression takes ten times as long.
 _SMALL_RUN = b"0-000"
 _SHAPE = bytes.maketrans(b"123456789E]} \t\r\n", b"0" * 9 + b"e" + b"," * 6)
 _SMALL_SHAPES = b"e-000,", b"e-0000,", b"e-00000,"
@@ -174,7 +175,7 @@ def may_lose_digits(data: bytes, *, has_small: bool = True) -> bool:
     A text that looks like one counts: who asks looks again, slowly. Not ``has_small``: no number in it, read as a double, is zero.
     """
     runs = data.translate(_RUNS)
-    is_long = _LONG_RUN in runs and _may_be_long(data)
+    is_long = runs.rfind(_LONG_RUN) >= 0 and _may_be_long(data)
     is_small = has_small and runs.rfind(_SMALL_RUN) >= 0 and _may_be_small(data)
     if not is_long and not is_small:
         return False

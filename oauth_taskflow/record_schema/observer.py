@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -17,6 +17,13 @@ _FEWEST_SURPRISES = 8
 _PLAIN_BUILDS = 64
 
 
+def _refuse(_record: Any) -> NoReturn:
+    raise msgspec.ValidationError("no schema to check this record with")
+
+
+_NO_CHECK = Check(_refuse, has_numbers=False)
+
+
 class SchemaObserver:
     """Unites the schemas of records, one after the other.
 
@@ -25,7 +32,7 @@ class SchemaObserver:
 
     def __init__(self, schema: RecordSchema | None = None) -> None:
         self._schema = schema
-        self._check: Check | None = None
+        self._check = _NO_CHECK
         self._is_current = False
         self._surprises = 0
         self._wait = 0
@@ -58,21 +65,18 @@ class SchemaObserver:
     def find_surprises(self, records: Sequence[Any]) -> Iterator[Any]:
         """Yields the records of which the schema does not hold or may not hold. Widen it before the next one is asked for."""
         is_exact: bool | None = None  # of the whole page, once that is asked
+        decode, has_numbers = self._renew()
         for record in records:
-            self._renew()
-            check = self._check
-            if check is None:
-                yield record
-                continue
             try:
-                check.decode(record)
+                decode(record)
+                if has_numbers and is_exact is None:
+                    is_exact = not may_lose_digits(b",".join(records))
+                if not has_numbers or is_exact or not may_lose_digits(bytes(record)):
+                    continue
             except (msgspec.MsgspecError, UnicodeDecodeError):
-                yield record
-                continue
-            if check.has_numbers and is_exact is None:
-                is_exact = not may_lose_digits(b",".join(records))
-            if check.has_numbers and not is_exact and may_lose_digits(bytes(record)):
-                yield record
+                pass
+            yield record
+            decode, has_numbers = self._renew()
 
     def widen(self, record: Any) -> None:
         """Unites the schema with that of one record.
@@ -93,13 +97,14 @@ class SchemaObserver:
                 self._schema, self._is_current = united, False
         self._surprises += 1
 
-    def _renew(self) -> None:
-        """Builds the check of the present schema once it pays."""
+    def _renew(self) -> Check:
+        """Returns the check; one of the present schema is built once it pays."""
         if self._is_current or self._schema is None or self._surprises < self._wait:
-            return
-        self._check = build_check(self._schema.fields)
+            return self._check
+        self._check = build_check(self._schema.fields) or _NO_CHECK
         self._is_current = True
         self._surprises = 0
         self.builds += 1
         doublings = max(0, self.builds - _PLAIN_BUILDS)
         self._wait = (_FEWEST_SURPRISES + len(self._schema.fields) // 2) << doublings
+        return self._check
