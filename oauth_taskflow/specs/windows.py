@@ -351,9 +351,20 @@ def _find_last_unit(upper: datetime, unit: str, style: str) -> datetime:
     """Returns the last time of an API, whose times are multiples of ``unit``, before the next window as ``style`` writes it.
 
     Next to an instant between two multiples, one unit earlier would be too early by one.
+
+    Raises:
+        SpecError: that is before the year 1.
     """
-    length = timedelta(seconds=duration_seconds(unit))
-    if not length or timedelta(days=1) % length:
-        return upper - length
-    since_epoch = round_down(upper, style) - EPOCH
-    return EPOCH + -(-since_epoch // length) * length - length
+    try:
+        length = timedelta(seconds=duration_seconds(unit))
+        if not length or timedelta(days=1) % length:
+            return upper - length
+        since_epoch = round_down(upper, style) - EPOCH
+        return EPOCH + -(-since_epoch // length) * length - length
+    except OverflowError as error:
+        raise SpecError(
+            [
+                f"incremental.unit leads out of the calendar: {unit} before {upper.isoformat()} is before the year 1. "
+                "Write a shorter incremental.unit, or correct where the run begins and ends."
+            ]
+        ) from error

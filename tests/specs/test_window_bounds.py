@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from oauth_taskflow.dates import read_instant
+from oauth_taskflow.errors import SpecError
 from oauth_taskflow.iso8601 import duration_seconds, parse_instant
 from oauth_taskflow.specs.check import check_text
 from oauth_taskflow.specs.instant_formats import format_instant, round_down
@@ -181,6 +182,23 @@ def test_moved_windows_of_consecutive_intervals_join_exactly(
     assert [w.until for w in found[-1:]] == [each.end for each in spanned[-1:]]
 
 
+def cut_schedule(
+    options: Incremental, begin: datetime, lengths: list[timedelta]
+) -> tuple[list[Window], datetime, datetime]:
+    """The windows of intervals that follow each other, and where these begin and end."""
+    edges = [begin + sum(lengths[:n], timedelta()) for n in range(len(lengths) + 1)]
+    intervals = [Interval(a, b) for a, b in itertools.pairwise(edges)]
+    return [w for each in intervals for w in cut_windows(options, each)], edges[0], edges[-1]
+
+
+def find_tick(options: Incremental, begin: datetime, end: datetime, part: float) -> datetime | None:
+    """A time that an API of this unit can have between the two, as ``format`` writes them; None where there is none."""
+    epoch, tick = instant("1970-01-01"), timedelta(seconds=duration_seconds(options.unit))
+    first = -(-(round_down(begin, options.format) - epoch) // tick)
+    last = -(-(round_down(end, options.format) - epoch) // tick) - 1
+    return epoch + (first + round((last - first) * part)) * tick if last >= first else None
+
+
 UNITS = {"PT0.001S": "epoch_ms", "PT1S": "epoch", "PT1M": "%Y-%m-%dT%H:%MZ", "P1D": "date"}
 
 
@@ -214,18 +232,11 @@ def test_a_record_at_any_tick_is_in_exactly_one_inclusive_window(
 ) -> None:
     style = UNITS[unit] if coarse else "iso"
     options = Incremental(upper="inclusive", unit=unit, format=style, step=step)
-    edges = [begin + sum(lengths[:n], timedelta()) for n in range(len(lengths) + 1)]
-    windows = [
-        w for a, b in itertools.pairwise(edges) for w in cut_windows(options, Interval(a, b))
-    ]
+    windows, first, last = cut_schedule(options, begin, lengths)
+    moment = find_tick(options, first, last, record)
     tick = timedelta(seconds=duration_seconds(unit))
-    first = -(-(round_down(edges[0], style) - instant("1970-01-01")) // tick)
-    last = -(-(round_down(edges[-1], style) - instant("1970-01-01")) // tick) - 1
-    if last < first:
-        return
-    moment = instant("1970-01-01") + (first + round((last - first) * record)) * tick
-    wide = [w for w in windows if w.start != w.end or w.until - w.since >= tick]
-    if len(wide) == len(windows):
+    is_wide = all(w.start != w.end or w.until - w.since >= tick for w in windows)
+    if moment is not None and is_wide:
         assert sum(holds(w, moment, style, "inclusive") for w in windows) == 1
 
 
@@ -250,15 +261,9 @@ def test_a_record_at_any_tick_is_in_exactly_one_window_with_an_exclusive_beginni
 ) -> None:
     style = UNITS[unit] if coarse else "iso"
     options = Incremental(lower="exclusive", upper=upper, unit=unit, format=style, step=step)
-    edges = [begin + sum(lengths[:n], timedelta()) for n in range(len(lengths) + 1)]
-    windows = [
-        w for a, b in itertools.pairwise(edges) for w in cut_windows(options, Interval(a, b))
-    ]
-    tick = timedelta(seconds=duration_seconds(unit))
-    first = -(-(round_down(edges[0], style) - instant("1970-01-01")) // tick)
-    last = -(-(round_down(edges[-1], style) - instant("1970-01-01")) // tick) - 1
-    if last >= first:
-        moment = instant("1970-01-01") + (first + round((last - first) * record)) * tick
+    windows, first, last = cut_schedule(options, begin, lengths)
+    moment = find_tick(options, first, last, record)
+    if moment is not None:
         assert sum(holds(w, moment, style, upper, "exclusive") for w in windows) == 1
 
 
@@ -266,14 +271,8 @@ def test_a_record_at_any_tick_is_in_exactly_one_window_with_an_exclusive_beginni
 def test_a_record_at_any_microsecond_is_in_exactly_one_exclusive_window(
     begin: datetime, lengths: list[timedelta], record: float
 ) -> None:
-    edges = [begin + sum(lengths[:n], timedelta()) for n in range(len(lengths) + 1)]
-    options = Incremental(step="P1D")
-    windows = [
-        w for a, b in itertools.pairwise(edges) for w in cut_windows(options, Interval(a, b))
-    ]
-    moment = (
-        edges[0] + round((edges[-1] - edges[0] - MICROSECOND) / MICROSECOND * record) * MICROSECOND
-    )
+    windows, first, last = cut_schedule(Incremental(step="P1D"), begin, lengths)
+    moment = first + round((last - first - MICROSECOND) / MICROSECOND * record) * MICROSECOND
     assert sum(holds(w, moment, "iso", "exclusive") for w in windows) == 1
 
 
@@ -285,6 +284,21 @@ def test_an_exclusive_beginning_is_one_unit_earlier_and_moves_no_record_between_
         ("2026-01-01T23:59:59Z", "2026-01-03T00:00:00Z"),
     ]
     assert [w.since for w in windows] == [instant("2026-01-01"), instant("2026-01-02")]
+
+
+@pytest.mark.parametrize(
+    ("keys", "start", "end"),
+    [
+        ({"lower": "exclusive"}, "0001-01-01", "0001-01-02"),
+        ({"lower": "exclusive", "unit": "P7D"}, "0001-01-02", "0001-01-09"),
+        ({"upper": "inclusive", "unit": "P4000Y"}, "2026-01-01", "2026-01-02"),
+    ],
+)
+def test_a_bound_before_the_calendar_names_the_unit(
+    keys: dict[str, Any], start: str, end: str
+) -> None:
+    with pytest.raises(SpecError, match=r"incremental\.unit leads out of the calendar.*the year 1"):
+        list(cut_windows(Incremental(**keys), interval(start, end)))
 
 
 def test_a_unit_that_does_not_divide_a_day_is_subtracted() -> None:
