@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oauth_taskflow.specs.windows import Interval
+from oauth_taskflow.specs.windows import Incremental, Interval
 from tests.engine.test_capped import (
     CAP,
     SIZE,
@@ -20,6 +22,7 @@ from tests.engine.test_capped import (
     narrow,
     pull,
 )
+from tests.engine.test_resumed_watermarks import ChangingApi, new_bench
 from tests.engine.yaml_run import pull_yaml, utc
 
 PLAIN = """
@@ -70,3 +73,28 @@ def test_a_request_from_the_last_record_on_brings_the_others_of_its_second(
         return
     text = WALK.replace("FORMAT", "iso, lower: exclusive")
     assert sorted(pull(text, LaterRows(seconds)).ids) == list(range(len(seconds)))
+
+
+class LaterChanges(ChangingApi):
+    """Returns only rows that changed after ``since``."""
+
+    def is_from(self, value: Any, bound: Any) -> bool:
+        return bool(value > bound)
+
+
+@pytest.mark.parametrize(
+    ("lower", "second"),
+    [("exclusive", ["ann-2", "ann-3"]), ("inclusive", ["ann-3"])],
+)
+def test_a_watermark_run_brings_rows_that_came_late_to_the_instant_of_the_watermark(
+    lower: Literal["exclusive", "inclusive"], second: list[str]
+) -> None:
+    options = Incremental(by="watermark", field="at", start="2026-01-01", lower=lower)
+    with new_bench("page", "instant", incremental=options) as bench:
+        bench.api = LaterChanges("page")
+        bench.api.add("ann", 1, 2)
+        bench.attempt("first")
+        bench.api.add("ann", 2, 3)
+        (manifest, contents), _ = bench.attempt("second")
+        assert [json.loads(line)["id"] for line in contents[0].splitlines()] == second
+        assert manifest["watermark"] == "2026-01-02T00:03:00Z"

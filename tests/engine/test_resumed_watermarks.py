@@ -67,7 +67,7 @@ class ChangingApi:
         for param, field in known.items():
             if param in query:
                 kind = int if field == "n" else str
-                rows = [row for row in rows if row[field] >= kind(query[param])]
+                rows = [row for row in rows if self.is_from(row[field], kind(query[param]))]
         at = int(query.get("at", 0))
         body: dict[str, Any] = {"items": rows[2 * at : 2 * at + 2]}
         if 2 * at + 2 < len(rows):
@@ -77,6 +77,10 @@ class ChangingApi:
             end = len(self.rows[asked.path.rpartition("/")[2]])
             body["after"] = f"https://x/?secret=hunter2&export={end}"
         return body
+
+    def is_from(self, value: Any, bound: Any) -> bool:
+        """Whether a request from ``bound`` on returns a row with ``value``."""
+        return bool(value >= bound)
 
 
 MODES: dict[str, tuple[dict[str, Any], Incremental]] = {
