@@ -34,7 +34,6 @@ MODULES = (
     "oauth_taskflow.budgets.shared_gates",
     "oauth_taskflow.oauth.endpoint.client_auth_fallback",
     "oauth_taskflow.oauth.endpoint.discovered_endpoint",
-    "oauth_taskflow.oauth.endpoint.exchange",
     "oauth_taskflow.oauth.endpoint.introspection",
     "oauth_taskflow.tokens.refresh.attempt",
 )

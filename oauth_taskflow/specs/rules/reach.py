@@ -16,6 +16,7 @@ from oauth_taskflow.specs.rules.registry import (
     spec_rule,
 )
 from oauth_taskflow.specs.template_names import WINDOW
+from oauth_taskflow.templates.references import parse_template
 
 # "Greater than" before the beginning: OData, GraphQL, SQL and JQL; not ">=", "->" or "=>".
 _LATER_THAN = re.compile(
@@ -23,7 +24,6 @@ _LATER_THAN = re.compile(
     r"""(?:\w+['"(]{1,2})?\s*\{\{-?\s*window\s*\.\s*start\b""",
     re.IGNORECASE,
 )
-_BEGINS = re.compile(r"\{\{-?\s*window\s*\.\s*start\b")
 _WORD = re.compile(r"[^\W_]+")
 _FARTHEST_YEARS = 10
 _FIRST_YEAR = 1970
@@ -141,7 +141,8 @@ def exclusive_lower(view: EndpointView) -> Findings:
         return  # each run reads the end of the one before again
     for path, text in view.request_texts:
         words = _WORD.findall(str(path[-1]).lower())
-        if _LATER_THAN.search(text) or (words[-1:] == ["gt"] and _BEGINS.search(text)):
+        begins = (WINDOW, "start") in parse_template(text).references
+        if begins and (words[-1:] == ["gt"] or _LATER_THAN.search(text)):
             message = "the request asks for times later than window.start, so a record at that instant is in no window"
             hint = "Ask for gte or >= where the API has it, else write incremental.lower: exclusive and the unit of its times."
             yield Finding(path, message, hint)
