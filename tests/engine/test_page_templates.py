@@ -107,6 +107,35 @@ def test_elasticsearch_scrolls_by_another_url_and_ends_with_an_empty_page(
     assert len(pulled.api.asked) == 4
 
 
+def test_a_cursor_of_several_parameters_sends_those_that_a_page_names(tmp_path: Path) -> None:
+    """MediaWiki continues a list within the pages of a generator before it continues the generator."""
+    following: list[dict[str, str]] = [
+        {"continue": "||", "clcontinue": "2|a"},
+        {"continue": "gap||", "gapcontinue": "C"},
+        {"continue": "||", "gapcontinue": "C", "clcontinue": "4|b"},
+    ]
+    answers = iter([*({"continue": each} for each in following), {}])
+
+    def route(asked: Asked) -> Any:
+        return {"query": {"pages": [{"id": len(asked.query)}]}, **next(answers)}
+
+    text = """
+    request:
+      path: /w/api.php
+      params:
+        generator: allpages
+        continue: "{{ page.token.continue if page.token is defined else omit }}"
+        gapcontinue: "{{ page.token.gapcontinue | default(omit) if page.token is defined else omit }}"
+        clcontinue: "{{ page.token.clcontinue | default(omit) if page.token is defined else omit }}"
+    records: query.pages
+    paginate: {type: cursor, next: continue}
+    """
+    pulled = pull(text, route, tmp_path)
+    asked = [each.query for each in pulled.api.asked]
+    assert asked == [{"generator": "allpages", **sent} for sent in ({}, *following)]
+    assert pulled.ids == [1, 3, 3, 4]
+
+
 def test_a_sort_key_of_several_values_goes_into_the_body_as_a_list(tmp_path: Path) -> None:
     def route(asked: Asked) -> Any:
         start = asked.json.get("search_after", [0, "x"])[0]
