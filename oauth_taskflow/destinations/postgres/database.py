@@ -28,11 +28,20 @@ _DEFAULTS = {
 }
 _TOKEN_LOGINS = ("iam", "iam_login", "azure_conn_id")
 _LINE = re.compile(r"\bline (\d+)")
+# Refusals of a login, which the driver raises without SQLSTATE, as it does where the server is away.
+_REFUSED = (
+    "authentication failed",
+    "no password",
+    "not permitted to log in",
+    "no pg_hba.conf entry",
+    "pg_hba.conf rejects",
+    "permission denied for database",
+)
 # First characters of SQLSTATE (PostgreSQL, appendix A) after which the same work may succeed a moment later:
 # connection, transaction rollback, resources (disk, memory, connections), lock, operator intervention.
 _PASSING = ("08", "40", "53", "55P", "57")
 _HINTS = {
-    "28": "Check login and password of the connection, and the server's pg_hba.conf.",
+    "28": "Check login and password of the connection, the rights LOGIN and CONNECT, and the server's pg_hba.conf.",
     "3D": "Check the database, which is the field schema of the connection.",
     "25006": "Connect to a server that takes writes (target_session_attrs: read-write), and let default_transaction_read_only be off.",
     "42501": "Grant the rights that docs/postgres.md names, or let table or work_schema be in a schema of this login.",
@@ -223,7 +232,7 @@ def _translate(
         where = f"{name_line(int(line[1]))}, {where}"
     hints = (hint for key, hint in _HINTS.items() if state.startswith(key))
     is_away = not state and isinstance(error, load_psycopg().OperationalError)
-    refused = "authentication failed" in reason or "no password" in reason
+    refused = is_away and any(words in reason for words in _REFUSED)
     return DestinationError(
         f"{what} failed ({redact_text(reason[:300])})",
         where=f"at {where}",

@@ -83,8 +83,29 @@ def test_a_wrong_password_is_said_without_it(
     assert str(error) == (
         'Connecting to PostgreSQL failed (connection failed: FATAL: password authentication failed for user "postgres") at '
         f"127.0.0.1:{warehouse.found.port}/postgres (connection 'warehouse'). "
-        "Check login and password of the connection, and the server's pg_hba.conf."
+        "Check login and password of the connection, the rights LOGIN and CONNECT, and the server's pg_hba.conf."
     )
+    assert not error.retryable
+
+
+@pytest.mark.parametrize(
+    ("take", "said"),
+    [
+        ("ALTER ROLE {login} NOLOGIN", "is not permitted to log in"),
+        ("REVOKE CONNECT ON DATABASE {database} FROM PUBLIC", "permission denied for database"),
+    ],
+)
+def test_a_login_that_may_not_connect_is_no_server_that_is_away(
+    warehouse: Warehouse, stranger: Warehouse, take: str, said: str
+) -> None:
+    database = f"d_{warehouse.schema}"
+    warehouse.ask(f"CREATE DATABASE {database}")
+    warehouse.ask(take.format(login=stranger.found.login, database=database))
+    stranger.found = replace(stranger.found, schema=database)
+    error = refused(lambda: stranger.destination().open(RUN))
+    warehouse.ask(f"DROP DATABASE {database}")
+    assert said in str(error)
+    assert "the rights LOGIN and CONNECT" in error.hint
     assert not error.retryable
 
 
