@@ -8,7 +8,7 @@ import pytest
 
 from tests.lanes import (
     pytest_addoption,
-    pytest_collection_finish,
+    pytest_collection,
     pytest_collection_modifyitems,
     pytest_configure,
     pytest_ignore_collect,
@@ -24,7 +24,7 @@ __all__ = [
     "pooled_url",
     "postgres_url",
     "pytest_addoption",
-    "pytest_collection_finish",
+    "pytest_collection",
     "pytest_collection_modifyitems",
     "pytest_configure",
     "pytest_ignore_collect",

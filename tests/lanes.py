@@ -121,9 +121,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if config.getoption("--fast") and folders & NEEDS_SERVERS else None
 
 
-def pytest_collection_finish() -> None:
-    """Keep the garbage collector from looking through ten thousand tests again and again."""
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, T, T]:
+    """Keep the garbage collector from looking through ten thousand tests again and again, while they come and later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -145,10 +151,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         unwanted -= {"full"}
         for item in items:
             item.add_marker(pytest.mark.timeout(LONGEST_FULL_TEST))
-    left_out = [item for item in items if unwanted & {mark.name for mark in item.iter_markers()}]
+    left_out = {item for item in items if unwanted & {mark.name for mark in item.iter_markers()}}
     if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in set(left_out)]
+        config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+        items[:] = [item for item in items if item not in left_out]
 
 
 def _servers_of(item: pytest.Item) -> set[str]:

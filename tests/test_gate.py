@@ -20,8 +20,13 @@ case "$*" in ${HANGS:-none}) until grep -q "coverage run" calls && grep -q end_t
 case "$*" in ${FAILS:-none}) echo "this failed"; exit 3 ;; esac
 case "$*" in *--cov*|*coverage\ run*) touch "$COVERAGE_FILE" ;; esac
 """
+ELSEWHERE = (
+    "--ignore=tests/browser --ignore=tests/end_to_end --ignore=tests/stores --ignore=tests/tables --ignore=tests/celery"
+    " --ignore=tests/fab --ignore=tests/oidc_provider"
+)
 # At the same time as the rest.
 BESIDE = [
+    f"python -m pytest --collect-only -q {ELSEWHERE}",
     "python -m pytest tests/end_to_end --cov --cov-report=",
     "python -m coverage run -m pytest tests/browser",
 ]
@@ -67,12 +72,10 @@ def test_the_gate_checks_everything_and_leaves_no_files_behind(checkout: Path) -
     assert [call for call in calls if call not in BESIDE and "combine" not in call] == [
         "ruff format --check .",
         "ruff check .",
-        "mypy",
         "python scripts/validate_specs.py --strict dag_specs",
         "python scripts/generate_docs.py --check",
-        "python -m pytest -n 3 --dist loadfile --max-worker-restart=0 --ignore=tests/browser --ignore=tests/end_to_end"
-        " --ignore=tests/stores --ignore=tests/tables --ignore=tests/celery"
-        " --ignore=tests/fab --ignore=tests/oidc_provider --cov --cov-report=",
+        "mypy",
+        f"python -m pytest -n 3 --dist loadfile --max-worker-restart=0 {ELSEWHERE} --cov --cov-report=",
         "coverage report --skip-covered",
     ]
     (combined,) = [call.split() for call in calls if "combine" in call]
@@ -131,6 +134,12 @@ def test_a_run_that_is_ended_shows_what_its_parts_wrote(checkout: Path) -> None:
     assert not list(checkout.glob("tmp.*"))
 
 
+def test_files_that_do_not_compile_fail_where_they_are_run(checkout: Path) -> None:
+    status, output, _ = run(checkout, fails="*collect-only*")
+    assert status == 0
+    assert "this failed" not in output
+
+
 def test_the_fast_run_checks_no_types_and_takes_arguments_of_pytest(checkout: Path) -> None:
     status, _, calls = run(checkout, "--fast", "-k", "lease")
     assert status == 0
@@ -145,6 +154,7 @@ def test_the_full_run_adds_what_is_too_long_for_the_gate(checkout: Path) -> None
     status, _, calls = run(checkout, "--full")
     assert status == 0
     assert [call for call in calls if "--max-worker-restart=0 --full" in call]
+    assert f"python -m pytest --collect-only -q {ELSEWHERE} --full" in calls
     assert "python -m pytest tests/end_to_end --full --cov --cov-report=" in calls
     assert "mypy" in calls
     assert (checkout / "mutants").read_text() == "all\n"
