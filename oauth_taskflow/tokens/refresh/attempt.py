@@ -12,7 +12,6 @@ import math
 from msgspec.structs import replace
 
 from oauth_taskflow.errors import OAuthTaskflowError, TokenRequestRejected, TokenStoreError
-from oauth_taskflow.failure_log import log_failure
 from oauth_taskflow.oauth.dpop import new_key
 from oauth_taskflow.oauth.endpoint import (
     exchange,  # noqa: F401 - sends the grant: loaded before the journal says that it is sent
@@ -34,7 +33,7 @@ from oauth_taskflow.tokens.refresh.answer_file import AnswerFile
 from oauth_taskflow.tokens.refresh.answer_reader import AnswerReader
 from oauth_taskflow.tokens.refresh.context import LeaseLost, RefreshContext
 from oauth_taskflow.tokens.refresh.lease_hold import LeaseHold
-from oauth_taskflow.tokens.refresh.refresh_warnings import log_pause
+from oauth_taskflow.tokens.refresh.refresh_warnings import log_dead_grant, log_pause
 from oauth_taskflow.tokens.state import answer_transitions, transitions
 from oauth_taskflow.tokens.state.failures import (
     as_consent_expiry,
@@ -214,10 +213,9 @@ class RefreshAttempt:
         left = self._seconds_left()
         if left < context.options.request_budget / 10 or not self._hold.is_certain():
             raise LeaseLost
-        self._unsent = self._answer_notified = False
+        self._answer_notified = False
         endpoint = context.endpoint.with_dpop_key(self.record.dpop_key)
-        # And once more when a connection is there, which may have taken long.
-        endpoint = replace(endpoint, may_send=self._hold.is_certain, keep=self._keep_answer)
+        endpoint = replace(endpoint, may_send=self._may_send, keep=self._keep_answer)
         outcome = exchange_with_retries(
             lambda budget: endpoint.exchange(grant, budget=budget),
             single_use=grant.single_use and context.options.resend_window < left,
@@ -229,6 +227,12 @@ class RefreshAttempt:
         if not self._answer_notified:
             self.notify(Step.ANSWERED, self.outcome)
         return outcome
+
+    def _may_send(self) -> bool:
+        """Whether the request may leave; only then its refresh token counts as sent. Signing and connecting came before."""
+        is_certain = self._hold.is_certain()
+        self._unsent = self._unsent and not is_certain
+        return is_certain
 
     def _journal(self, refresh_token: str) -> None:
         fingerprint = self.context.store.cipher.fingerprint(refresh_token)
@@ -353,12 +357,7 @@ class RefreshAttempt:
         self.outcome = type(error).__name__
         self.notify(Step.FAILED, self.outcome)
         if state is GrantState.NEEDS_CONSENT:
-            conn_id = context.conn_id
-            line = (
-                f"connection {conn_id} needs a person: airflow oauth login {conn_id}. "
-                "Until then every worker fails at once"
-            )
-            log_failure(_log, f"connection {conn_id}", line, error)
+            log_dead_grant(context.conn_id, error)
         return error
 
     def _is_unproved(self) -> bool:

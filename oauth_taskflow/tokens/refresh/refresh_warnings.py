@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from oauth_taskflow.errors import OAuthTaskflowError
+from oauth_taskflow.failure_log import log_failure
 from oauth_taskflow.iso8601 import instant_text
 from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.oauth.token import Token
@@ -24,6 +25,15 @@ _SHORT_LIVED = (
 def log_pause(failure: OAuthTaskflowError, seconds: float) -> None:
     """Log a pause of a token request that will be repeated; ``failure`` names connection and endpoint."""
     _log.info("%s %s; the next attempt is in %.1f s", failure.what, failure.where, seconds)
+
+
+def log_dead_grant(conn_id: str, error: OAuthTaskflowError) -> None:
+    """Log that the grant of ``conn_id`` ended with ``error``, and that only a person can renew it."""
+    line = (
+        f"connection {conn_id} needs a person: airflow oauth login {conn_id}. "
+        "Until then every worker fails at once"
+    )
+    log_failure(_log, f"connection {conn_id}", line, error)
 
 
 class RefreshWarnings:
