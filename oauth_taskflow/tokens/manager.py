@@ -34,11 +34,15 @@ _log = logging.getLogger("oauth_taskflow.tokens")
 
 
 class _CachedToken(Struct, frozen=True):
-    """The token in memory, with its limits on the monotonic clock."""
+    """The token in memory, with its limits on the monotonic clock. ``obtained_at`` is its date on the store's clock.
+
+    The date within ``token`` is on ours, and moves with each reading of the two clocks.
+    """
 
     token: Token
     fresh_until: float
     usable_until: float
+    obtained_at: float
 
     @classmethod
     def from_record(
@@ -51,13 +55,14 @@ class _CachedToken(Struct, frozen=True):
         token, read = record.local_token(), record.read_at
         assert token is not None, "a record that satisfies a caller has a token"
         assert record.token is not None
+        obtained_at = record.token.obtained_at
         if record.token.expires_at is None:
-            return cls(token, recheck, float("inf"))
+            return cls(token, recheck, float("inf"), obtained_at)
         usable_until = read.monotonic + record.token.expires_at - read.store
         stale_from = read.monotonic + freshness.stale_at(record.token, record.consent) - read.store
         if not serve_stale:
             usable_until = min(usable_until, stale_from)
-        return cls(token, min(stale_from, recheck), usable_until)
+        return cls(token, min(stale_from, recheck), usable_until, obtained_at)
 
     def is_usable(self, now: float, refused: str | None) -> bool:
         """Whether the token may be handed out at ``now`` (monotonic) and is not the ``refused`` one."""
@@ -169,7 +174,7 @@ class TokenManager(NeverPickled):
                 return cached.token
             work = partial(self._refresh, refused, wait=True, demanded=demanded)
             result, led = self._calls.run(work)
-            if result is not None and (led or _is_news(result.token, before, refused)):
+            if result is not None and (led or _is_news(result, before, refused)):
                 return result.token
 
     def _refresh_ahead(self) -> _CachedToken | None:
@@ -211,11 +216,11 @@ class TokenManager(NeverPickled):
         return self._cached
 
 
-def _is_news(token: Token, before: _CachedToken | None, refused: str | None) -> bool:
+def _is_news(came: _CachedToken, before: _CachedToken | None, refused: str | None) -> bool:
     """Whether a call that another thread started brought a token that serves this caller.
 
     A server may answer a refresh with the same access token; it then counts as the next one by its date.
     """
-    if token.access_token != refused:
+    if came.token.access_token != refused:
         return True
-    return before is not None and token.obtained_at > before.token.obtained_at
+    return before is not None and came.obtained_at > before.obtained_at

@@ -344,9 +344,34 @@ def test_a_caller_refreshes_when_the_refresh_it_joined_brought_no_token(
 
 
 def test_the_same_access_token_is_news_only_with_a_later_date(clock: FakeClock) -> None:
-    token, other = Token("at", clock.now()), Token("at", clock.now() + 1)
-    held = _CachedToken(token, 0.0, 0.0)
-    assert not _is_news(token, held, "at")
-    assert not _is_news(token, None, "at")
+    token = Token("at", clock.now())
+    held, other = _CachedToken(token, 0.0, 0.0, 1.0), _CachedToken(token, 0.0, 0.0, 2.0)
+    assert not _is_news(held, held, "at")
+    assert not _is_news(held, None, "at")
     assert _is_news(other, held, "at")
-    assert _is_news(token, held, None)
+    assert _is_news(held, held, None)
+
+
+def test_a_refused_token_that_another_thread_reads_again_is_replaced(
+    store: ClockedStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_test = manager(
+        store, script_endpoint(grants(clock, "first", "rt-1"), grants(clock, "second", "rt-2"))
+    )
+    assert under_test.token().access_token == "first"
+    store.ahead -= 0.01  # no two readings of a database's clock agree with ours to the bit
+    joined = threading.Event()
+
+    def read_again() -> Any:
+        joined.wait(10)
+        return under_test._refresh_ahead()
+
+    def join(work: Any) -> Any:
+        call = start(work)
+        joined.set()
+        return call
+
+    under_test._calls.start(read_again)
+    start = under_test._calls._join_or_start
+    monkeypatch.setattr(under_test._calls, "_join_or_start", join)
+    assert under_test.replace_refused("first").access_token == "second"
