@@ -43,6 +43,7 @@ from oauth_taskflow.redaction import redact_address, redact_url
 
 _WRONG_PLACE = "Check that token_url is the token endpoint and not a login page."
 _OTHER_NAME = "Check that token_url is the token endpoint; if the token is elsewhere in its answer, set token_path."
+_UNSENDABLE = "Look at the authorization server and the proxies before it; if the token is elsewhere in the answer, set token_path."
 _BROKEN = "The authorization server, or a proxy before it, writes answers that are not JSON: look at their logs."
 _BEARER_TYPES = frozenset({"", "bearer", "bearertoken"})
 # The request was refused before anything was done with it (RFC 9110 §15.5.9, RFC 8470 §5.2, RFC 6585 §4).
@@ -262,10 +263,15 @@ def _no_token(
     said = info.clean(describe_refusal(text, fields)) if fields else ""
     found += f", which say: {said}" if said else ""
     kind = info.clean(answer.content_type, 60) or "no content type"
+    there = response_fields.describe_unsendable(info.dialect.access_token, fields or {})
+    what = (
+        f"The access token in the answer is {there}" if there else "No access token in the answer"
+    )
+    hint = _OTHER_NAME if fields else _BROKEN if broken or holds else _WRONG_PLACE
     return InvalidTokenResponse(
-        f"No access token in the answer (HTTP {answer.status}, {kind}: {found})",
+        f"{what} (HTTP {answer.status}, {kind}: {found})",
         where=info.where,
-        hint=_OTHER_NAME if fields else _BROKEN if broken or holds else _WRONG_PLACE,
+        hint=_UNSENDABLE if there else hint,
     )
 
 

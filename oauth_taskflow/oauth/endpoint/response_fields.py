@@ -156,6 +156,14 @@ def is_refresh_token(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and bool(value.strip()) and not _HALF_CHARACTER.search(value)
 
 
+def describe_unsendable(path: str, body: Mapping[str, Any]) -> str:
+    """The kind of the value at ``path`` where something other than a sendable token is; empty where nothing is."""
+    found = find_value(path, body)
+    if isinstance(found, str) and found.strip():
+        return "text that no header carries"
+    return describe_unread(path, body)
+
+
 def describe_unread(path: str, body: Mapping[str, Any]) -> str:
     """The kind of the value at ``path`` that is not text, in the words of JSON; empty for one that says that there is none."""
     found = find_value(path, body)

@@ -126,3 +126,24 @@ def test_an_answer_is_decoded_and_parsed_once(
     found = interpret(TokenHttpResponse(200, {"content-type": JSON}, raw, NOW, NOW), question)
     assert isinstance(found, Granted | Unusable)
     assert calls == ["decode", "parse_body"]
+
+
+@pytest.mark.parametrize(
+    ("token", "kind"),
+    [
+        ("a b\n", "text that no header carries"),
+        ("ä", "text that no header carries"),
+        (["at"], "an array"),
+        ({"token": "at"}, "an object"),
+        (5, "a number"),
+    ],
+)
+def test_an_access_token_in_its_place_that_cannot_be_sent_is_named(token: Any, kind: str) -> None:
+    found = outcome(200, {"access_token": token, "refresh_token": "rt"})
+    assert isinstance(found, Unusable)
+    assert found.refresh_token == "rt"
+    assert str(found.error) == (
+        f"The access token in the answer is {kind} (HTTP 200, application/json: fields access_token, refresh_token) "
+        f"{PLACE}. Look at the authorization server and the proxies before it; if the token is elsewhere in the "
+        "answer, set token_path."
+    )
