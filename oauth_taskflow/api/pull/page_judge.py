@@ -21,6 +21,7 @@ from oauth_taskflow.api.pull.root_errors import (
     find_error,
     find_failure,
     find_gap,
+    find_inner_error,
     no_records_error,
     quote_remark,
 )
@@ -144,7 +145,8 @@ class PageJudge:
         self, response: requests.Response, body: Body, error: RootError | None
     ) -> None:
         """Raises RecordsNotFound where a body without records reports that the request failed."""
-        found = error or (find_failure(body) if self.selector.options.path else None)
+        path = self.selector.options.path
+        found = error or (path and (find_inner_error(body, path) or find_failure(body)))
         if found is not None:
             raise no_records_error(response, body, self.selector, found)
 

@@ -122,6 +122,23 @@ def _join_keys(children: list[Any]) -> Iterator[Keys]:
 
 
 @lru_cache(maxsize=256)
+def leading_steps(path: str) -> tuple[str | int, ...]:
+    """Returns the keys and positions that ``path`` begins with: ``results, 0, series`` in ``results[0].series[].values``."""
+    return tuple(_iter_steps(compile_path(path).parsed))
+
+
+def _iter_steps(node: Any) -> Iterator[str | int]:
+    kind, children = node["type"], node["children"]
+    if kind in {"field", "index"}:
+        yield node["value"]
+    elif kind in {"subexpression", "index_expression"}:
+        for child in children:
+            yield from _iter_steps(child)
+    elif kind in _PROJECTING:
+        yield from _iter_steps(children[0])
+
+
+@lru_cache(maxsize=256)
 def find_source(path: str) -> Source | None:
     """Returns the list that ``path`` takes apart; None when the path only finds values as the API sent them."""
     found = _find_projection(compile_path(path).parsed)

@@ -1,8 +1,9 @@
-"""Finds what the root of a page's body says about a failure, and makes the error of a page that has nothing else."""
+"""Finds what a page's body says about a failure, mostly at its root, and makes the error of a page that has nothing else."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ import requests
 from oauth_taskflow.api.decoders.json import Body
 from oauth_taskflow.api.errors import excerpt_body
 from oauth_taskflow.api.paginators.base import find_or_none
+from oauth_taskflow.api.pull.path_roots import leading_steps
 from oauth_taskflow.api.pull.selector import RecordSelector
 from oauth_taskflow.api.request_secrets import redact_request_text
 from oauth_taskflow.errors import RecordsNotFound
@@ -40,19 +42,62 @@ _ABOUT_GAPS = frozenset({*_GAPS, *_LISTS, "_shards"})
 _REMARKS = ("warnings", "warning", "warningMessages")
 _ABOUT_REMARKS = frozenset(_REMARKS)
 _REMARK_SHOWN = 300
+# A key that JMESPath takes without quotation marks.
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class RootError(NamedTuple):
-    """A failure that a body reports: its ``key`` at the root, and a JMESPath ``condition`` that is true for it."""
+    """A failure that a body reports: its ``key`` at the root, and a JMESPath ``condition`` that is true for it.
+
+    ``is_inner``: ``key`` is the path of an error in an object on the way to the records.
+    """
 
     key: str
     condition: str
+    is_inner: bool = False
 
 
 def find_error(body: Body) -> RootError | None:
     """Returns the ``error`` or ``errors`` at the root; None without one."""
     name = next((name for name in _ERRORS if not _means_success(find_or_none(body, name))), None)
     return None if name is None else RootError(name, name)
+
+
+def find_inner_error(body: Body, path: str) -> RootError | None:
+    """Returns the ``error`` or ``errors`` in the object where ``path`` ends early: InfluxDB's ``results[0].error``; else None.
+
+    Next to a list that is there, even an empty one, an error may be a field of what the object describes.
+    """
+    steps = leading_steps(path)
+    node: Any = body.decode()
+    for depth, step in enumerate(steps):
+        found = _take_step(node, step)
+        if found is None:
+            return _find_error_in(node, steps[:depth]) if depth else None
+        node = found
+    return None
+
+
+def _take_step(node: Any, step: str | int) -> Any:
+    """What is at a key of a mapping or a position of a list; None without it."""
+    if isinstance(step, str):
+        return node.get(step) if isinstance(node, dict) else None
+    is_there = isinstance(node, list) and -len(node) <= step < len(node)
+    return node[step] if is_there else None
+
+
+def _find_error_in(node: Any, steps: Sequence[str | int]) -> RootError | None:
+    error = {} if not isinstance(node, dict) else node
+    name = next((name for name in _ERRORS if not _means_success(error.get(name))), None)
+    if name is None:
+        return None
+    written = (f"[{step}]" if isinstance(step, int) else f".{_quote(step)}" for step in steps)
+    path = f"{''.join(written).lstrip('.')}.{name}"
+    return RootError(path, path, is_inner=True)
+
+
+def _quote(key: str) -> str:
+    return key if _PLAIN_KEY.fullmatch(key) else json.dumps(key)
 
 
 def find_failure(body: Body) -> RootError | None:
@@ -113,7 +158,7 @@ def no_records_error(
     # A single record is the body itself, and may hold what `fields` hides.
     quoted = "" if has_hidden_values() else excerpt_body(response)
     return RecordsNotFound(
-        f"The answer has a root error ({found.key}) and no records{quoted}",
+        f"The answer has {'an' if found.is_inner else 'a root'} error ({found.key}) and no records{quoted}",
         where=body.where,
         hint=f"{single if selector.options.single else ''}If the API means the end or nothing by it, write responses: "
         f'[{{when: "{found.condition}", action: end}}]. {selector.missing_error(body).hint}',

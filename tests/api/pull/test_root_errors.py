@@ -183,3 +183,46 @@ def test_records_that_are_null_are_a_warning(local: Connect, *, decode: bool) ->
     (page,) = pull(session, ApiRequest("/x"), warn=warned.append, **options)
     assert page.count == 4
     assert [text.partition(" at ")[0] for text in warned] == ["Page 1 has 2 records that are null"]
+
+
+SERIES = "results[0].series[0].values[*].{id: [0]}"
+BROKEN = {"statement_id": 0, "error": "query-timeout limit exceeded"}
+INNER: dict[str, tuple[str, dict[str, Any]]] = {
+    "results[0].error": (SERIES, {"results": [BROKEN]}),
+    "results[0].errors": (SERIES, {"results": [{"series": None, "errors": ["internal"]}]}),
+    "results[-1].error": ("results[-1].rows[?on]", {"results": [{}, BROKEN]}),
+    'data."rows-of".error': ('data."rows-of".items', {"data": {"rows-of": BROKEN}}),
+}
+
+
+@pytest.mark.parametrize("key", INNER)
+def test_an_error_where_the_list_should_be_is_no_end(local: Connect, key: str) -> None:
+    """InfluxDB answers 200 and leaves out empty lists: only its inner error shows that a query failed."""
+    path, body = INNER[key]
+    with pytest.raises(RecordsNotFound) as caught:
+        read(local(lambda _: body), "page", Records(path=path, absent="empty"))
+    assert caught.value.retryable
+    assert f"has an error ({key}) and no records" in str(caught.value)
+    rule = ResponseRule(when=key, action="end")
+    options: dict[str, Any] = {"responses": [rule], "warn": lambda _: None}
+    assert read(local(lambda _: body), "page", Records(path=path), **options) == []
+
+
+def test_a_later_page_with_an_inner_error_is_no_end(local: Connect) -> None:
+    pages = iter([{"results": [{"series": [{"values": [[1], [2]]}]}]}])
+    session = local(lambda _: next(pages, {"results": [BROKEN]}))
+    with pytest.raises(RecordsNotFound, match="query-timeout"):
+        read(session, "page", Records(path=SERIES))
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"statement_id": 0},
+        {"series": [], "error": None},
+        {"series": [{"values": []}], "error": "a field of what the list belongs to"},
+    ],
+)
+def test_an_absent_or_empty_inner_list_is_an_end(local: Connect, result: dict[str, Any]) -> None:
+    session = local(lambda _: {"results": [result]})
+    assert read(session, "page", Records(path=SERIES), warn=lambda _: None) == []
