@@ -68,17 +68,17 @@ def add_sticky(url: str, names: Sequence[str], first: ApiRequest) -> str:
     base, mark, fragment = url.partition("#")
     present = {name for name, _ in parse_qsl(urlsplit(base).query, keep_blank_values=True)}
     for name in names:
-        for value in [] if name in present else _find_values(name, first):
+        for value in [] if name in present else find_sent_values(name, first):
             base += f"{'&' if '?' in base else '?'}{quote(name, safe='')}={quote(value, safe='')}"
     return base + mark + fragment
 
 
-def _find_values(name: str, first: ApiRequest) -> list[str]:
-    """The values of a query parameter, as they were sent; none where the request does not have it."""
-    if name not in first.params:
-        query = parse_qsl(urlsplit(first.path).query, keep_blank_values=True)
+def find_sent_values(name: str, request: ApiRequest) -> list[str]:
+    """Returns the values of a query parameter as ``request`` sends them, decoded; none where it does not have it."""
+    if name not in request.params:
+        query = parse_qsl(urlsplit(request.path).query, keep_blank_values=True)
         return [value for key, value in query if key == name]
-    value = first.params[name]
+    value = request.params[name]
     values = value if isinstance(value, list | tuple) else [value]
     return [_as_text(item) for item in values if item is not None]
 

@@ -1,11 +1,13 @@
-"""Redirects that drop a part of the question: the API then answers another one, such as all records instead of one parent's."""
+"""Redirects and next URLs that lose a part of the question: the API then answers another one, such as all records instead of one parent's."""
 
 from __future__ import annotations
 
 from collections.abc import KeysView
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from oauth_taskflow.api.paginators.pointers import find_sent_values
 from oauth_taskflow.api.pull.page import PageView
+from oauth_taskflow.api.request import ApiRequest
 
 
 def describe_lost_query(page: PageView) -> str | None:
@@ -27,6 +29,37 @@ def describe_lost_query(page: PageView) -> str | None:
         f"A redirect dropped a part of the request ({', '.join(lost)}) {page.where}. The answer may have other records than those "
         "that were asked for, or the same ones again and again: correct host and path, so that nothing is redirected."
     )
+
+
+def describe_changed_query(page: PageView, following: ApiRequest) -> str | None:
+    """Returns a warning when the next URL of page one has values of the first request without percent-encoding; else None.
+
+    An API that copies them as they are asks for ``C`` and two spaces instead of ``C++``, and for ``R`` instead of ``R&D``. Any other
+    difference is its own affair.
+    """
+    if page.index > 0 or not following.exact:
+        return None
+    came: dict[str, list[str]] = {}
+    for name, value in parse_qsl(urlsplit(following.path).query, keep_blank_values=True):
+        came.setdefault(name, []).append(value)
+    changed = [
+        name
+        for name, values in came.items()
+        if (sent := find_sent_values(name, page.first)) != values
+        and list(map(_copied, sent)) == values
+    ]
+    if not changed:
+        return None
+    return (
+        f"The next URL of page 1 has other values than the request ({', '.join(changed)}) {page.where}: the API does not percent-encode "
+        "them there. Later pages may answer another question, so that records are missing from this output: page by number or offset "
+        "if the API can, or write the values without +, &, % and #."
+    )
+
+
+def _copied(value: str) -> str:
+    """What a server reads of a value that is in a URL as it is."""
+    return dict(parse_qsl(f"value={value.partition('#')[0]}", keep_blank_values=True))["value"]
 
 
 def _last_name(url: str) -> str:

@@ -16,7 +16,7 @@ from oauth_taskflow.api.paginators.flags import read_flag_option
 from oauth_taskflow.api.pull.caps.watch import CapWatch
 from oauth_taskflow.api.pull.keys.overlap import KeyTrail
 from oauth_taskflow.api.pull.loop_guard import LoopGuard, OverlapGuard
-from oauth_taskflow.api.pull.lost_queries import describe_lost_query
+from oauth_taskflow.api.pull.lost_queries import describe_changed_query, describe_lost_query
 from oauth_taskflow.api.pull.marks import (
     PageMark,
     ResumableCheck,
@@ -357,6 +357,7 @@ class PageSequence:
         following = self.paginator.next_request(request, replace(page, continues=continues))
         if following is not None:
             self._announced.add_pointer(following, page)
+            self._warn_if(describe_changed_query(page, following))
         return following
 
     def _read_flags(self, page: PageView) -> bool | None:
