@@ -241,7 +241,7 @@ def _denies_end_by_pointer(
 
     On page one nothing may say that it is the last. After it, the pointer is under the right name, and the page may really be the
     last one: only a full or empty page that announces as many as the first denies that. Estimates change from page to page or are
-    round. An empty one may come from a cache, or from a server that could not answer.
+    round. An empty one, with or without that number, may come from a cache, or from a server that could not answer.
     """
     if first is None or _has_end_flag(page):
         return False
@@ -249,7 +249,9 @@ def _denies_end_by_pointer(
     if page.index == 0:
         return not names_end
     may_go_on = page.first_rows >= FEWEST_ROWS and page.rows in {0, page.first_rows}
-    if not may_go_on or first[1] % 100 == 0 or _find_lowest_total(page, options) != first:
+    last = _find_lowest_total(page, options)
+    is_estimate = first[1] % 100 == 0 or last not in ({first} if page.rows else {first, None})
+    if not may_go_on or is_estimate:
         return False
     # A few rows may be ones that the API counts and hides; a further page is more than that.
     is_named_end = names_end or not page.rows

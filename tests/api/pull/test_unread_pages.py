@@ -311,8 +311,9 @@ def test_an_empty_page_with_a_total_that_lacks_a_full_page_is_a_sign(
         )
         for n in range(2)
     ]
-    found = read_warnings(paginate, "items", *pages, {"items": [], **totals, **end})
-    assert len(found) == warns
+    for last in (totals, {}):  # the empty page need not repeat it
+        found = read_warnings(paginate, "items", *pages, {"items": [], **last, **end})
+        assert len(found) == warns
 
 
 def test_a_few_rows_that_are_missing_are_a_sign_where_nothing_names_the_end() -> None:
