@@ -145,8 +145,9 @@ class PageJudge:
         self, response: requests.Response, body: Body, error: RootError | None
     ) -> None:
         """Raises RecordsNotFound where a body without records reports that the request failed."""
-        path = self.selector.options.path
-        found = error or (path and (find_inner_error(body, path) or find_failure(body)))
+        path, found = self.selector.options.path, error
+        if path and found is None:
+            found = find_inner_error(body, path) or find_failure(body)
         if found is not None:
             raise no_records_error(response, body, self.selector, found)
 
