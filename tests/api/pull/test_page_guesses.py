@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -278,9 +279,11 @@ def test_a_page_that_is_short_by_chance_ends_the_guessing(local: Local) -> None:
     api = PagedApi(1_000, short=frozenset({3}), total=True)
     paginate = paginator("page", 10, total=TotalRows(path="total", approximate=True))
     assert len(read(local(api), paginate, lane(4))) == 999
-    # Those in flight when page four came are asked for again.
-    assert sorted(api.asked) == sorted([*range(101), *range(4, 4 + len(api.asked) - 101)])
-    assert len(api.asked) <= 104
+    # Those in flight when page three came are asked for again; a thread may begin later than those of the next pages.
+    again = Counter(api.asked) - Counter(range(101))
+    assert set(api.asked) == set(range(101))
+    assert set(again) <= {4, 5, 6}
+    assert set(again.values()) <= {1}
 
 
 @pytest.mark.parametrize("refusal", [Reply({}, 500), Reply({}, 404), Reply(b"<html>")])
