@@ -15,6 +15,8 @@ from oauth_taskflow.record_schema.observe import observe_record
 _FEWEST_SURPRISES = 8
 # From then on twice as many each time: a schema that never settles is observed slowly.
 _PLAIN_BUILDS = 64
+# The digits of so many records are looked at together: more of them do not fit a processor's cache.
+_PART = 128
 
 
 def _refuse(_record: Any) -> NoReturn:
@@ -64,7 +66,11 @@ class SchemaObserver:
 
     def find_surprises(self, records: Sequence[Any]) -> Iterator[Any]:
         """Yields the records of which the schema does not hold or may not hold. Widen it before the next one is asked for."""
-        is_exact: bool | None = None  # of the whole page, once that is asked
+        for start in range(0, len(records), _PART):
+            yield from self._find_surprises(records[start : start + _PART])
+
+    def _find_surprises(self, records: Sequence[Any]) -> Iterator[Any]:
+        is_exact: bool | None = None  # of all these records, once that is asked
         decode, has_numbers = self._renew()
         for record in records:
             try:
