@@ -26,7 +26,9 @@ _FLAGS = ("success", "ok")
 _OUTCOMES = ("status", "result")
 _FAILED = frozenset({"error", "fail", "failed", "failure"})
 _CODES = ("code", "status", "statusCode", "status_code")
-# Keys that say that an answer lacks records, with the value that does: GitHub, Elasticsearch, BigQuery, Azure Resource Graph.
+# The outcome in Nextcloud's envelope (OCS), which answers 200 whatever it is.
+_OCS = "ocs.meta.status"
+# Keys that say that an answer lacks records, with the value that does: GitHub, Elasticsearch, BigQuery, Azure Resource Graph, Solr.
 _GAPS: dict[str, tuple[Any, ...]] = {
     "incomplete_results": (True,),
     "timed_out": (True,),
@@ -34,10 +36,11 @@ _GAPS: dict[str, tuple[Any, ...]] = {
     "resultTruncated": (True, "true"),
     "partialResults": (True,),
     "partial_results": (True,),
+    "responseHeader.partialResults": (True, "omitted"),
 }
 # Keys that list what lacks: zones of Google Cloud, keys of DynamoDB.
 _LISTS = ("unreachable", "UnprocessedKeys")
-_ABOUT_GAPS = frozenset({*_GAPS, *_LISTS, "_shards"})
+_ABOUT_GAPS = frozenset({key.partition(".")[0] for key in (*_GAPS, *_LISTS, "_shards")})
 # Keys under which an API doubts the request: MediaWiki and others name there a parameter that is unknown or was lowered; Jira.
 _REMARKS = ("warnings", "warning", "warningMessages")
 _ABOUT_REMARKS = frozenset(_REMARKS)
@@ -108,9 +111,10 @@ def find_failure(body: Body) -> RootError | None:
     root = body.decode()
     if not isinstance(root, dict):
         return None
-    keys = (*_FLAGS, *_OUTCOMES, *_CODES)
+    said = {key: root.get(key) for key in (*_FLAGS, *_OUTCOMES, *_CODES)}
+    said[_OCS] = find_or_none(body, _OCS)
     return next(
-        (_root_error(key, root[key]) for key in keys if _is_failure(key, root.get(key))), None
+        (_root_error(key, value) for key, value in said.items() if _is_failure(key, value)), None
     )
 
 
@@ -174,7 +178,7 @@ def _root_error(key: str, value: Any) -> RootError:
 def _is_failure(key: str, value: Any) -> bool:
     if key in _FLAGS and value is False:
         return True
-    if key in _OUTCOMES and isinstance(value, str) and value.lower() in _FAILED:
+    if key in (*_OUTCOMES, _OCS) and isinstance(value, str) and value.lower() in _FAILED:
         return True
     is_number = isinstance(value, int) and not isinstance(value, bool)
     return key in _CODES and is_number and 400 <= value <= 599

@@ -24,6 +24,7 @@ FAILURES: dict[str, dict[str, Any]] = {
     "code == `500`": {"code": 500, "msg": "internal"},
     "status == `401`": {"status": 401, "message": "internal"},
     "statusCode == `404`": {"statusCode": 404, "message": "internal"},
+    "ocs.meta.status == 'failure'": {"ocs": {"meta": {"status": "failure", "message": "internal"}}},
 }
 GAPS: dict[str, dict[str, Any]] = {
     "incomplete_results == `true`": {"incomplete_results": True},
@@ -32,6 +33,8 @@ GAPS: dict[str, dict[str, Any]] = {
     "jobComplete == `false`": {"jobComplete": False},
     "resultTruncated == 'true'": {"resultTruncated": "true"},
     "partialResults == `true`": {"partialResults": True},
+    "responseHeader.partialResults == `true`": {"responseHeader": {"partialResults": True}},
+    "responseHeader.partialResults == 'omitted'": {"responseHeader": {"partialResults": "omitted"}},
     "unreachable": {"unreachable": ["projects/p/locations/x"]},
     "UnprocessedKeys": {"UnprocessedKeys": {"table": {"Keys": []}}},
 }
@@ -42,6 +45,7 @@ WHOLE: dict[str, Any] = {
     "jobComplete": True,
     "resultTruncated": "false",
     "partialResults": "true",
+    "responseHeader": {"status": 0, "partialResults": False},
     "unreachable": [],
     "UnprocessedKeys": {},
 }
@@ -50,6 +54,7 @@ SUCCESSES: list[dict[str, Any]] = [
     {"success": None, "ok": "false", "status": "OK", "result": "none", "code": 0},
     {"status": True, "code": "500", "statusCode": 200, "status_code": 399},
     {"code": 600, "status": "ZERO_RESULTS", "result": 0},
+    {"ocs": {"meta": {"status": "ok", "statuscode": 100}}},
 ]
 
 
