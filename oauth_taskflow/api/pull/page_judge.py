@@ -13,7 +13,7 @@ import requests
 
 from oauth_taskflow.api.decoders.json import Body
 from oauth_taskflow.api.paginators.base import PagingOptions
-from oauth_taskflow.api.pull.inner_lists import CutLists, find_cut_lists
+from oauth_taskflow.api.pull.inner_lists import CutLists, FailedLists, judge_inner_lists
 from oauth_taskflow.api.pull.other_lists import find_other_list
 from oauth_taskflow.api.pull.records import AbsentRecords
 from oauth_taskflow.api.pull.root_errors import (
@@ -43,7 +43,7 @@ class Content:
     ``blind_rows`` are the items of ``received`` where none has the key that the path takes of each, so that no record came.
     ``hidden`` is the number of edges of a connection (GraphQL) whose node is null.
     ``gap`` is the key by which the root says that records are missing; empty without one. ``list_keys`` lead to the list.
-    ``cut`` are the lists within rows that go on; None without one. ``remark`` quotes the API's own warning; empty without one.
+    ``inner_lists`` says what is wrong with the lists within rows. ``remark`` quotes the API's own warning; empty without one.
     """
 
     body: Body
@@ -57,7 +57,7 @@ class Content:
     has_error: bool = False
     gap: str = ""
     list_keys: tuple[str, ...] = ()
-    cut: CutLists | None = None
+    inner_lists: tuple[CutLists | FailedLists, ...] = ()
     remark: str = ""
 
 
@@ -104,7 +104,7 @@ class PageJudge:
             has_error=error is not None,
             gap="" if gap is None else gap.key,
             list_keys=self.selector.list_keys,
-            cut=find_cut_lists(received or [], self.selector.inner_keys),
+            inner_lists=judge_inner_lists(received or [], self.selector.inner_keys),
             remark=self._quote_remark(response, body),
         )
 

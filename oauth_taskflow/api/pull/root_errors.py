@@ -67,16 +67,19 @@ def find_error(body: Body) -> RootError | None:
 
 
 def find_inner_error(body: Body, path: str) -> RootError | None:
-    """Returns the ``error`` or ``errors`` in the object where ``path`` ends early: InfluxDB's ``results[0].error``; else None.
+    """Returns the ``error`` or ``errors`` in the object where ``path`` ends early: InfluxDB's ``results[0].error``; else None."""
+    return find_error_on_way(body.decode(), leading_steps(path))
+
+
+def find_error_on_way(node: Any, steps: Sequence[str | int]) -> RootError | None:
+    """Returns the ``error`` or ``errors`` of the object within ``node`` that lacks the next of ``steps``; None without one.
 
     Next to a list that is there, even an empty one, an error may be a field of what the object describes.
     """
-    steps = leading_steps(path)
-    node: Any = body.decode()
     for depth, step in enumerate(steps):
         found = _take_step(node, step)
         if found is None:
-            return _find_error_in(node, steps[:depth]) if depth else None
+            return _find_error_in(node, steps[:depth])
         node = found
     return None
 
@@ -95,7 +98,7 @@ def _find_error_in(node: Any, steps: Sequence[str | int]) -> RootError | None:
     if name is None:
         return None
     written = (f"[{step}]" if isinstance(step, int) else f".{_quote(step)}" for step in steps)
-    path = f"{''.join(written).lstrip('.')}.{name}"
+    path = f"{''.join(written)}.{name}".lstrip(".")
     return RootError(path, path, is_inner=True)
 
 

@@ -286,8 +286,8 @@ class PageSequence:
             self._warn(
                 f"Page {page.index + 1} has {content.hidden:,} edges whose node is null, and which are no records {page.where}."
             )
-        if content.cut is not None:
-            self._warn(content.cut.describe(page))
+        for doubt in content.inner_lists:
+            self._warn(doubt.describe(page))
         if content.gap:
             self._warn(
                 f"Page {page.index + 1} says that records are missing from it ({content.gap}) {page.where}."

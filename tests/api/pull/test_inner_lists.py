@@ -85,3 +85,40 @@ def test_whole_lists_and_fields_of_the_row_are_none(case: str) -> None:
 )
 def test_the_keys_from_a_row_to_its_list(path: str, keys: tuple[str, ...]) -> None:
     assert find_inner_keys(path) == keys
+
+
+BROKEN = {"statement_id": 0, "error": "query-timeout limit exceeded"}
+
+
+@pytest.mark.parametrize(
+    ("path", "row", "key"),
+    [
+        ("results[].series[].values[]", BROKEN, "error"),
+        ("results[*].series[0].values[]", {"series": None, "errors": ["internal"]}, "errors"),
+        ("responses[].hits.hits[]", {"error": {"type": "x"}, "status": 400}, "error"),
+        ("value[].lines.data[]", {"lines": {"error": "forbidden"}}, "lines.error"),
+    ],
+)
+def test_rows_with_an_error_in_place_of_their_list_are_a_warning(
+    path: str, row: dict[str, Any], key: str
+) -> None:
+    (warning,) = read_warnings(None, path, nest(path, row))
+    assert warning.startswith(
+        f"Page 1 has 2 rows with an error in place of their inner list ({key}) at GET https://"
+    )
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"lines": []},
+        {"lines": ITEMS, "error": "of the order"},
+        {"lines": None, "error": None},
+        {"lines": None, "error": {"code": "ok"}},
+        "a text",
+        None,
+    ],
+)
+def test_rows_without_an_error_or_with_their_list_are_none(row: Any) -> None:
+    found = read_warnings(None, "value[].lines[]", {"value": [row, {"lines": ITEMS}]})
+    assert [text for text in found if "in place of" in text] == []
