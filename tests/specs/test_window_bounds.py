@@ -155,6 +155,16 @@ def test_days_that_the_earlier_month_does_not_have_move_to_its_end(moment: str, 
     assert move_interval(options, interval(None, moment)).end == instant(moved)
 
 
+def join_intervals(begin: datetime, lengths: list[timedelta]) -> list[Interval]:
+    """Intervals of ``lengths`` that follow each other."""
+    edges = [begin + sum(lengths[:n], timedelta()) for n in range(len(lengths) + 1)]
+    return [Interval(a, b) for a, b in itertools.pairwise(edges)]
+
+
+def cut_schedule(options: Incremental, intervals: list[Interval]) -> list[Window]:
+    return [window for each in intervals for window in cut_windows(options, each)]
+
+
 @given(
     begin=moments,
     lengths=st.lists(lengths, min_size=2, max_size=6),
@@ -171,28 +181,21 @@ def test_moved_windows_of_consecutive_intervals_join_exactly(
     begin: datetime, lengths: list[timedelta], until: str | None, step: str | None
 ) -> None:
     options = Incremental(until=until, step=step)
-    edges = [begin + sum(lengths[:n], timedelta()) for n in range(len(lengths) + 1)]
-    found = [w for a, b in itertools.pairwise(edges) for w in cut_windows(options, Interval(a, b))]
+    intervals = join_intervals(begin, lengths)
+    found = cut_schedule(options, intervals)
     assert all(a.until == b.since for a, b in itertools.pairwise(found))
     assert all(window.since < window.until for window in found)
-    moved = [move_interval(options, Interval(a, b)) for a, b in itertools.pairwise(edges)]
+    moved = [move_interval(options, each) for each in intervals]
     spanned = [each for each in moved if each.start is not None and each.start < each.end]
     assert bool(found) is bool(spanned)
     assert [w.since for w in found[:1]] == [each.start for each in spanned[:1]]
     assert [w.until for w in found[-1:]] == [each.end for each in spanned[-1:]]
 
 
-def cut_schedule(
-    options: Incremental, begin: datetime, lengths: list[timedelta]
-) -> tuple[list[Window], datetime, datetime]:
-    """The windows of intervals that follow each other, and where these begin and end."""
-    edges = [begin + sum(lengths[:n], timedelta()) for n in range(len(lengths) + 1)]
-    intervals = [Interval(a, b) for a, b in itertools.pairwise(edges)]
-    return [w for each in intervals for w in cut_windows(options, each)], edges[0], edges[-1]
-
-
-def find_tick(options: Incremental, begin: datetime, end: datetime, part: float) -> datetime | None:
-    """A time that an API of this unit can have between the two, as ``format`` writes them; None where there is none."""
+def find_tick(options: Incremental, intervals: list[Interval], part: float) -> datetime | None:
+    """A time within ``intervals`` that an API of this unit can have, as ``format`` writes them; None where there is none."""
+    begin, end = intervals[0].start, intervals[-1].end
+    assert begin is not None
     epoch, tick = instant("1970-01-01"), timedelta(seconds=duration_seconds(options.unit))
     first = -(-(round_down(begin, options.format) - epoch) // tick)
     last = -(-(round_down(end, options.format) - epoch) // tick) - 1
@@ -232,8 +235,9 @@ def test_a_record_at_any_tick_is_in_exactly_one_inclusive_window(
 ) -> None:
     style = UNITS[unit] if coarse else "iso"
     options = Incremental(upper="inclusive", unit=unit, format=style, step=step)
-    windows, first, last = cut_schedule(options, begin, lengths)
-    moment = find_tick(options, first, last, record)
+    intervals = join_intervals(begin, lengths)
+    windows = cut_schedule(options, intervals)
+    moment = find_tick(options, intervals, record)
     tick = timedelta(seconds=duration_seconds(unit))
     is_wide = all(w.start != w.end or w.until - w.since >= tick for w in windows)
     if moment is not None and is_wide:
@@ -261,8 +265,9 @@ def test_a_record_at_any_tick_is_in_exactly_one_window_with_an_exclusive_beginni
 ) -> None:
     style = UNITS[unit] if coarse else "iso"
     options = Incremental(lower="exclusive", upper=upper, unit=unit, format=style, step=step)
-    windows, first, last = cut_schedule(options, begin, lengths)
-    moment = find_tick(options, first, last, record)
+    intervals = join_intervals(begin, lengths)
+    windows = cut_schedule(options, intervals)
+    moment = find_tick(options, intervals, record)
     if moment is not None:
         assert sum(holds(w, moment, style, upper, "exclusive") for w in windows) == 1
 
@@ -271,8 +276,10 @@ def test_a_record_at_any_tick_is_in_exactly_one_window_with_an_exclusive_beginni
 def test_a_record_at_any_microsecond_is_in_exactly_one_exclusive_window(
     begin: datetime, lengths: list[timedelta], record: float
 ) -> None:
-    windows, first, last = cut_schedule(Incremental(step="P1D"), begin, lengths)
-    moment = first + round((last - first - MICROSECOND) / MICROSECOND * record) * MICROSECOND
+    intervals = join_intervals(begin, lengths)
+    windows = cut_schedule(Incremental(step="P1D"), intervals)
+    span = intervals[-1].end - begin
+    moment = begin + round((span - MICROSECOND) / MICROSECOND * record) * MICROSECOND
     assert sum(holds(w, moment, "iso", "exclusive") for w in windows) == 1
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import requests
@@ -12,6 +11,7 @@ import requests
 from oauth_taskflow.api.decoders.json import Body
 from oauth_taskflow.api.errors import excerpt_body
 from oauth_taskflow.api.paginators.base import find_or_none
+from oauth_taskflow.api.paginators.flags import quote_path
 from oauth_taskflow.api.pull.path_roots import leading_steps
 from oauth_taskflow.api.pull.selector import RecordSelector
 from oauth_taskflow.api.request_secrets import redact_request_text
@@ -45,8 +45,6 @@ _ABOUT_GAPS = frozenset({key.partition(".")[0] for key in (*_GAPS, *_LISTS, "_sh
 _REMARKS = ("warnings", "warning", "warningMessages")
 _ABOUT_REMARKS = frozenset(_REMARKS)
 _REMARK_SHOWN = 300
-# A key that JMESPath takes without quotation marks.
-_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class RootError(NamedTuple):
@@ -62,7 +60,7 @@ class RootError(NamedTuple):
 
 def find_error(body: Body) -> RootError | None:
     """Returns the ``error`` or ``errors`` at the root; None without one."""
-    name = next((name for name in _ERRORS if not _means_success(find_or_none(body, name))), None)
+    name = _choose_error({name: find_or_none(body, name) for name in _ERRORS})
     return None if name is None else RootError(name, name)
 
 
@@ -93,17 +91,22 @@ def _take_step(node: Any, step: str | int) -> Any:
 
 
 def _find_error_in(node: Any, steps: Sequence[str | int]) -> RootError | None:
-    error = {} if not isinstance(node, dict) else node
-    name = next((name for name in _ERRORS if not _means_success(error.get(name))), None)
+    name = _choose_error(node) if isinstance(node, dict) else None
     if name is None:
         return None
-    written = (f"[{step}]" if isinstance(step, int) else f".{_quote(step)}" for step in steps)
+    written = (f"[{step}]" if isinstance(step, int) else f".{_quote_key(step)}" for step in steps)
     path = f"{''.join(written)}.{name}".lstrip(".")
     return RootError(path, path, is_inner=True)
 
 
-def _quote(key: str) -> str:
-    return key if _PLAIN_KEY.fullmatch(key) else json.dumps(key)
+def _choose_error(values: Mapping[str, Any]) -> str | None:
+    """Returns the first of ``_ERRORS`` whose value reports a failure; None without one."""
+    return next((name for name in _ERRORS if not _means_success(values.get(name))), None)
+
+
+def _quote_key(key: str) -> str:
+    """Returns ``key`` as a part of a JMESPath: in quotation marks unless it consists of letters, digits and underscores."""
+    return key if key.isascii() and key.isidentifier() else json.dumps(key)
 
 
 def find_failure(body: Body) -> RootError | None:
@@ -164,11 +167,13 @@ def no_records_error(
     single = "If this is a record, write records: {path: '@', single: true}. "
     # A single record is the body itself, and may hold what `fields` hides.
     quoted = "" if has_hidden_values() else excerpt_body(response)
+    # Quotation marks within the condition would end those around it.
+    when = quote_path(found.condition) if '"' in found.condition else f'"{found.condition}"'
     return RecordsNotFound(
         f"The answer has {'an' if found.is_inner else 'a root'} error ({found.key}) and no records{quoted}",
         where=body.where,
         hint=f"{single if selector.options.single else ''}If the API means the end or nothing by it, write responses: "
-        f'[{{when: "{found.condition}", action: end}}]. {selector.missing_error(body).hint}',
+        f"[{{when: {when}, action: end}}]. {selector.describe_correction(body)}",
         retryable=True,
     )
 

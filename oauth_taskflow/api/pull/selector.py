@@ -117,11 +117,17 @@ class RecordSelector:
         meant = "If the API leaves out an empty list, set records.absent: empty."
         if other is not None:
             meant = f"If {other!r} holds something else and this page is empty, set records.absent: empty."
-        looks = "" if other is None else f"The list {other!r} looks like the records. "
-        correct = f"Correct records. {meant}" if path is not None else f"{_SINGLE} {meant}"
         return RecordsNotFound(
-            what, where=body.where, hint=f"{_keys_hint(body)}{looks}{correct}", retryable=True
+            what,
+            where=body.where,
+            hint=f"{self.describe_correction(body, other)} {meant}",
+            retryable=True,
         )
+
+    def describe_correction(self, body: Body, other: str | None = None) -> str:
+        """Returns the hint of a path that finds no list: what ``body`` has, and what to correct; ``other`` as in ``missing_error``."""
+        looks = "" if other is None else f"The list {other!r} looks like the records. "
+        return f"{_keys_hint(body)}{looks}{_SINGLE if self.options.path is None else 'Correct records.'}"
 
     def is_misplaced(self, body: Body) -> bool:
         """Whether a text, number or list is where the path needs a mapping; empty values do not count."""

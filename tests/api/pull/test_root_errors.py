@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 
 from oauth_taskflow.api.options import Records, ResponseRule
 from oauth_taskflow.api.pull.loop import pull
@@ -200,6 +201,12 @@ INNER: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+def read_rules(message: str) -> list[ResponseRule]:
+    """The rules that an error tells to write, as YAML reads them."""
+    written = message.partition("responses: ")[2].partition("}]")[0] + "}]"
+    return [ResponseRule(**rule) for rule in yaml.safe_load(written)]
+
+
 @pytest.mark.parametrize("key", INNER)
 def test_an_error_where_the_list_should_be_is_no_end(local: Connect, key: str) -> None:
     """InfluxDB answers 200 and leaves out empty lists: only its inner error shows that a query failed."""
@@ -208,7 +215,9 @@ def test_an_error_where_the_list_should_be_is_no_end(local: Connect, key: str) -
         read(local(lambda _: body), "page", Records(path=path, absent="empty"))
     assert caught.value.retryable
     assert f"has an error ({key}) and no records" in str(caught.value)
-    rule = ResponseRule(when=key, action="end")
+    assert "records.absent" not in str(caught.value)
+    (rule,) = read_rules(str(caught.value))
+    assert rule.when == key
     options: dict[str, Any] = {"responses": [rule], "warn": lambda _: None}
     assert read(local(lambda _: body), "page", Records(path=path), **options) == []
 
