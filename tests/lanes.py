@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 TESTS = Path(__file__).parent
 # Everything in these folders needs Airflow or a server.
@@ -142,10 +142,15 @@ def pytest_runtest_call() -> Generator[None, T, T]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark tests by the servers that they use, then deselect those that this run leaves out."""
+    """Mark tests by the servers that they use, then deselect those that this run leaves out.
+
+    No generated example is measured: which lines they reach is chance, and other tests reach them too.
+    """
     for item in items:
         for mark in sorted(_servers_of(item)):
             item.add_marker(mark)
+        if is_hypothesis_test(getattr(item, "obj", None)):
+            item.add_marker(pytest.mark.no_cover)
     unwanted = NOT_FAST if config.getoption("--fast") else frozenset({"full"})
     if config.getoption("--full"):
         unwanted -= {"full"}

@@ -103,3 +103,10 @@ def test_a_fast_run_fails_tests_that_sleep(tmp_path: Path) -> None:
     assert "3 failed, 1 passed" in fast
     assert f"mark this test with pytest.mark.slow. It slept at {file}:8: 0.06 s" in fast
     assert "4 passed" in run_pytest(*arguments)
+
+
+@pytest.mark.slow
+def test_generated_examples_are_not_measured() -> None:
+    file = "tests/test_dates.py"
+    assert "test_any_value_is_an_instant_or_unreadable" in collect_tests("-m", "no_cover", file)
+    assert "test_any_value_is" not in collect_tests("-m", "not no_cover", file)

@@ -67,7 +67,6 @@ def test_any_document_gives_problems_or_a_model(document: Any) -> None:
     sound(check_text(yaml.safe_dump(document, allow_unicode=True)))
 
 
-@pytest.mark.no_cover
 @given(st.dictionaries(st.sampled_from(_KEYS), _DOCUMENTS, max_size=8))
 def test_any_endpoint_gives_problems_or_a_model(endpoint: dict[str, Any]) -> None:
     document = {

@@ -102,7 +102,6 @@ _JSON = st.recursive(
 )
 
 
-@pytest.mark.no_cover
 @given(_JSON)
 def test_any_serialised_form_gives_uses_or_none(tasks: Any) -> None:
     assert isinstance(list_uses("d", tasks), dict)

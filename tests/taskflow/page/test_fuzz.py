@@ -19,8 +19,9 @@ from tests.taskflow.page.conftest import SAME_ORIGIN, Browse
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
+# For each operation and each user: an eighth of the examples of a plain property.
 _SETTINGS = settings(
-    max_examples=25,
+    max_examples=settings().max_examples // 8,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     deadline=None,
 )
