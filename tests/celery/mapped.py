@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,6 +47,7 @@ HOSTS = ("five", "six")
 _PATIENCE = 1200.0
 # Seconds. Tasks at work ask for a token every three.
 _LONG_QUIET = 30.0
+_FINAL = frozenset({"failed", "success", "upstream_failed"})
 _ENDED = "no host: all tasks have ended"
 _BROKER = {"AIRFLOW__SECRETS__BACKEND": "oauth_taskflow.taskflow.secrets_backend.OAuthBroker"}
 _SPEC = """\
@@ -107,6 +109,8 @@ class Cluster:
         the server's answer and the store would cost the grant, which ``tests/tokens`` is about.
         """
 
+        states = Counter[str]()
+
         def find() -> str | None:
             # Looked at first, because each question costs the API server as much as a page costs a task.
             since = self._seconds_since_request(time.time())
@@ -116,8 +120,10 @@ class Cluster:
                     return None
                 time.sleep(1.0)
             tasks = self.airflow.task_instances(dag_id, run_id)
-            states = {task["state"] for task in tasks}
-            if states == {"success"}:
+            states.clear()
+            states.update(str(task["state"]) for task in tasks)
+            if states and set(states) <= _FINAL:
+                assert set(states) == {"success"}, states
                 return _ENDED
             # A task that is queued may be on its way to the machine, and would wait until Airflow takes it for lost.
             can_kill = is_quiet and "queued" not in states and "success" in states
@@ -125,7 +131,7 @@ class Cluster:
             return next((host for host in busy if host in self.machines), None)
 
         while True:
-            host = wait_for(find, "no task runs on a machine")
+            host = wait_for(find, lambda: f"no task runs on a machine: {dict(states)}")
             if host == _ENDED:
                 return None
             frozen = freeze_machine(self.machines[host])
@@ -149,14 +155,14 @@ def _list_busy(tasks: Iterable[Mapping[str, Any]]) -> list[str]:
     return [task["hostname"] for task in tasks if task["state"] == "running"]
 
 
-def wait_for(find: Callable[[], str | None], complaint: str) -> str:
-    """The first value of ``find``, which is asked until it has one."""
+def wait_for(find: Callable[[], str | None], complain: Callable[[], str]) -> str:
+    """The first value of ``find``, which is asked until it has one; ``complain`` says what is wrong after twenty minutes."""
     end = time.monotonic() + _PATIENCE
     while time.monotonic() < end:
         if found := find():
             return found
         time.sleep(0.05)
-    raise TimeoutError(complaint)
+    raise TimeoutError(complain())
 
 
 def name_dag(count: int) -> str:
@@ -187,7 +193,7 @@ class Site:
             self.airflow.add_connection("crm", crm)
             own = self._worker_environment(url, brokered=brokered)
             machines = stack.enter_context(self._machines(own))
-            wait_for(lambda: _is_healthy(url), f"the API server at {url} did not start")
+            wait_for(lambda: _is_healthy(url), lambda: f"the API server at {url} did not start")
             yield Cluster(self.airflow, server, open_store(self.store_url), machines)
 
     @contextlib.contextmanager

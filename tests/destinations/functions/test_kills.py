@@ -17,8 +17,9 @@ from tests.api.scripted import scripted
 from tests.destinations.postgres.killed_pull import pull, pull_in_process
 from tests.destinations.postgres.tables import Warehouse
 from tests.engine.cut_off import PagedApi
+from tests.tables.forked import can_kill
 from tests.tables.kinds import Kind, put, read_rows
-from tests.tables.lakes.attempts import Attempt, AttemptOptions, can_kill, make_records, race
+from tests.tables.lakes.attempts import Attempt, AttemptOptions, make_records, race
 
 pytestmark = pytest.mark.slow
 SINKS = "tests.destinations.functions.sinks"

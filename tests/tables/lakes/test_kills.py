@@ -9,8 +9,9 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from oauth_taskflow.destinations.base import EndpointFacts
+from tests.tables.forked import can_kill
 from tests.tables.kinds import Kind, open_iceberg, put, read_rows
-from tests.tables.lakes.attempts import Attempt, AttemptOptions, can_kill, make_records
+from tests.tables.lakes.attempts import Attempt, AttemptOptions, make_records
 
 pytestmark = [
     pytest.mark.slow,

@@ -13,7 +13,7 @@ import pytest
 from oauth_taskflow.destinations.base import EndpointFacts, Run
 from oauth_taskflow.errors import ApiError, DestinationError
 from tests.tables.kinds import Kind, connect, put, read_rows, summary_of
-from tests.tables.warehouses.process import KEYED, DltProcess
+from tests.tables.warehouses.attempts import KEYED, DltAttempt
 from tests.tables.warehouses.support import TABLES, ask, tables_of
 
 pytest.importorskip("dlt")
@@ -21,7 +21,7 @@ from oauth_taskflow.destinations.tables.dlt import DltTable
 from oauth_taskflow.destinations.tables.dlt_session import DltSession
 from oauth_taskflow.destinations.tables.dlt_stage import Stage
 
-# As dlt_process writes them: of kinds that a warehouse may keep as texts.
+# As DltAttempt writes them: of kinds that a warehouse may keep as texts.
 MORE = {"map": -1, "huge": 2**80, "firstName": {"a": [1]}}
 # Calls of the session within a commit: before the staging table, while it is filled, within the transaction, after it.
 BOUNDARIES = (2, 4, 6, 8, 10, 11, 13, 16)
@@ -39,12 +39,12 @@ def test_a_rerun_completes_what_a_killed_attempt_began(
     temporary.mkdir()
     monkeypatch.setenv("TMPDIR", str(temporary))
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    assert DltProcess(kind, tmp_path, 3, "3").run() == "killed", "before the table has a column"
+    assert DltAttempt(kind, tmp_path, die_at=3).run() == "killed", "before the table has a column"
     put(kind, tmp_path, [{"id": 1}], "r0")
     before = [("r0", 1)]
     ends = []
     for boundary in boundaries:
-        ended = DltProcess(kind, tmp_path, 3, str(boundary)).run()
+        ended = DltAttempt(kind, tmp_path, die_at=boundary).run()
         assert ended in {"killed", "won"}
         ends.append(ended)
         rows = read_rows(kind, tmp_path, "_run_id", "id")
@@ -67,7 +67,7 @@ def test_a_merge_that_was_killed_changed_all_keys_or_none_and_the_next_one_chang
     ends = []
     for boundary in boundaries:
         put(kind, tmp_path, [{"id": number, **MORE} for number in range(3)], "r0", **more)
-        ends.append(DltProcess(kind, tmp_path, 3, str(boundary), mode="merge").run())
+        ends.append(DltAttempt(kind, tmp_path, die_at=boundary, mode="merge").run())
         rows = read_rows(kind, tmp_path, "_run_id", "id")
         assert rows in [[(run, number) for number in range(3)] for run in ("r0", "r1")], boundary
         put(kind, tmp_path, [{"id": number, **MORE} for number in range(3)], "r1", **more)
@@ -77,7 +77,7 @@ def test_a_merge_that_was_killed_changed_all_keys_or_none_and_the_next_one_chang
 
 
 def test_instances_that_create_the_table_at_once_all_get_in(tmp_path: Path, postgres: Kind) -> None:
-    attempts = [DltProcess(postgres, tmp_path, 3, map_index=number) for number in range(4)]
+    attempts = [DltAttempt(postgres, tmp_path, map_index=number) for number in range(4)]
     for attempt in attempts:
         attempt.wait_until_ready()
     for attempt in attempts:
@@ -93,7 +93,7 @@ def test_an_attempt_waits_for_another_one_in_its_transaction_and_then_fails(
 ) -> None:
     put(postgres, tmp_path, [{"id": 1}], "r0")
     file = tmp_path / "go"
-    other = DltProcess(postgres, tmp_path, 3, str(file))
+    other = DltAttempt(postgres, tmp_path, wait_for=str(file))
     other.wait_until_ready()
     writer = connect(postgres, tmp_path).open(Run("contacts", "r1"))
     writer.write([{"id": 9}])

@@ -16,7 +16,6 @@ from oauth_taskflow.destinations.tables.dlt_options import DltDestination
 from oauth_taskflow.errors import DestinationError
 from tests.destinations.contract import open_local, render
 from tests.tables.kinds import KINDS, POSTGRES, Kind, connect, put, read_rows, summary_of
-from tests.tables.warehouses.process import ROOT
 from tests.tables.warehouses.support import PASSWORD, Connection
 
 pytest.importorskip("dlt")
@@ -143,7 +142,7 @@ def test_nothing_is_read_from_or_written_to_what_dlt_uses_elsewhere(tmp_path: Pa
         "DLT_DATA_DIR": str(home / "data"),
         "DESTINATION__DUCKDB__CREDENTIALS": str(tmp_path / "environment.duckdb"),
         "SCHEMA__NAMING": "direct",
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": str(Path(__file__).resolve().parents[3]),
     }
     code = (
         "from pathlib import Path; from tests.tables.kinds import KINDS, put; import socket;"
