@@ -146,7 +146,7 @@ def test_the_fast_run_checks_no_types_and_takes_arguments_of_pytest(checkout: Pa
     assert calls == [
         "ruff format --check .",
         "ruff check .",
-        "python -m pytest --fast -q -n 2 --dist loadfile --max-worker-restart=0 -k lease",
+        "python -m pytest --fast -q -n 3 --dist loadfile --max-worker-restart=0 -k lease",
     ]
 
 
