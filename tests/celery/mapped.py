@@ -131,7 +131,7 @@ class Cluster:
             return next((host for host in busy if host in self.machines), None)
 
         while True:
-            host = wait_for(find, lambda: f"no task runs on a machine: {dict(states)}")
+            host = wait_for(find, "no task runs on a machine", states)
             if host == _ENDED:
                 return None
             frozen = freeze_machine(self.machines[host])
@@ -155,14 +155,14 @@ def _list_busy(tasks: Iterable[Mapping[str, Any]]) -> list[str]:
     return [task["hostname"] for task in tasks if task["state"] == "running"]
 
 
-def wait_for(find: Callable[[], str | None], complain: Callable[[], str]) -> str:
-    """The first value of ``find``, which is asked until it has one; ``complain`` says what is wrong after twenty minutes."""
+def wait_for(find: Callable[[], str | None], *complaint: object) -> str:
+    """The first value of ``find``, which is asked until it has one; after twenty minutes a TimeoutError shows ``complaint``."""
     end = time.monotonic() + _PATIENCE
     while time.monotonic() < end:
         if found := find():
             return found
         time.sleep(0.05)
-    raise TimeoutError(complain())
+    raise TimeoutError(*complaint)
 
 
 def name_dag(count: int) -> str:
@@ -193,7 +193,7 @@ class Site:
             self.airflow.add_connection("crm", crm)
             own = self._worker_environment(url, brokered=brokered)
             machines = stack.enter_context(self._machines(own))
-            wait_for(lambda: _is_healthy(url), lambda: f"the API server at {url} did not start")
+            wait_for(lambda: _is_healthy(url), f"the API server at {url} did not start")
             yield Cluster(self.airflow, server, open_store(self.store_url), machines)
 
     @contextlib.contextmanager

@@ -40,7 +40,7 @@ def _evict_one(cluster: Cluster, pods: Path) -> None:
         tasks = airflow.task_instances(dag_id, run_id)
         return next((t["hostname"] for t in tasks if t["state"] == "running"), None)
 
-    evicted = wait_for(find_running, lambda: "no pod runs")
+    evicted = wait_for(find_running, "no pod runs")
     kill_machine(int((pods / f"{evicted}.pid").read_text()))
     assert airflow.wait(dag_id, run_id) == "success"
 

@@ -14,10 +14,15 @@ import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
 from multiprocessing import forkserver
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from oauth_taskflow.destinations.base import Writer
+from oauth_taskflow.errors import DestinationError
+from tests.tables import kinds
 
 # Modules that the forked process loads; a missing library is not asked for.
 _LIBRARIES = {
@@ -87,6 +92,21 @@ class ForkedAttempt:
             assert self._process.exitcode == -signal.SIGKILL
             return "killed"
         return said
+
+
+def commit_when_let_go(
+    connection: Connection, writer: Writer, rows: int, count: Callable[[], int] | None = None
+) -> None:
+    """The end of each target: says ``ready``, waits, commits, and says how that ended; a winner adds what ``count`` returns."""
+    connection.send("ready")
+    connection.recv()
+    try:
+        writer.commit(kinds.summary_of(rows))
+    except DestinationError as error:
+        writer.abort()
+        connection.send(f"lost {error}")
+        return
+    connection.send("won" if count is None else f"won {count()}")
 
 
 def can_kill() -> bool:

@@ -13,61 +13,51 @@ from oauth_taskflow.api.pull.paging_fields import TOTALS, Place, find_inner_plac
 from oauth_taskflow.api.pull.root_errors import find_error_on_way
 from oauth_taskflow.api.pull.unread_pages import find_sign_in
 
+_CUT = (
+    "whose inner list says that it goes on",
+    "records takes the part that came, and the rest is missing from this output: read it by an endpoint with for_each over these rows.",
+)
+_FAILED = (
+    "with an error in place of their inner list",
+    "If the API could not read these lists, their items are missing from this output.",
+)
 
-class CutLists(NamedTuple):
-    """How many rows of a page have a list that goes on, and the key by which the first of them says so."""
+
+class BadLists(NamedTuple):
+    """How many rows of a page have an inner list that is not whole, the key by which the first of them says so, and what that means."""
 
     rows: int
     sign: str
+    fault: str
+    advice: str
 
     def describe(self, page: PageView) -> str:
         """Returns the warning about ``page``."""
-        return (
-            f"Page {page.index + 1} has {self.rows:,} rows whose inner list says that it goes on ({self.sign}) {page.where}. records takes "
-            "the part that came, and the rest is missing from this output: read it by an endpoint with for_each over these rows."
-        )
+        return f"Page {page.index + 1} has {self.rows:,} rows {self.fault} ({self.sign}) {page.where}. {self.advice}"
 
 
-class FailedLists(NamedTuple):
-    """How many rows of a page have an error in place of a list, and the key of the first one."""
-
-    rows: int
-    key: str
-
-    def describe(self, page: PageView) -> str:
-        """Returns the warning about ``page``."""
-        return (
-            f"Page {page.index + 1} has {self.rows:,} rows with an error in place of their inner list ({self.key}) {page.where}. If the "
-            "API could not read these lists, their items are missing from this output."
-        )
-
-
-def judge_inner_lists(
-    rows: Sequence[Any], keys: tuple[str, ...]
-) -> tuple[CutLists | FailedLists, ...]:
+def judge_inner_lists(rows: Sequence[Any], keys: tuple[str, ...]) -> tuple[BadLists, ...]:
     """Returns what is wrong with the lists at ``keys`` within ``rows``; without ``keys`` rows have none."""
     if not keys:
         return ()
-    return tuple(filter(None, (_find_cut_lists(rows, keys), _find_failed_lists(rows, keys))))
+    cut = [sign for row in rows if (sign := _find_sign_of_cut(row, keys)) is not None]
+    failed = [sign for row in rows if (sign := _find_sign_of_error(row, keys)) is not None]
+    found = ((cut, _CUT), (failed, _FAILED))
+    return tuple(BadLists(len(signs), signs[0], *texts) for signs, texts in found if signs)
 
 
-def _find_failed_lists(rows: Sequence[Any], keys: tuple[str, ...]) -> FailedLists | None:
-    """Returns the rows that end early, on the way to their list, in an object with ``error`` or ``errors``: InfluxDB, ``_msearch``."""
-    found = [error.key for row in rows if (error := find_error_on_way(row, keys)) is not None]
-    return FailedLists(len(found), found[0]) if found else None
+def _find_sign_of_error(row: Any, keys: tuple[str, ...]) -> str | None:
+    """Returns the key of an ``error`` or ``errors`` where a row ends early on the way to its list: InfluxDB, ``_msearch``."""
+    error = find_error_on_way(row, keys)
+    return None if error is None else error.key
 
 
-def _find_cut_lists(rows: Sequence[Any], keys: tuple[str, ...]) -> CutLists | None:
-    """Returns the lists that go on; None without one.
+def _find_sign_of_cut(row: Any, keys: tuple[str, ...]) -> str | None:
+    """Returns the key that says that the list goes on.
 
     The object around a list says so as a page does (``has_more``, ``pageInfo.hasNextPage``, a total above the items that came), and
     OData in ``lines@odata.nextLink`` next to it. Where the list is in the row itself, other fields describe the row.
     """
-    signs = [sign for sign in (_find_sign(row, keys) for row in rows) if sign is not None]
-    return CutLists(len(signs), signs[0]) if signs else None
-
-
-def _find_sign(row: Any, keys: tuple[str, ...]) -> str | None:
     around, path = row, ""
     for key in keys[:-1]:
         around = around.get(key) if isinstance(around, dict) else None

@@ -13,7 +13,7 @@ import requests
 
 from oauth_taskflow.api.decoders.json import Body
 from oauth_taskflow.api.paginators.base import PagingOptions
-from oauth_taskflow.api.pull.inner_lists import CutLists, FailedLists, judge_inner_lists
+from oauth_taskflow.api.pull.inner_lists import BadLists, judge_inner_lists
 from oauth_taskflow.api.pull.other_lists import find_other_list
 from oauth_taskflow.api.pull.records import AbsentRecords
 from oauth_taskflow.api.pull.root_errors import (
@@ -57,7 +57,7 @@ class Content:
     has_error: bool = False
     gap: str = ""
     list_keys: tuple[str, ...] = ()
-    inner_lists: tuple[CutLists | FailedLists, ...] = ()
+    inner_lists: tuple[BadLists, ...] = ()
     remark: str = ""
 
 

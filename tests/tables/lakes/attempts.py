@@ -12,9 +12,8 @@ from typing import Any
 import msgspec
 
 from oauth_taskflow.destinations.base import EndpointFacts, Run
-from oauth_taskflow.errors import DestinationError
 from tests.tables import kinds
-from tests.tables.forked import ForkedAttempt, can_kill
+from tests.tables.forked import ForkedAttempt, can_kill, commit_when_let_go
 
 
 class AttemptOptions(msgspec.Struct, frozen=True):
@@ -70,12 +69,5 @@ def _attempt(
     writer = destination.open(Run("contacts", "r1", {}, options.map_index, options.dag_id))
     for record in make_records(options):
         writer.write([msgspec.Raw(msgspec.json.encode(record))])
-    connection.send("ready")
-    connection.recv()
-    try:
-        writer.commit(kinds.summary_of(options.rows))
-    except DestinationError as error:
-        writer.abort()
-        connection.send(f"lost {error}")
-        return
-    connection.send(f"won {killer.count_writes()}" if can_kill() else "won")
+    count = killer.count_writes if can_kill() else None
+    commit_when_let_go(connection, writer, options.rows, count)

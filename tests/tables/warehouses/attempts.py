@@ -17,20 +17,20 @@ import msgspec
 from oauth_taskflow.destinations.base import EndpointFacts, Run
 from oauth_taskflow.errors import DestinationError
 from tests.tables import kinds
-from tests.tables.forked import ForkedAttempt
+from tests.tables.forked import ForkedAttempt, commit_when_let_go
 
 KEYED = EndpointFacts(("id",))
+ROWS = 3  # their ids begin at 0
 _CALLS = ("execute", "load", "drop", "ensure", "forget")
 
 
 class DltOptions(msgspec.Struct, frozen=True):
-    """``rows`` records whose ids begin at 0, of the run ``r1``.
+    """How an attempt at the run ``r1`` goes.
 
-    The attempt dies instead of call number ``die_at`` (from 0) of the session within its commit, or waits within its transaction
+    It dies instead of call number ``die_at`` (from 0) of the session within its commit, or waits within its transaction
     until the file ``wait_for`` is there. ``temporary`` is its folder of temporary files.
     """
 
-    rows: int = 3
     map_index: int = -1
     mode: str = "replace_run"
     die_at: int | None = None
@@ -60,7 +60,7 @@ def _attempt(
                     b'{"id":%d,"map":%d,"huge":%d,"firstName":{"a":[1]}}'
                     % (number, options.map_index, 2**80)
                 )
-                for number in range(options.rows)
+                for number in range(ROWS)
             ]
         )
     except DestinationError as error:
@@ -70,15 +70,7 @@ def _attempt(
         _die_at(options.die_at)
     if options.wait_for:
         _wait_in_transaction(connection, Path(options.wait_for))
-    connection.send("ready")
-    connection.recv()
-    try:
-        writer.commit(kinds.summary_of(options.rows))
-    except DestinationError as error:
-        writer.abort()
-        connection.send(f"lost {error}")
-        return
-    connection.send("won")
+    commit_when_let_go(connection, writer, ROWS)
 
 
 def _die_at(calls: int) -> None:
