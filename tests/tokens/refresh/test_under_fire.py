@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -149,13 +148,13 @@ def _live(step: Step, number: int, grace: int, folder: Path) -> Fate:
 @pytest.fixture(scope="module")
 def fates(
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[dict[tuple[Step, int, int], Future[Fate]]]:
-    """Every scenario, under way."""
+) -> dict[tuple[Step, int, int], Future[Fate]]:
+    """Every scenario, after its end: requests reads the environment, where pytest changes the name of the test between tests."""
     folder = tmp_path_factory.mktemp("fire")
     with ThreadPoolExecutor(12) as threads:
         # Those that wait longest begin first.
         ordered = sorted(_SCENARIOS, key=lambda scenario: scenario[1], reverse=True)
-        yield {scenario: threads.submit(_live, *scenario, folder) for scenario in ordered}
+        return {scenario: threads.submit(_live, *scenario, folder) for scenario in ordered}
 
 
 @pytest.mark.slow
@@ -165,7 +164,7 @@ def fates(
 def test_a_worker_disturbed_at_any_step_costs_no_grant_unless_the_only_answer_died_with_it(
     fates: dict[tuple[Step, int, int], Future[Fate]], step: Step, number: int, grace: int
 ) -> None:
-    fate = fates[step, number, grace].result(timeout=500)
+    fate = fates[step, number, grace].result()
     assert fate.requests[0] == _REQUESTS.get(step, 1)
     if grace == 0 and step in _LOST_WITHOUT_GRACE:
         # Reported as what it is, also when the stopped worker wakes and stores a pair that is dead by then.
