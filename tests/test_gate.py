@@ -16,7 +16,7 @@ STAND_IN = r"""#!/usr/bin/env bash
 case "$*" in *cpu_count*) echo 2; exit ;; esac
 echo "$(basename "$0")${1:+ $*}" | tee -a calls
 echo "${SPEC_MUTANTS:-some}" >mutants
-case "$*" in ${HANGS:-none}) until grep -q "coverage run" calls && grep -q end_to_end calls; do sleep 0.1; done; echo "this hangs"; sleep 60 ;; esac
+case "$*" in ${HANGS:-none}) until grep -q tests/browser calls && grep -q end_to_end calls; do sleep 0.1; done; echo "this hangs"; sleep 60 ;; esac
 case "$*" in ${FAILS:-none}) echo "this failed"; exit 3 ;; esac
 case "$*" in *--cov*|*coverage\ run*) touch "$COVERAGE_FILE" ;; esac
 """
@@ -27,9 +27,10 @@ ELSEWHERE = (
 # At the same time as the rest.
 BESIDE = [
     f"python -m pytest --collect-only -q {ELSEWHERE}",
-    "python -m pytest tests/end_to_end --cov --cov-report=",
-    "python -m coverage run -m pytest tests/browser",
+    "python -m pytest tests/end_to_end",
+    "python -m pytest tests/browser",
 ]
+REST = "python -m pytest -n 3 --dist loadfile --max-worker-restart=0"
 
 
 @pytest.fixture
@@ -69,29 +70,31 @@ def test_the_gate_checks_everything_and_leaves_no_files_behind(checkout: Path) -
     assert status == 0
     assert sorted(call for call in calls if call in BESIDE) == sorted(BESIDE)
     # These run at the same time as the rest, so their place is left open.
-    assert [call for call in calls if call not in BESIDE and "combine" not in call] == [
+    assert [call for call in calls if call not in BESIDE] == [
         "ruff format --check .",
         "ruff check .",
         "python scripts/validate_specs.py --strict dag_specs",
         "python scripts/generate_docs.py --check",
         "mypy",
-        f"python -m pytest -n 3 --dist loadfile --max-worker-restart=0 {ELSEWHERE} --cov --cov-report=",
-        "coverage report --skip-covered",
+        f"{REST} {ELSEWHERE}",
     ]
-    (combined,) = [call.split() for call in calls if "combine" in call]
-    assert [Path(name).parent.name for name in combined[3:]] == ["browser", "deployments", "rest"]
     assert "skipped: their servers and libraries are not installed here" in output
     assert {path.name for path in checkout.iterdir()} - before == {"calls", "mutants"}
 
 
+@pytest.mark.parametrize("arguments", [(), ("--full",)])
 @pytest.mark.parametrize(
-    "part", ["*tests/end_to_end --cov*", "*coverage run*tests/browser", "*loadfile*"]
+    "part", ["*pytest tests/end_to_end*", "*pytest tests/browser*", "*loadfile*"]
 )
-def test_the_gate_fails_with_each_part_after_all_of_them(checkout: Path, part: str) -> None:
-    status, output, calls = run(checkout, fails=part)
+def test_a_run_fails_with_each_part_after_all_of_them(
+    checkout: Path, part: str, arguments: tuple[str, ...]
+) -> None:
+    status, output, calls = run(checkout, *arguments, fails=part)
     assert status == 3
     assert "this failed" in output
-    assert calls[-1].startswith("coverage report")
+    for begun in ("pytest tests/end_to_end", "pytest tests/browser", REST):
+        assert [call for call in calls if begun in call], begun
+    assert calls[-1].startswith("coverage report") == bool(arguments)
 
 
 @pytest.mark.parametrize("arguments", [(), ("--full",)])
@@ -106,10 +109,11 @@ def test_servers_of_stores_are_tested_where_they_are_installed(
     (checkout / ".venv-services").mkdir()
     services.write_text(STAND_IN)
     services.chmod(0o755)
-    call = " ".join(["test-services", *folders, *arguments, "--cov", "--cov-report="])
+    measured = ["--cov", "--cov-report="] if arguments else []
+    call = " ".join(["test-services", *folders, *arguments, *measured])
     assert call in run(checkout, *arguments)[2]
-    status, output, calls = run(checkout, *arguments, fails=call.removeprefix("test-services "))
-    assert (status, calls[-1]) == (3, "coverage report --skip-covered")
+    status, output, _ = run(checkout, *arguments, fails=call.removeprefix("test-services "))
+    assert status == 3
     assert "this failed" in output
 
 
@@ -155,10 +159,22 @@ def test_the_full_run_adds_what_is_too_long_for_the_gate(checkout: Path) -> None
     assert status == 0
     assert [call for call in calls if "--max-worker-restart=0 --full" in call]
     assert f"python -m pytest --collect-only -q {ELSEWHERE} --full" in calls
-    assert "python -m pytest tests/end_to_end --full --cov --cov-report=" in calls
     assert "mypy" in calls
     assert (checkout / "mutants").read_text() == "all\n"
     assert calls[-1] == "test-airflow-3.2"
+
+
+def test_the_full_run_measures_each_part_and_fails_below_the_least_coverage(
+    checkout: Path,
+) -> None:
+    _, _, calls = run(checkout, "--full")
+    assert "python -m pytest tests/end_to_end --full --cov --cov-report=" in calls
+    assert "python -m coverage run -m pytest tests/browser --full" in calls
+    assert f"{REST} --full {ELSEWHERE} --cov --cov-report=" in calls
+    (combined,) = [call.split() for call in calls if "combine" in call]
+    assert [Path(name).parent.name for name in combined[3:]] == ["browser", "deployments", "rest"]
+    assert calls[-2] == "coverage report --skip-covered --show-missing --fail-under=99"
+    assert run(checkout, "--full", fails="report*--fail-under*")[0] == 3
 
 
 def test_other_arguments_go_to_pytest(checkout: Path) -> None:
