@@ -192,7 +192,7 @@ def _is_proof(manifest: Mapping[str, Any] | None, commit: PendingCommit) -> bool
 def _warn_of(outcome: Outcome, identity: EndpointId) -> str:
     if outcome == "refused":
         return (
-            f"The watermark of {identity} was set or reset while this run was reading, so the run did not move it: the next "
+            f"The watermark of {identity} was set or reset while this run was under way, so the run did not move it: the next "
             "one begins at the watermark that was set."
         )
     if outcome == "shared":

@@ -226,7 +226,7 @@ class WatermarkStore:
     def _settle(self, connection: Connection, commit: PendingCommit) -> Outcome:
         token = delete(COMMITS).where(COMMITS.c.token == commit.token)
         if connection.execute(token).rowcount == 0:
-            return "done"
+            return "done" if self._is_current(connection, commit) else "refused"
         head = self._lock_head(connection, commit.identity, commit.generation)
         if head is None:
             return "refused"
@@ -240,6 +240,13 @@ class WatermarkStore:
             runs_kept=self._runs_kept,
         )
         return settle_moves(connection, work)
+
+    @staticmethod
+    def _is_current(connection: Connection, commit: PendingCommit) -> bool:
+        """Whether nobody set or reset watermarks since the run began, which would have forgotten its commit."""
+        head = is_head(commit.identity)
+        query = select(WATERMARKS.c.generation).where(*head)
+        return bool(connection.execute(query).scalar() == commit.generation)
 
     def _lock_head(
         self, connection: Connection, identity: EndpointId, generation: int | None = None

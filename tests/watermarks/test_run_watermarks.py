@@ -106,3 +106,37 @@ def test_a_manifest_that_does_not_say_where_its_run_began_stops_the_next_try(
     with pytest.raises(WatermarkError, match="does not say where it began to read") as caught:
         manifests.begin(store, "a")
     assert "Trigger a new run instead" in caught.value.hint
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["while reading", "while committing"])
+@pytest.mark.parametrize("how", ["set", "reset"])
+def test_a_run_during_which_a_person_set_the_watermark_moves_nothing_and_says_so(
+    store: WatermarkStore, how: str, *, late: bool
+) -> None:
+    def set_watermark() -> None:
+        if how == "reset":
+            store.reset(IDENTITY)
+        else:
+            store.replace(IDENTITY, "", WatermarkState(3))
+
+    run = Manifests().begin(store, "a")
+    if late:
+        run.prepare(MOVES)
+        set_watermark()
+    else:
+        set_watermark()
+        run.prepare(MOVES)
+    assert run.settle() == (
+        f"The watermark of {IDENTITY} was set or reset while this run was under way, so the run did not move it: the next one begins "
+        "at the watermark that was set."
+    )
+    found = Manifests().begin(store, "b").find([""])
+    assert found == [NOTHING if how == "reset" else WatermarkState(3)]
+
+
+def test_a_commit_that_another_worker_settled_is_no_warning(store: WatermarkStore) -> None:
+    run = Manifests().begin(store, "a")
+    run.prepare(MOVES)
+    (other, _) = store.list_pending(IDENTITY)[0]
+    assert store.settle(other) == "moved"
+    assert run.settle() == ""

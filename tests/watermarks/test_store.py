@@ -82,7 +82,7 @@ def test_a_reset_stops_runs_under_way(store: WatermarkStore, identity: EndpointI
     store.settle(commit(store, identity, "a", [Move("", NOTHING, at(10))]))
     late = commit(store, identity, "b", [Move("", at(10), at(20))])
     assert store.reset(identity) == 0
-    assert store.settle(late) == "done"  # its note is gone
+    assert store.settle(late) == "refused"  # its note is gone
     assert read(store, identity) == NOTHING
     store.prepare(late)  # it was reading when the reset came
     assert store.settle(late) == "refused"
