@@ -289,6 +289,11 @@ def test_digits_that_no_table_holds_are_refused(written: str) -> None:
     }
 
 
+@pytest.mark.parametrize("literal", ["0", "-0.000000", "0e9", "999.99", "1e2", "100.000"])
+def test_zeros_at_the_ends_are_no_digits_of_a_fixed_number(literal: str) -> None:
+    assert fits_fixed(literal, FieldType("fixed", precision=5, scale=2))
+
+
 @pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity"])
 def test_a_literal_that_is_no_number_fits_no_fixed_number(literal: str) -> None:
     assert not fits_fixed(literal, FieldType("fixed", precision=5, scale=2))
@@ -330,6 +335,14 @@ def test_null_is_no_value_of_a_field_that_must_have_one(record: Any) -> None:
     assert enforce(schema, record, types="discard_row")[0] == []
     rows, enforcement = enforce(schema, record, types="discard_value")
     assert (rows, enforcement.discarded) == ([record], {})  # leaving it out would say the same
+
+
+@pytest.mark.parametrize("value", [None, [1, {"b": "x"}], "text"])
+def test_a_value_of_any_kind_and_null_where_it_is_allowed_break_no_contract(value: Any) -> None:
+    fields = {"a": FieldType("json", nullable=True), "b": FieldType("text", nullable=True)}
+    record = {"a": value, "b": None}
+    rows, enforcement = enforce(RecordSchema(fields), record, columns="freeze", types="freeze")
+    assert (rows, enforcement.schema.fields) == ([record], fields)
 
 
 def test_a_mapping_of_very_many_fields_is_no_object_of_the_schema() -> None:

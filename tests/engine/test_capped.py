@@ -209,6 +209,16 @@ def test_the_window_of_a_restart_begins_at_the_last_record_and_keeps_its_end() -
     assert pulled.summary.watermark == "2026-01-01T00:48:20Z"
 
 
+def test_a_last_record_without_a_readable_time_names_field_and_option() -> None:
+    search = Search([100 * number for number in range(30)])
+    for row in search.rows:
+        row["u"] = f"no. {row['id']:03}"
+    text = WALK.replace("FORMAT", "iso").replace("from_last_record", "from_last_record, field: u")
+    with pytest.raises(InvalidRecord, match=r"window\.start cannot be moved to u = ") as caught:
+        pull(text, search)
+    assert "incremental.field_format" in caught.value.hint
+
+
 def test_a_restart_needs_records_in_order() -> None:
     search = Search([100 * number for number in range(30)])
     text = WALK.replace("FORMAT", "iso").replace(", sort: t", "")

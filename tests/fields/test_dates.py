@@ -194,3 +194,8 @@ def test_an_exact_path_comes_before_one_with_a_star_and_each_value_is_read_once(
 def test_a_day_that_no_month_has_is_no_date() -> None:
     with pytest.raises(InvalidRecord, match=r"fields\.dates"):
         reshape({"at": "31/02/2026"}, dates={"at": "%d/%m/%Y"})
+
+
+def test_a_time_in_rfc_3339_keeps_all_its_digits() -> None:
+    at = "2026-01-31T10:00:00.123456789Z"
+    assert reshape({"at": at}, dates={"at": "iso"}) == {"at": at}

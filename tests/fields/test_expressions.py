@@ -105,3 +105,23 @@ def test_a_text_compared_with_a_number_fails_instead_of_dropping_every_record() 
 def test_an_unreadable_expression_fails_before_the_first_record() -> None:
     with pytest.raises(RecordsNotFound, match="is not a JMESPath expression"):
         RecordExpression("a ==")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("empty || two", 2),
+        ("two || one", 2),
+        ("empty && two", []),
+        ("one && two", 2),
+        ("!empty", True),
+        ("one < two", True),
+        ("none >= one", None),
+        ("one == yes", False),
+        ("one != yes", True),
+    ],
+)
+def test_a_condition_by_example(text: str, found: Any) -> None:
+    record = {"one": 1, "two": 2, "empty": [], "word": "x", "none": None, "yes": True}
+    assert RecordExpression(text).search(record) == found
+    assert jmespath.search(text, record) == found

@@ -63,3 +63,21 @@ def test_what_is_not_a_path_is_refused(text: str) -> None:
 
 def test_a_letter_that_becomes_two_in_lower_case_leaves_no_other_character() -> None:
     assert write_snake_case("AİB") == "ai_b"
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("id", "id"),
+        ("first name", "first name"),
+        ("a.b", '"a.b"'),
+        ("a[0]", '"a[0]"'),
+        ("all*", '"all*"'),
+        (" a", '" a"'),
+        ('say "a"', r'"say \"a\""'),
+        ("a\\.b", r'"a\\.b"'),
+    ],
+)
+def test_a_name_as_a_path_by_example(name: str, written: str) -> None:
+    assert write_name(name) == written
+    assert parse_field_path(written).names == (name,)

@@ -117,6 +117,9 @@ def test_the_steps_come_in_the_documented_order_whatever_the_files() -> None:
         ({"a": 9007199254740992, "b": 9007199254740993}, {"drop_values": [9007199254740993]}, {"a": 9007199254740992}),
         ({"a": {"b": None}, "c": [], "d": [1]}, {"drop_values": [None, {}, []]}, {"d": [1]}),
         ({"@odata.etag": 1, "b": 2}, {"drop": ['"@odata.etag"']}, {"b": 2}),
+        ({"a": {"b": 1}, "c": ""}, {"drop_values": [""]}, {"a": {"b": 1}}),
+        ({"a": 1, "b": [{"c": 2}]}, {"flatten": "_"}, {"a": 1, "b": [{"c": 2}]}),
+        ({"a": 1}, {"collect": {"cf": {"keys": "cf_*"}}}, {"a": 1}),
     ],
 )  # fmt: skip
 def test_a_step_by_example(record: Any, options: Any, wanted: Any) -> None:

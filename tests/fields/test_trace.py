@@ -75,3 +75,11 @@ def test_a_name_that_means_the_same_before_and_after_is_known(
     options: Fields, names: tuple[str, ...], *, keeps: bool
 ) -> None:
     assert keeps_name(options, names) is keeps
+
+
+@pytest.mark.parametrize("names", ["snake_case", "lower_case", None])
+def test_a_pattern_is_found_by_the_name_that_it_gives(names: Any) -> None:
+    last = {"snake_case": "change_date", "lower_case": "changedate", None: "changeDate"}[names]
+    options = Fields(names=names, dates={"*Date": "any"})
+    assert find_converter(["*Date"], options, (last,)) == "*Date"
+    assert find_converter(["*Date"], options, ("dated",)) is None

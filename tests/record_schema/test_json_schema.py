@@ -144,3 +144,10 @@ def test_levels_beyond_those_of_a_schema_are_json() -> None:
     while kind.item is not None:
         kind = kind.item
     assert kind.kind == "json"
+
+
+def test_a_number_of_fixed_digits_is_written_and_read_with_them() -> None:
+    schema = RecordSchema({"total": FieldType("fixed", precision=12, scale=2)})
+    document = schema_to_json(schema)
+    assert document["properties"] == {"total": {"type": "number", "format": "decimal(12, 2)"}}
+    assert schema_from_json(document) == schema

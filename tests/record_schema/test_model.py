@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from oauth_taskflow.record_schema.model import (
     JSON,
+    MOST_LEVELS,
     MOST_NESTED_FIELDS,
     NULL,
     FieldType,
@@ -132,3 +133,15 @@ def test_an_object_with_data_as_names_is_one_json_value() -> None:
 def test_an_empty_list_says_nothing_about_items() -> None:
     full = FieldType("list", item=FieldType("integer"))
     assert unite_types(FieldType("list"), full) == unite_types(full, FieldType("list")) == full
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (FieldType("list"), FieldType("list", item=FieldType("text"))),
+        (FieldType("object"), FieldType("object", fields={"a": FieldType("text")})),
+    ],
+)
+def test_below_the_last_level_there_is_one_json_value(first: FieldType, second: FieldType) -> None:
+    assert unite_types(first, second, level=MOST_LEVELS).kind == "json"
+    assert unite_types(first, second, level=MOST_LEVELS - 1).kind == first.kind

@@ -165,7 +165,23 @@ def test_a_record_like_those_before_is_not_looked_at_again() -> None:
     assert list(observer.find_surprises(records[20:])) == []
 
 
-@pytest.mark.parametrize("text", ['{"a": ', '{"a": {]', '{"a": ' + "[" * 100_000])
-def test_a_record_that_is_not_json_is_refused(text: str) -> None:
+@pytest.mark.parametrize("record", [b'{"a": ', b'{"a": {]', b'{"a": ' + b"[" * 100_000])
+def test_a_record_that_is_not_json_is_refused(record: bytes) -> None:
     with pytest.raises(InvalidRecord, match="not readable as JSON"):
-        observe_record(text.encode())
+        observe_record(record)
+
+
+@pytest.mark.parametrize(
+    ("literal", "found"),
+    [
+        ("-0", FieldType("integer")),
+        ("9007199254740993", FieldType("integer", wide=True)),
+        ("9223372036854775808", FieldType("decimal")),
+        ("9" * 60, FieldType("decimal")),
+        ("9" * 5000, FieldType("decimal")),
+        ("1e5", FieldType("number")),
+        ("0.12345678901234567890", FieldType("decimal")),
+    ],
+)
+def test_the_type_of_a_number_by_example(literal: str, found: FieldType) -> None:
+    assert observe_record(f'{{"a": {literal}}}'.encode()) == {"a": found}

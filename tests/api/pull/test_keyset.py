@@ -91,6 +91,12 @@ def test_equal_keys_are_read_once_with_overlap_or_fail(
     assert len(api.asked) <= len(keys) + 2
 
 
+def test_a_page_of_the_key_alone_that_is_not_full_is_the_end() -> None:
+    api = Offline(Table([1, 2, 3], 2, overlap=True))
+    assert read(api, KeysetPaginator(key="at", param="since", overlap=True)) == [0, 1, 2]
+    assert [request.params.get("since") for request in api.asked] == [None, 2, 3]
+
+
 def test_more_records_of_one_key_than_a_page_holds_fail() -> None:
     api = Offline(Table([1, 2, 2, 2, 2], 3, overlap=True))
     with pytest.raises(PaginationLimit) as caught:
@@ -125,6 +131,10 @@ def test_equal_records_without_an_id_stay_two() -> None:
     [
         ([3, 1], "The records are not in ascending order of 'at': 1 comes after 3 at GET"),
         ([3, 3], "Two records in a row have the sort key 3 at 'at'"),
+        (
+            ["2026-01-01T10:00:00+02:00", "2026-01-01T08:00:00Z"],
+            "Two records in a row have the sort key",
+        ),
         (["b", "b"], "Two records in a row have the sort key 'b' at 'at'"),
         ([3, "2026-01-01"], "The sort key 'at' is '2026-01-01', after 3 at GET"),
         ([True], "The sort key 'at' is True, not a text or number at GET"),

@@ -256,3 +256,15 @@ def test_a_pull_that_is_left_early_ends_its_sequence(
             next(pages)
             pages.close()
     assert [line for line in caplog.messages if "sequence 2 ended: 1 pages, 2 rows" in line]
+
+
+def test_a_sequence_that_ends_twice_is_counted_once(clock: FakeClock, lines: Lines) -> None:
+    log = PullLog(lines, "notes", clock, total=2)
+    sequence = log.begin()
+    sequence.page(page())
+    sequence.end()
+    sequence.end()
+    log.begin().end()
+    log.close()
+    ended = [line.partition(" ended")[0] for line in lines.lines if "ended" in line]
+    assert ended == ["notes: sequence 1 of 2", "notes: sequence 2 of 2"]
