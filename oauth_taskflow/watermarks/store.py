@@ -243,7 +243,7 @@ class WatermarkStore:
 
     @staticmethod
     def _is_current(connection: Connection, commit: PendingCommit) -> bool:
-        """Whether nobody set or reset watermarks since the run began, which would have forgotten its commit."""
+        """Whether no watermark was set or reset since the run began, which would have dropped its commit."""
         head = is_head(commit.identity)
         query = select(WATERMARKS.c.generation).where(*head)
         return bool(connection.execute(query).scalar() == commit.generation)
