@@ -263,7 +263,7 @@ class AirflowDeployment:
             if time.monotonic() > deadline:
                 msg = f"Run {run_id} of {dag_id} is {state} after {timeout:.0f} s; see {self.log}"
                 raise DeploymentFailed(msg)
-            time.sleep(0.5)
+            time.sleep(1.0)  # the API server works for the tasks too
 
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """All task instances of a run, as the REST API shows them: at most ``[api] maximum_page_limit`` (100) at once."""
@@ -335,7 +335,6 @@ def _settings(home: Path, dags: Path, port: int, parallelism: int) -> dict[str, 
         "AIRFLOW__CORE__PARALLELISM": str(parallelism),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / _PASSWORDS_FILE),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{_USER}:admin",
-        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "60",
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
