@@ -24,7 +24,9 @@ from tests.end_to_end.asking import spend_at_once, write_asking
 from tests.end_to_end.growing import read_ids, run_while_it_grows, write_growing
 from tests.end_to_end.leak_dags import LOADING
 from tests.end_to_end.limited import run_at_once, write_limited
+from tests.end_to_end.maintained import read_notices, run_maintenance, write_maintained
 from tests.postgres import create_database
+from tests.support.grants import kill_grants
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 
@@ -130,6 +132,7 @@ def airflow(
     write_growing(dags, home / "lake" / "growing")
     write_limited(dags, home / "lake" / "limited")
     write_asking(dags)
+    write_maintained(dags, home / "notices")
     (home / "temporary").mkdir()
     filed = server.connection()
     (home / "connections.json").write_text(json.dumps({"filed": filed}))
@@ -291,3 +294,23 @@ def test_a_dag_in_watermark_mode_goes_on_where_its_last_run_ended(
     assert read_ids(lake / "notes") == sorted([*range(1, 16)] * 3)
     places = read_rows(database, "SELECT DISTINCT conn_id FROM oauth_taskflow_watermark")
     assert places == ["growing"]
+
+
+def test_people_get_one_notice_of_each_dag_from_tasks_that_never_see_the_grant(
+    airflow: AirflowDeployment, oauth_server: OAuthTestServer
+) -> None:
+    seed = oauth_server.issue_refresh_token()
+    kill_grants(oauth_server)
+    airflow.add_connection("ended", oauth_server.connection(refresh_token=seed))
+    run_id = run_maintenance(airflow)
+    grants = airflow.xcom("all_grants", run_id, "list_grants")
+    assert {"crm", "ended"} <= set(grants)
+    done = airflow.xcom("all_grants", run_id, "keep_alive", grants.index("ended"))
+    assert done["troubles"] == ["needs_consent"]
+    kept = [t for t in airflow.task_instances("all_grants", run_id) if t["map_index"] >= 0]
+    assert sorted(task["rendered_map_index"] for task in kept) == sorted(grants)
+    assert airflow.call("GET", "/dags/oauth_maintenance/dagVersions")["total_entries"] == 1
+    notices = read_notices(airflow.home / "notices", "ended")
+    assert [dag_id for dag_id, _ in notices] == ["oauth_maintenance", "all_grants"]
+    assert all(f"{airflow.url}/plugin/oauth/connect/ended" in text for _, text in notices)
+    assert oauth_server.counters.token_requests == 1
