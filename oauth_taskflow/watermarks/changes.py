@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.watermarks.partitions import EndpointId, hash_text, partition_key
@@ -46,6 +47,14 @@ def select_rows(identity: EndpointId, keys: Sequence[str]) -> Any:
 def is_head(identity: EndpointId) -> tuple[ColumnElement[bool], ...]:
     """Returns the conditions for the head of ``identity``."""
     return WATERMARKS.c.scope_key == identity.key, WATERMARKS.c.partition_key == ""
+
+
+def read_generation(connection: Connection, identity: EndpointId) -> int | None:
+    """Returns how often watermarks of ``identity`` were set or reset; None before its first run."""
+    found: int | None = connection.execute(
+        select(WATERMARKS.c.generation).where(*is_head(identity))
+    ).scalar()
+    return found
 
 
 def build_row(
@@ -161,6 +170,16 @@ def _forget_old_runs(connection: Connection, work: Settlement) -> None:
     keys = [row.run_key for row in connection.execute(old)]
     if keys:
         connection.execute(delete(BASES).where(of_scope, BASES.c.run_key.in_(keys)))
+
+
+def insert_head(connection: Connection, identity: EndpointId) -> None:
+    """Adds the missing head, unless another worker was faster."""
+    try:
+        with connection.begin_nested():
+            head = build_row(identity, "", NOTHING, None)
+            connection.execute(insert(WATERMARKS).values(head))
+    except IntegrityError:
+        return
 
 
 def forget_runs(connection: Connection, identity: EndpointId) -> None:

@@ -8,7 +8,6 @@ from typing import Any, Literal, TypeVar
 
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
 
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
 from oauth_taskflow.tokens.sql.engine import parse_store_url, redact_store_url
@@ -20,7 +19,9 @@ from oauth_taskflow.watermarks.changes import (
     build_row,
     cut,
     forget_runs,
+    insert_head,
     is_head,
+    read_generation,
     select_rows,
     settle_moves,
 )
@@ -134,7 +135,7 @@ class WatermarkStore:
         found = self._database.run(look, writes=False)
         if found is not None:
             return found
-        self._database.run(lambda connection: self._insert_head(connection, identity), writes=True)
+        self._database.run(lambda connection: insert_head(connection, identity), writes=True)
         return self._database.run(look, writes=False) or Head(0)
 
     def read(
@@ -226,7 +227,9 @@ class WatermarkStore:
     def _settle(self, connection: Connection, commit: PendingCommit) -> Outcome:
         token = delete(COMMITS).where(COMMITS.c.token == commit.token)
         if connection.execute(token).rowcount == 0:
-            return "done" if self._is_current(connection, commit) else "refused"
+            # A person who sets or resets a watermark drops the commits under way.
+            same = read_generation(connection, commit.identity) == commit.generation
+            return "done" if same else "refused"
         head = self._lock_head(connection, commit.identity, commit.generation)
         if head is None:
             return "refused"
@@ -240,13 +243,6 @@ class WatermarkStore:
             runs_kept=self._runs_kept,
         )
         return settle_moves(connection, work)
-
-    @staticmethod
-    def _is_current(connection: Connection, commit: PendingCommit) -> bool:
-        """Whether no watermark was set or reset since the run began, which would have dropped its commit."""
-        head = is_head(commit.identity)
-        query = select(WATERMARKS.c.generation).where(*head)
-        return bool(connection.execute(query).scalar() == commit.generation)
 
     def _lock_head(
         self, connection: Connection, identity: EndpointId, generation: int | None = None
@@ -362,21 +358,11 @@ class WatermarkStore:
     def _begin_generation(self, connection: Connection, identity: EndpointId) -> None:
         """Locks the head and lets runs under way move nothing."""
         if self._lock_head(connection, identity) is None:
-            self._insert_head(connection, identity)
+            insert_head(connection, identity)
             self._lock_head(connection, identity)
         grown = {"generation": WATERMARKS.c.generation + 1}
         connection.execute(update(WATERMARKS).where(*is_head(identity)).values(grown))
         forget_runs(connection, identity)
-
-    @staticmethod
-    def _insert_head(connection: Connection, identity: EndpointId) -> None:
-        """Adds the missing head, unless another worker was faster."""
-        try:
-            with connection.begin_nested():
-                head = build_row(identity, "", NOTHING, None)
-                connection.execute(insert(WATERMARKS).values(head))
-        except IntegrityError:
-            return
 
 
 def choose_beginnings(

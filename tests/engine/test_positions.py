@@ -328,17 +328,6 @@ def test_an_expired_cursor_means_a_full_read_with_a_warning(bench: Bench) -> Non
         bench.run("d", EXPORT, api)
 
 
-def test_an_error_that_says_nothing_of_the_cursor_fails_and_keeps_it(bench: Bench) -> None:
-    api = Export()
-    api.rows += range(3)
-    bench.run("a", EXPORT, api)
-    with pytest.raises(ApiStatusError, match="403"):
-        bench.run("b", EXPORT, lambda _: Reply({"error": "no"}, status=403))
-    api.rows += range(3, 5)
-    rows, _ = bench.run("c", EXPORT, api)
-    assert [row["id"] for row in rows] == [3, 4]
-
-
 def test_the_first_run_has_its_own_request_and_so_has_a_run_after_an_expired_cursor(
     bench: Bench,
 ) -> None:

@@ -10,11 +10,12 @@ import pytest
 
 from oauth_taskflow.api.additions import AddingAuth, Additions
 from oauth_taskflow.api.auth import NoAuth
+from oauth_taskflow.api.errors import ApiStatusError
 from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.request import Request
 from oauth_taskflow.specs.windows import Incremental
-from tests.api.scripted import Asked
+from tests.api.scripted import Asked, Reply
 from tests.engine.test_positions import IDENTITY, Bench, endpoint
 
 KEY = "k3y/of+the=api"
@@ -52,3 +53,15 @@ def test_a_cursor_with_a_key_in_it_is_not_stored(bench: Bench) -> None:
         bench.run("a", delta_by_link(), lambda _: answer, auth=KEYED)
     assert KEY not in str(caught.value)
     assert bench.store.list_pending(IDENTITY) == []
+
+
+def test_an_error_that_says_nothing_of_the_cursor_fails_and_keeps_it(bench: Bench) -> None:
+    spec = endpoint(
+        Incremental(by="watermark", cursor="after"),
+        request=Request(path="/d", params={"from": "{{ watermark.cursor | default('') }}"}),
+    )
+    bench.run("a", spec, lambda _: {"data": [{"id": 1}], "after": "1"})
+    with pytest.raises(ApiStatusError, match="403"):
+        bench.run("b", spec, lambda _: Reply({"error": "no"}, 403))
+    rows, _ = bench.run("c", spec, lambda _: {"data": [{"id": 2}], "after": "2"})
+    assert (rows, bench.asked[0]) == ([{"id": 2}], {"from": "1"})
