@@ -34,7 +34,6 @@ from oauth_taskflow.tokens.sql import engine as engines
 from oauth_taskflow.tokens.sql.table import (
     LARGE_TEXT,
     TABLE_OPTIONS,
-    create_schema,
     database_clock,
 )
 from oauth_taskflow.tokens.sql.transactions import Database
@@ -64,8 +63,7 @@ class SqlBudgetStore:
         self.name = engines.redact_store_url(parsed)
         self._clock = clock
         self._now = select(database_clock(parsed.get_backend_name()).label("now"))
-        self._database = Database(parsed, clock)
-        self._has_table = False
+        self._database = Database(parsed, clock, (BUDGETS,), set_up=_spare_the_disk)
 
     def __repr__(self) -> str:
         return f"SqlBudgetStore({self.name!r})"
@@ -80,7 +78,6 @@ class SqlBudgetStore:
         A commit may have succeeded unnoticed. Slots that were given out twice are lost for a period, which does no
         harm; slots are therefore returned by the first try alone.
         """
-        self._prepare()
         pending = [question]
 
         def work(connection: Connection) -> TimedGrant | None:
@@ -99,7 +96,6 @@ class SqlBudgetStore:
 
     def count_budgets(self, prefix: str, keys: Sequence[str]) -> tuple[int, int]:
         """How many of ``keys`` have a ledger, and how many budgets with a label that begins with ``prefix``."""
-        self._prepare()
         known = select(func.count()).where(BUDGETS.c.budget_key.in_(keys))
         begin = func.substr(BUDGETS.c.label, 1, len(prefix))
         labelled = select(func.count()).where(begin == prefix)
@@ -111,17 +107,11 @@ class SqlBudgetStore:
 
     def forget_budgets(self, prefix: str, seconds: float) -> None:
         """Forget the budgets with a label that begins with ``prefix`` and that no worker asked for in so many ``seconds``."""
-        self._prepare()
         old = delete(BUDGETS).where(
             func.substr(BUDGETS.c.label, 1, len(prefix)) == prefix,
             BUDGETS.c.updated_at < self._now.scalar_subquery() - seconds,
         )
         self._database.run(lambda connection: connection.execute(old), writes=True)
-
-    def _prepare(self) -> None:
-        if not self._has_table:
-            prepare_engine(self._database.open_engine())
-            self._has_table = True
 
     def _answer(self, connection: Connection, question: Ask) -> TimedGrant | None:
         """The answer to ``question``; None if a budget has no row yet. Rows are locked in the order of their keys."""
@@ -173,12 +163,10 @@ def _drop_returned(question: Ask) -> Ask:
     return replace(question, returned=())
 
 
-def prepare_engine(engine: Engine) -> None:
-    """Create the table, and spare SQLite the wait for the disk: after a power cut a budget may be forgotten."""
+def _spare_the_disk(engine: Engine) -> None:
+    """Spares SQLite the wait for the disk: after a power cut a budget may be forgotten."""
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _leave_writing_to_later)
-        engine.dispose()
-    create_schema(engine, BUDGETS)
 
 
 def _leave_writing_to_later(connection: sqlite3.Connection, _record: Any) -> None:

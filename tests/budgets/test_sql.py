@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, Table, create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from oauth_taskflow.budgets.ledger import Window
 from oauth_taskflow.budgets.slots import Ask, Charge, Slot
 from oauth_taskflow.budgets.sql import BUDGETS, SqlBudgetStore, open_budget_store
 from oauth_taskflow.errors import TokenStoreError
+from oauth_taskflow.testing.airflow_deployment import free_port
+from oauth_taskflow.tokens.sql.table import create_schema
+from tests.support.clock import FakeClock
 
 DATABASES = ["sqlite", "postgres", "mariadb"]
 
@@ -121,3 +125,40 @@ def test_a_database_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
     store = SqlBudgetStore(f"sqlite:///{tmp_path / 'file' / 'b.db'}")
     with pytest.raises(TokenStoreError):
         store.ask(Ask((limit(1, 1.0),), "w"))
+
+
+def test_the_first_question_waits_for_a_busy_database_as_later_ones_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+
+    def create(engine: Engine, table: Table) -> None:
+        tries.append(table)
+        if len(tries) == 1:  # SQLite does not wait where two connections begin its log at once
+            raise OperationalError("", {}, sqlite3.OperationalError("database is locked"))
+        create_schema(engine, table)
+
+    monkeypatch.setattr("oauth_taskflow.tokens.sql.transactions.create_schema", create)
+    store = SqlBudgetStore(f"sqlite:///{tmp_path}/budgets.db", FakeClock())
+    assert store.ask(Ask((limit(3, 60.0),), "w")).grant.slots
+    assert len(tries) == 2
+    store.close()
+
+
+def test_a_database_that_is_away_at_the_first_question_is_an_error_of_the_store() -> None:
+    url = f"postgresql+psycopg://me:s3cret@127.0.0.1:{free_port()}/budgets"
+    with pytest.raises(TokenStoreError) as caught:
+        SqlBudgetStore(url, FakeClock()).ask(Ask((limit(3, 60.0),), "w"))
+    assert caught.value.retryable
+    assert "s3cret" not in str(caught.value)
+
+
+def test_sqlite_waits_for_no_disk_after_it_was_closed_either(tmp_path: Path) -> None:
+    store = SqlBudgetStore(f"sqlite:///{tmp_path}/budgets.db")
+    for _ in range(2):
+        modes = store._database.run(
+            lambda connection: connection.exec_driver_sql("PRAGMA synchronous").scalar(),
+            writes=False,
+        )
+        assert modes == 1, "NORMAL"
+        store.close()

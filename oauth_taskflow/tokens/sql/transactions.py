@@ -24,12 +24,19 @@ _FIRST_PAUSE = 0.05
 
 
 class Database:
-    """One engine per process, opened and given its ``tables`` at first use. Safe for threads."""
+    """One engine per process, opened and given its ``tables`` at first use, after ``set_up``. Safe for threads."""
 
-    def __init__(self, url: URL, clock: Clock, tables: Sequence[Table] = (GRANTS,)) -> None:
+    def __init__(
+        self,
+        url: URL,
+        clock: Clock,
+        tables: Sequence[Table] = (GRANTS,),
+        set_up: Callable[[Engine], None] | None = None,
+    ) -> None:
         self._url = url
         self._clock = clock
         self._tables = tables
+        self._set_up = set_up
         self._lock = threading.Lock()
         self._engine: Engine | None = None
         self._pid = os.getpid()
@@ -87,6 +94,8 @@ class Database:
         with self._lock:
             if self._engine is None:
                 engine = new_engine(self._url)
+                if self._set_up is not None:
+                    self._set_up(engine)
                 for table in self._tables:
                     create_schema(engine, table)
                 self._engine = engine
