@@ -181,7 +181,7 @@ class WatermarkStore:
 
         def write(connection: Connection) -> None:
             # The transaction may be repeated after a commit whose answer was lost.
-            connection.execute(delete(COMMITS).where(COMMITS.c.token == commit.token))
+            connection.execute(delete(COMMITS).where(*_is_note(commit.identity, commit.token)))
             connection.execute(insert(COMMITS).values(values))
 
         self._database.run(write, writes=True)
@@ -205,15 +205,13 @@ class WatermarkStore:
 
     def find_pending(self, identity: EndpointId, token: str) -> PendingCommit | None:
         """Returns the commit of ``identity`` that is noted with ``token`` and not settled."""
-        statement = select(COMMITS).where(
-            COMMITS.c.token == token, COMMITS.c.scope_key == identity.key
-        )
+        statement = select(COMMITS).where(*_is_note(identity, token))
         row = self._database.run(lambda c: c.execute(statement).first(), writes=False)
         return None if row is None else _read_commit(row, identity)
 
     def drop_pending(self, commit: PendingCommit) -> None:
         """Forgets a commit that never happened."""
-        statement = delete(COMMITS).where(COMMITS.c.token == commit.token)
+        statement = delete(COMMITS).where(*_is_note(commit.identity, commit.token))
         self._database.run(lambda connection: connection.execute(statement), writes=True)
 
     def settle(self, commit: PendingCommit) -> Outcome:
@@ -225,8 +223,8 @@ class WatermarkStore:
         return self._database.run(lambda connection: self._settle(connection, commit), writes=True)
 
     def _settle(self, connection: Connection, commit: PendingCommit) -> Outcome:
-        token = delete(COMMITS).where(COMMITS.c.token == commit.token)
-        if connection.execute(token).rowcount == 0:
+        note = delete(COMMITS).where(*_is_note(commit.identity, commit.token))
+        if connection.execute(note).rowcount == 0:
             # A person who sets or resets a watermark drops the commits under way.
             same = read_generation(connection, commit.identity) == commit.generation
             return "done" if same else "refused"
@@ -371,6 +369,10 @@ def choose_beginnings(
     """Returns where to begin each of ``partitions``: as ``found`` by their keys, else at the shared watermark or the start."""
     shared = NOTHING if head.shared is None else found.get("", head.shared)
     return {one: found.get(partition_key(one), shared) for one in partitions}
+
+
+def _is_note(identity: EndpointId, token: str) -> tuple[ColumnElement[bool], ...]:
+    return COMMITS.c.token == token, COMMITS.c.scope_key == identity.key
 
 
 def _read_commit(row: Any, identity: EndpointId) -> PendingCommit:

@@ -86,7 +86,9 @@ class BrokerWatermarkStore:
 
     def settle(self, commit: PendingCommit) -> Outcome:
         """See ``WatermarkStore``; the broker knows the moves."""
-        outcome: Outcome = self._put("settle", commit.identity, commit.run_id, commit.token)
+        outcome: Outcome = self._put(
+            "settle", commit.identity, commit.run_id, commit.token, commit.generation
+        )
         return outcome
 
     def roll_up(self, identity: EndpointId, run_id: str, reached: WatermarkState) -> bool:
@@ -108,8 +110,11 @@ class BrokerWatermarkStore:
         identity: EndpointId,
         run_id: str = "",
         arguments: Any = None,
+        generation: int | None = None,
     ) -> Any:
-        body = WatermarkQuestion(operation, identity.dag_id, identity.endpoint, run_id, arguments)
+        body = WatermarkQuestion(
+            operation, identity.dag_id, identity.endpoint, run_id, arguments, generation
+        )
         try:
             return self._ask(identity.conn_id, wire.KIND, body, clock=self._clock)
         except UnknownQuestion:

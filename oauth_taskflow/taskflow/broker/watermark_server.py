@@ -13,7 +13,7 @@ from oauth_taskflow.taskflow.broker.watermark_wire import WatermarkQuestion
 from oauth_taskflow.taskflow.config import store_url, watermark_store_url
 from oauth_taskflow.watermarks.bounds import GRACE, admit_endpoint, drop_pieces, keep_piece
 from oauth_taskflow.watermarks.partitions import EndpointId
-from oauth_taskflow.watermarks.store import WatermarkStore
+from oauth_taskflow.watermarks.store import PendingCommit, WatermarkStore
 
 if TYPE_CHECKING:
     from oauth_taskflow.connections.settings import ConnectionSettings
@@ -80,8 +80,13 @@ def _drop(store: WatermarkStore, identity: EndpointId, asked: WatermarkQuestion)
 
 
 def _settle(store: WatermarkStore, identity: EndpointId, asked: WatermarkQuestion) -> Any:
-    commit = store.find_pending(identity, read_value(wire.Mark, asked.arguments))
-    return "done" if commit is None else store.settle(commit)
+    token = read_value(wire.Mark, asked.arguments)
+    commit = store.find_pending(identity, token)
+    if commit is None:
+        if asked.generation is None:
+            return "done"
+        commit = PendingCommit(token, identity, asked.run_id, asked.generation, {}, ())
+    return store.settle(commit)
 
 
 def _roll_up(store: WatermarkStore, identity: EndpointId, asked: WatermarkQuestion) -> Any:

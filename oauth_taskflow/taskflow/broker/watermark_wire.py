@@ -27,19 +27,24 @@ _LONGEST_PLACE = 20_000
 Name = Annotated[str, Meta(max_length=250)]
 Key = Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")]
 Mark = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+Generation = Annotated[int, Meta(ge=0, le=2**62)]
 Operation = Literal[
     "begin", "read", "prepare", "list", "drop", "settle", "roll_up", "sweep", "sum_up"
 ]
 
 
 class WatermarkQuestion(Struct, frozen=True, array_like=True):
-    """A question of a run about the watermarks of an endpoint; ``arguments`` depend on the operation."""
+    """A question of a run about the watermarks of an endpoint; ``arguments`` depend on the operation.
+
+    ``generation`` is the one in which the run began, where a commit is settled; a worker of an earlier release sends none.
+    """
 
     operation: Operation
     dag_id: Name
     endpoint: Name
     run_id: Name = ""
     arguments: Any = None
+    generation: Generation | None = None
 
 
 class _Piece(Struct, frozen=True, array_like=True):
@@ -66,7 +71,7 @@ class _Move(Struct, frozen=True, array_like=True):
 
 
 class _Commit(Struct, frozen=True):
-    generation: Annotated[int, Meta(ge=0, le=2**62)]
+    generation: Generation
     place: dict[str, Any]
     moves: Annotated[tuple[_Move, ...], Meta(max_length=_MOST_MOVES)]
 

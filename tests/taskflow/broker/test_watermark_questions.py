@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from msgspec import Struct, to_builtins
 
 from oauth_taskflow.errors import ConnectionConfigError, TokenStoreError
 from oauth_taskflow.taskflow.broker.desk import answer_question
-from oauth_taskflow.taskflow.broker.questions import read_question, write_question
+from oauth_taskflow.taskflow.broker.questions import read_question, read_value, write_question
 from oauth_taskflow.taskflow.broker.watermark_client import BrokerWatermarkStore
 from oauth_taskflow.taskflow.broker.watermark_server import answer_watermark
+from oauth_taskflow.taskflow.broker.watermark_wire import WatermarkQuestion
 from oauth_taskflow.taskflow.dags.stored_watermarks import find_watermark_keeper, open_watermarks
 from oauth_taskflow.watermarks import bounds
 from oauth_taskflow.watermarks.bounds import GRACE
@@ -87,7 +89,7 @@ def test_a_commit_settles_once_and_only_on_its_own_connection(
     commit = PendingCommit(TOKEN, IDENTITY, "run", head.generation, {}, (move,))
     broker.prepare(commit)
     other = PendingCommit(TOKEN, EndpointId("crm", "contacts", "erp"), "run", 0, {}, ())
-    assert broker.settle(other) == "done"
+    assert broker.settle(other) == "refused"  # no run of it ever began
     broker.drop_pending(other)
     assert store.find_pending(IDENTITY, TOKEN) == commit
     assert broker.settle(commit) == "moved"
@@ -128,8 +130,37 @@ def test_a_reset_by_a_person_refuses_the_move_of_a_run_under_way(
     run.open({})
     run.prepare([Move("", NOTHING, WatermarkState(7))])
     store.reset(IDENTITY)
-    assert "was set or reset" in (run.settle() or "was set or reset")
+    assert "was set or reset" in run.settle()
     assert store.sum_up(IDENTITY)[0] == NOTHING
+
+
+def test_a_worker_of_an_earlier_release_sends_no_generation_and_learns_of_no_reset(
+    broker: BrokerWatermarkStore, store: WatermarkStore
+) -> None:
+    move = Move("", NOTHING, WatermarkState(7))
+    outcomes = []
+    for token in ("a" * 32, "b" * 32):
+        head = broker.begin(IDENTITY, token)
+        broker.prepare(PendingCommit(token, IDENTITY, token, head.generation, {}, (move,)))
+        asked = ["settle", IDENTITY.dag_id, IDENTITY.endpoint, token, token]
+        outcomes.append(answer_watermark(asked, settings_of(IDENTITY.conn_id), ""))
+        store.reset(IDENTITY)
+        outcomes.append(answer_watermark(asked, settings_of(IDENTITY.conn_id), ""))
+    assert outcomes == ["moved", "done"] * 2
+
+
+def test_an_api_server_of_an_earlier_release_overlooks_the_generation(
+    broker: BrokerWatermarkStore,
+) -> None:
+    class Earlier(Struct, frozen=True, array_like=True):
+        operation: str
+        dag_id: str
+        endpoint: str
+        run_id: str = ""
+        arguments: Any = None
+
+    asked = WatermarkQuestion("settle", "crm", "contacts", "run", TOKEN, 3)
+    assert read_value(Earlier, to_builtins(asked)).arguments == TOKEN
 
 
 def test_teams_with_connections_of_one_name_have_watermarks_of_their_own(
