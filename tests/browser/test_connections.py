@@ -224,7 +224,7 @@ def test_the_page_follows_the_theme_of_airflow(
     assert colors[False] != colors[True]
 
 
-@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("dark", [False, pytest.param(True, marks=pytest.mark.full)])
 def test_api_theme_colours_the_page_as_it_does_airflows_own_elements(
     store: SqlTokenStore, airflow_below: ApiServer, open_page: OpenPage, *, dark: bool
 ) -> None:

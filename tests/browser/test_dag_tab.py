@@ -219,7 +219,7 @@ def test_a_window_is_shortened_without_a_loss(
     assert page.evaluate(read, interval) == shown
 
 
-@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("dark", [pytest.param(False, marks=pytest.mark.full), True])
 def test_api_theme_colours_the_tab_as_it_does_airflows_own_elements(
     airflow_below: ApiServer, open_page: OpenPage, run_id: str, *, dark: bool
 ) -> None:

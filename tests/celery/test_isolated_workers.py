@@ -17,7 +17,7 @@ pytest.importorskip(
 
 from tests.celery.conftest import CONTACTS, Cluster
 
-pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.postgres]
+pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.postgres, pytest.mark.full]
 
 _OWN_DISK = "a folder of the machine that a task runs on"
 

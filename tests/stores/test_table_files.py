@@ -40,6 +40,7 @@ from tests.stores.opener import AZURE_URL, S3_URL
 pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
 
 OPENER = "tests.stores.opener"
+GATE_AND_FULL = ["parquet", pytest.param("arrow", marks=pytest.mark.full)]
 _COUNTS: dict[str, int] = {}
 
 
@@ -93,7 +94,7 @@ def test_narrower_parts_are_written_anew_in_the_store(place: str, name: str) -> 
     assert rows[7]["n"] == 9007199254740993
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", GATE_AND_FULL)
 @pytest.mark.parametrize("kept", [1, 3, 5])
 @pytest.mark.parametrize("fewer", [0, 1])
 def test_a_run_that_was_cut_off_goes_on(place: str, name: str, kept: int, fewer: int) -> None:
@@ -119,7 +120,7 @@ def test_a_run_that_was_cut_off_goes_on(place: str, name: str, kept: int, fewer:
     check_clean(folder, "new")
 
 
-@pytest.mark.parametrize("name", ["parquet", pytest.param("arrow", marks=pytest.mark.full)])
+@pytest.mark.parametrize("name", GATE_AND_FULL)
 @pytest.mark.parametrize("fault", ["503", "lost", "slow", "answer lost"])
 def test_a_store_that_fails_now_and_then_gets_everything_once(
     place: str, proxy: FaultyProxy, name: str, fault: str
@@ -146,7 +147,7 @@ def is_read_of_a_part(_number: int, method: str, path: str) -> str | None:
     return "403" if method == "GET" and "part-00001-" in path else None
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", GATE_AND_FULL)
 @pytest.mark.parametrize("refuses", [is_later_part, is_rewritten_part, is_read_of_a_part])
 def test_a_store_that_refuses_midway_shows_the_old_output_and_one_error(
     place: str,
@@ -208,7 +209,7 @@ def test_a_kill_at_any_write_of_other_formats_loses_and_doubles_nothing(
     check_kill(place, name, step)
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", GATE_AND_FULL)
 def test_of_attempts_at_once_one_wins_and_nothing_of_the_others_stays(
     place: str, name: str
 ) -> None:
