@@ -19,7 +19,9 @@ import pytest
 
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.airflow_deployment import AirflowDeployment
+from tests.end_to_end import patient
 from tests.end_to_end.async_dags import ASYNC_DAG
+from tests.end_to_end.changing import list_bundles, write_changing
 from tests.end_to_end.git_bundle import commit
 from tests.end_to_end.growing import read_ids, read_mirror, run_while_it_grows, write_growing
 from tests.end_to_end.limited import BUDGET, PAGES, PERIOD, REGIONS, run_at_once, write_limited
@@ -46,18 +48,6 @@ endpoints:
     for_each: {{nation: {{endpoint: countries, batch: 60}}}}
     request: {{path: "/countries/{{{{ nation.code }}}}/airports"}}
     paginate: {{type: page, size: 500, size_param: per_page, total_pages: meta.pages}}
-"""
-
-CHANGING = """\
-version: 1
-dag_id: {dag_id}
-connection: crm
-endpoints:
-  countries:
-    request: {{path: /countries}}
-    records: data
-    incremental: {{field: changed, missing: include, start: 2026-01-01, without_interval: start}}
-    destination: {{type: file, path: "{folder}/{place}/{{{{ run_after.year }}}}"}}
 """
 
 DECORATED = """\
@@ -88,27 +78,6 @@ def decorated():
 
 decorated()
 """
-
-
-def write_changing(folder: Path, home: Path, dag_id: str, place: str, note: str = "") -> str:
-    """A spec whose destination is ``place``; its text."""
-    text = f"{note}{CHANGING.format(dag_id=dag_id, folder=home / 'lake', place=place)}"
-    (folder / f"{dag_id}.yaml").write_text(text)
-    return text
-
-
-def bundles(repository: Path) -> list[dict[str, Any]]:
-    """The folder of DAGs, and a repository."""
-    local = "airflow.dag_processing.bundles.local.LocalDagBundle"
-    versioned = {"repository": str(repository), "refresh_interval": 2}
-    return [
-        {"name": "dags-folder", "classpath": local, "kwargs": {}},
-        {
-            "name": "commits",
-            "classpath": "tests.end_to_end.git_bundle.GitBundle",
-            "kwargs": versioned,
-        },
-    ]
 
 
 @pytest.fixture(scope="module")
@@ -143,11 +112,14 @@ def airflow(
     write_changing(repository, home, "committed", "first")
     (repository / "specs.py").write_text((dags / "specs.py").read_text())
     commit(repository, "first")
+    patient.write_patient(home / "patient", home / "lake" / "patient")
     environment = {
-        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles(repository)),
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(
+            list_bundles(repository, home / "patient")
+        ),
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(home / "bundles"),
         # Files change here. Each parse starts a process, so that other deployments keep to Airflow's half minute.
-        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
         "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
     }
@@ -285,6 +257,36 @@ def test_mapped_tasks_of_a_spec_keep_to_its_budgets_together(airflow: AirflowDep
     assert api.most_in_any(PERIOD) <= BUDGET
     wanted = [region * 10 + page for region in range(1, REGIONS + 1) for page in range(PAGES)]
     assert read_ids(airflow.home / "lake" / "limited") == wanted
+
+
+def test_the_slot_is_free_while_an_api_asks_to_wait_and_no_page_comes_twice(
+    airflow: AirflowDeployment,
+) -> None:
+    run = patient.run_patient(airflow)
+    assert run.state == "success"
+    assert {("alone", "up_for_reschedule"), ("regions", "up_for_reschedule")} <= run.seen
+    assert {t["try_number"] for t in airflow.task_instances("patient", run.run_id)} == {1}
+    summary = airflow.xcom("patient", run.run_id, "alone")
+    pages = patient.PAGES
+    assert (summary["rows"], summary["pages"], summary["resumed"]) == (pages, pages, 1)
+    path = f"/dags/patient/dagRuns/{run.run_id}/taskInstances/alone/links"
+    links = airflow.call("GET", path)["extra_links"]
+    assert links["Output"].endswith("/tasks/alone/plugin/oauth-endpoint-run")
+    assert links["Reconnect"] is None
+    log = read_log(airflow.home, "task_id=alone")
+    lines = [line.removeprefix("alone: ") for line in log if line.startswith("alone: ")]
+    assert lines[0] == f"first page: 1 rows from {run.url}/alone"
+    assert lines[1].startswith("sequence 1 of 1 was cut off: 3 pages, 3 rows, ")
+    assert lines[1].endswith(f"{run.url}/alone?at=2")
+    assert [line for line in lines if line.startswith("6 rows in 6 pages, ") and "rows/s" in line]
+    assert run.api.refused == {"/alone": 1}
+    times = run.api.times
+    later = zip(times, times[patient.ALLOWED :], strict=False)
+    assert all(b - a >= patient.PERIOD for a, b in later)
+    wanted = {"alone": pages, **dict.fromkeys(("eu", "us"), patient.PAGES_OF_REGION)}
+    ids = sorted(f"/{place}{at}" for place, count in wanted.items() for at in range(count))
+    assert patient.read_ids(airflow.home / "lake" / "patient") == ids
+    assert set(run.api.asked.values()) == {1}
 
 
 def test_a_run_in_a_versioned_bundle_keeps_the_spec_of_its_commit(
