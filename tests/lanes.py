@@ -41,7 +41,9 @@ PACKAGE = TESTS.parent / "oauth_taskflow"
 T = TypeVar("T")
 
 # The machine is shared, and the first call into a library imports half of it: a slow example says nothing about the code.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=50
+)
 settings.register_profile("quick", settings.get_profile("patient"), max_examples=20)
 settings.register_profile("thorough", settings.get_profile("patient"), max_examples=1000)
 settings.load_profile("patient")
