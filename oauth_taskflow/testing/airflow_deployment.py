@@ -78,7 +78,8 @@ class AirflowDeployment:
 
     Args:
         home: becomes ``AIRFLOW_HOME``; what is in it is kept.
-        dags: the folder of DAG files.
+        dags: the folder of DAG files. Airflow parses one that changed after half a minute, and finds a new one after a
+            minute; ``environment`` can set other intervals.
         environment: more variables, such as ``AIRFLOW_CONN_CRM``.
         database: SQLAlchemy URL of the metadata database; None is SQLite in ``home``.
         parallelism: tasks at once; idle workers cost memory.

@@ -75,7 +75,7 @@ def keep_piece(store: WatermarkStore, identity: EndpointId, piece: Piece) -> str
         return "".join(texts)
     if store.find_pending(identity, piece.mark) is None:
         raise _missing_error(identity)
-    drop_pieces(store, piece.mark)  # the one that came again
+    drop_pieces(store, identity, piece.mark)  # the one that came again
     return None
 
 
@@ -104,9 +104,9 @@ def _write_piece(
     return [one.text for one in connection.execute(whole)]
 
 
-def drop_pieces(store: WatermarkStore, token: str) -> None:
-    """Forgets the pieces of a commit that was noted."""
-    statement = delete(PIECES).where(PIECES.c.token == token)
+def drop_pieces(store: WatermarkStore, identity: EndpointId, token: str) -> None:
+    """Forgets the pieces of a commit of ``identity`` that was noted."""
+    statement = delete(PIECES).where(PIECES.c.token == token, PIECES.c.scope_key == identity.key)
     store.run(lambda connection: connection.execute(statement), writes=True)
 
 

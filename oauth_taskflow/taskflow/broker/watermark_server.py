@@ -62,7 +62,7 @@ def _prepare(store: WatermarkStore, identity: EndpointId, asked: WatermarkQuesti
             admit_endpoint(store, identity)
             store.prepare(wire.read_commit(text, piece.mark, identity, asked.run_id))
         if piece.count > 1:
-            drop_pieces(store, piece.mark)
+            drop_pieces(store, identity, piece.mark)
 
 
 def _list(store: WatermarkStore, identity: EndpointId, _: WatermarkQuestion) -> Any:

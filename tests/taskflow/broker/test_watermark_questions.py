@@ -91,6 +91,8 @@ def test_a_commit_settles_once_and_only_on_its_own_connection(
     other = PendingCommit(TOKEN, EndpointId("crm", "contacts", "erp"), "run", 0, {}, ())
     assert broker.settle(other) == "refused"  # no run of it ever began
     broker.drop_pending(other)
+    with pytest.raises(TokenStoreError):
+        broker.prepare(other)
     assert store.find_pending(IDENTITY, TOKEN) == commit
     assert broker.settle(commit) == "moved"
     assert broker.settle(commit) == "done"
