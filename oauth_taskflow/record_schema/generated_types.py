@@ -1,13 +1,14 @@
-"""Decoders made from a schema: msgspec reads a record into its own type, and fails where the schema does not hold.
+"""Decoders made from a schema: msgspec reads records into a type made for them, and fails where the schema does not hold.
 
-So a record that brings nothing new is looked at by compiled code alone. The decoded values are dropped.
+So records that bring nothing new are looked at by compiled code alone. The decoded values are dropped.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
+from operator import attrgetter
 from typing import Annotated, Any, NamedTuple, Union
 
 import msgspec
@@ -30,6 +31,12 @@ _SCALARS: Mapping[str, Any] = {
     "json": bool | int | float | str | list | dict,
 }
 _EMPTY_LIST: Any = Annotated[list, Meta(max_length=0)]
+_NULL = msgspec.Raw(b"null")
+# The characters of numbers without an exponent, with a comma between them; of all JSON values these alone have no others. A
+# literal that is not longer than ``_SURELY_SAFE`` then loses no digit, and an integer within 2⁵³ is not longer than ``_LONGEST_SAFE``.
+_PLAIN = b"0123456789-.,"
+_NULL_OR_PLAIN = _PLAIN + b"nul"
+_SURELY_SAFE, _LONGEST_SAFE = 15, 17
 
 # A number that loses digits has 16 and a point or an exponent. Digits and these marks become 0, and one search is enough: by
 # ``rfind``, as ``in`` takes twice as long.
@@ -47,11 +54,56 @@ _SMALL = re.compile(rb"\d[eE]-\d{3}")
 _FRACTION = re.compile(rb"(?<=[\[:,\s])-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
 
-class Check(NamedTuple):
-    """``decode`` raises for a record that the schema does not hold; ``has_numbers``: digits must be looked at as well."""
+class _NumberField(NamedTuple):
+    """A field of doubles that each record has once, if it has it; ``get`` returns its literal."""
 
-    decode: Callable[[Any], object]
-    has_numbers: bool
+    get: Callable[[Any], Any]
+    nullable: bool
+
+    def holds(self, records: Sequence[Any]) -> bool:
+        """Whether all values are numbers of which a double keeps all digits, or null where that is allowed."""
+        literals = list(map(self.get, records))
+        others = b",".join(literals).translate(None, _NULL_OR_PLAIN if self.nullable else _PLAIN)
+        if not others and max(map(len, literals)) <= _SURELY_SAFE:
+            return True
+        return all(self._keeps(bytes(literal)) for literal in literals)
+
+    def _keeps(self, literal: bytes) -> bool:
+        if literal == b"null":
+            return self.nullable
+        if literal[0] not in b"-0123456789":
+            return False
+        if set(literal) & set(b".eE"):
+            return is_exact(literal)
+        return len(literal) <= _LONGEST_SAFE and -_SAFE <= int(literal) <= _SAFE
+
+
+class Check:
+    """Says whether a schema holds for undecoded records."""
+
+    def __init__(self, fields: Mapping[str, FieldType]) -> None:
+        types = _Types()
+        self._decode = msgspec.json.Decoder(list[types.build_struct(fields, "")]).decode  # type: ignore[misc]
+        self._verify = _build_verifier(FieldType("object", fields=fields))
+        self._numbers = types.numbers
+        self._has_others = types.has_others
+
+    def holds(self, records: Sequence[Any]) -> bool:
+        """Whether the schema holds for all of ``records``, at least one; no number of them loses digits in it.
+
+        False as well where only a look at every value can say so.
+        """
+        data = b"[%b]" % b",".join(records)
+        try:
+            found = self._decode(data)
+            if self._verify is not None:
+                for record in found:
+                    self._verify(record)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return False
+        if not all(field.holds(found) for field in self._numbers):
+            return False
+        return not (self._has_others and may_lose_digits(data))
 
 
 def build_check(fields: Mapping[str, FieldType]) -> Check | None:
@@ -60,23 +112,9 @@ def build_check(fields: Mapping[str, FieldType]) -> Check | None:
     Names with a quote, a backslash or a control character are such a case.
     """
     try:
-        kind = _build_struct(fields)
+        return Check(fields)
     except (ValueError, RecursionError):
         return None
-    decode = msgspec.json.Decoder(kind).decode
-    verify = _build_verifier(FieldType("object", fields=fields))
-    if verify is not None:
-        decode = _decode_verified(decode, verify)
-    return Check(decode, any(map(_has_numbers, fields.values())))
-
-
-def _decode_verified(
-    decode: Callable[[Any], Any], verify: Callable[[Any], None]
-) -> Callable[[Any], None]:
-    def decode_verified(data: Any) -> None:
-        verify(decode(data))
-
-    return decode_verified
 
 
 def _build_verifier(kind: FieldType) -> Callable[[Any], None] | None:
@@ -128,45 +166,52 @@ def _verify_members(members: list[tuple[str, Callable[[Any], None]]]) -> Callabl
     return verify
 
 
-def _build_struct(fields: Mapping[str, FieldType]) -> Any:
-    names = [f"f{number}" for number in range(len(fields))]
-    members: list[Any] = [
-        (name, _build_type(kind), None) if kind.nullable else (name, _build_type(kind))
-        for name, kind in zip(names, fields.values(), strict=True)
-    ]
-    return msgspec.defstruct(
-        "Record",
-        members,
-        rename=dict(zip(names, fields, strict=True)),
-        forbid_unknown_fields=True,
-        kw_only=True,
-        gc=False,
-    )
+class _Types:
+    """Builds the types of a schema, and notes where its doubles are: ``has_others`` says that some may be anywhere.
 
+    ``path`` leads from a record to a value, attribute by attribute; it is None where a record may have several or none.
+    """
 
-def _build_type(kind: FieldType) -> Any:
-    if kind.kind == "fixed" or (kind.kind == "json" and kind.nullable):
-        return msgspec.Raw
-    made = _build_plain_type(kind)
-    return Union[made, None] if kind.nullable else made  # noqa: UP007 - of types known at run time
+    def __init__(self) -> None:
+        self.numbers: list[_NumberField] = []
+        self.has_others = False
 
+    def build_struct(self, fields: Mapping[str, FieldType], path: str | None) -> Any:
+        """Returns the type of an object; ``path`` ends with a point, or is empty."""
+        names = [f"f{number}" for number in range(len(fields))]
+        members: list[Any] = []
+        for name, kind in zip(names, fields.values(), strict=True):
+            place = None if path is None else f"{path}{name}"
+            made = self._build_type(kind, place)
+            default = _NULL if kind.kind == "number" and place is not None else None
+            members.append((name, made, default) if kind.nullable else (name, made))
+        return msgspec.defstruct(
+            "Record",
+            members,
+            rename=dict(zip(names, fields, strict=True)),
+            forbid_unknown_fields=True,
+            kw_only=True,
+            gc=False,
+        )
 
-def _build_plain_type(kind: FieldType) -> Any:
-    if kind.kind == "integer":
-        return _INTEGER if kind.wide else _SAFE_INTEGER
-    if kind.kind == "list":
-        return _EMPTY_LIST if kind.item is None else list[_build_type(kind.item)]  # type: ignore[misc]
-    if kind.kind == "object":
-        return _build_struct(kind.fields)
-    return _SCALARS[kind.kind]
+    def _build_type(self, kind: FieldType, path: str | None) -> Any:
+        if kind.kind == "fixed" or (kind.kind == "json" and kind.nullable):
+            return msgspec.Raw
+        if kind.kind == "number" and path is not None:
+            self.numbers.append(_NumberField(attrgetter(path), kind.nullable))
+            return msgspec.Raw
+        made = self._build_plain_type(kind, None if kind.nullable else path)
+        return Union[made, None] if kind.nullable else made  # noqa: UP007 - of types known at run time
 
-
-def _has_numbers(kind: FieldType) -> bool:
-    if kind.kind == "list":
-        return kind.item is not None and _has_numbers(kind.item)
-    if kind.kind == "object":
-        return any(map(_has_numbers, kind.fields.values()))
-    return kind.kind == "number"
+    def _build_plain_type(self, kind: FieldType, path: str | None) -> Any:
+        if kind.kind == "integer":
+            return _INTEGER if kind.wide else _SAFE_INTEGER
+        if kind.kind == "list":
+            return _EMPTY_LIST if kind.item is None else list[self._build_type(kind.item, None)]  # type: ignore[misc]
+        if kind.kind == "object":
+            return self.build_struct(kind.fields, None if path is None else f"{path}.")
+        self.has_others = self.has_others or kind.kind == "number"
+        return _SCALARS[kind.kind]
 
 
 def may_lose_digits(data: bytes, *, has_small: bool = True) -> bool:

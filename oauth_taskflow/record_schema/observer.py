@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
-import msgspec
-
-from oauth_taskflow.record_schema.generated_types import Check, build_check, may_lose_digits
+from oauth_taskflow.record_schema.generated_types import Check, build_check
 from oauth_taskflow.record_schema.model import RecordSchema, unite_fields
 from oauth_taskflow.record_schema.observe import observe_record
 
@@ -15,15 +13,8 @@ from oauth_taskflow.record_schema.observe import observe_record
 _FEWEST_SURPRISES = 8
 # From then on twice as many each time: a schema that never settles is observed slowly.
 _PLAIN_BUILDS = 64
-# The digits of so many records are looked at together: more of them do not fit a processor's cache.
-_PART = 128
-
-
-def _refuse(_record: Any) -> NoReturn:
-    raise msgspec.ValidationError("no schema to check this record with")
-
-
-_NO_CHECK = Check(_refuse, has_numbers=False)
+# So many records are checked together: more of them do not fit a processor's cache.
+_PART = 64
 
 
 class SchemaObserver:
@@ -34,7 +25,7 @@ class SchemaObserver:
 
     def __init__(self, schema: RecordSchema | None = None) -> None:
         self._schema = schema
-        self._check = _NO_CHECK
+        self._check: Check | None = None
         self._is_current = False
         self._surprises = 0
         self._wait = 0
@@ -70,19 +61,15 @@ class SchemaObserver:
             yield from self._find_surprises(records[start : start + _PART])
 
     def _find_surprises(self, records: Sequence[Any]) -> Iterator[Any]:
-        is_exact: bool | None = None  # of all these records, once that is asked
-        decode, has_numbers = self._renew()
-        for record in records:
-            try:
-                decode(record)
-                if has_numbers and is_exact is None:
-                    is_exact = not may_lose_digits(b",".join(records))
-                if not has_numbers or is_exact or not may_lose_digits(bytes(record)):
-                    continue
-            except (msgspec.MsgspecError, UnicodeDecodeError):
-                pass
-            yield record
-            decode, has_numbers = self._renew()
+        check = self._renew()
+        if check is not None and check.holds(records):
+            return
+        if len(records) == 1:
+            yield records[0]
+            return
+        half = len(records) // 2
+        yield from self._find_surprises(records[:half])
+        yield from self._find_surprises(records[half:])
 
     def widen(self, record: Any) -> None:
         """Unites the schema with that of one record.
@@ -103,11 +90,11 @@ class SchemaObserver:
                 self._schema, self._is_current = united, False
         self._surprises += 1
 
-    def _renew(self) -> Check:
-        """Returns the check; one of the present schema is built once it pays."""
+    def _renew(self) -> Check | None:
+        """Returns the check, if there is one; one of the present schema is built once it pays."""
         if self._is_current or self._schema is None or self._surprises < self._wait:
             return self._check
-        self._check = build_check(self._schema.fields) or _NO_CHECK
+        self._check = build_check(self._schema.fields)
         self._is_current = True
         self._surprises = 0
         self.builds += 1

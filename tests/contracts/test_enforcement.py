@@ -270,12 +270,10 @@ def test_the_compiled_check_and_the_slow_look_say_the_same(
     assert check is not None
     literal = format(value, "f") if abs(value.adjusted()) < 60 else str(value)
     is_held = fits_fixed(literal, kind)
-    try:
-        check.decode(f'{{"a":{literal}}}'.encode())
-    except msgspec.ValidationError:
-        assert not is_held or "e" in literal.lower()  # an exponent is left to the slow look
-    else:
+    if check.holds([f'{{"a":{literal}}}'.encode()]):
         assert is_held
+    else:
+        assert not is_held or "e" in literal.lower()  # an exponent is left to the slow look
 
 
 @pytest.mark.parametrize(

@@ -159,10 +159,70 @@ def test_types_of_earlier_schemas_are_freed() -> None:
 def test_a_record_like_those_before_is_not_looked_at_again() -> None:
     observer = SchemaObserver()
     records = [
-        raw(json.dumps({"id": n, "x": n / 7, "tags": ["a"], "o": {"y": None}})) for n in range(500)
+        raw(
+            json.dumps(
+                {
+                    "id": n,
+                    "x": n / 7,
+                    "tags": ["a"],
+                    "o": {"y": None},
+                    "price": {"net": n / 4, "left": None if n % 3 else n / 8},
+                    "rates": [n / 2],
+                    **({"discount": n / 16} if n % 2 else {}),
+                }
+            )
+        )
+        for n in range(500)
     ]
     observer.observe(records[:20])
     assert list(observer.find_surprises(records[20:])) == []
+
+
+# Each place where a number may be, and whether null may be there.
+PLACES = {
+    '{"x":%s,"o":{"y":1.5},"z":null,"l":[]}': False,
+    '{"x":2,"o":{"y":%s},"z":null,"l":[]}': False,
+    '{"x":2,"o":{"y":1.5},"z":%s,"l":[]}': True,
+    '{"x":2,"o":{"y":1.5},"l":[0.5,%s]}': False,
+}
+KINDS = {
+    "x": FieldType("number"),
+    "o": FieldType("object", fields={"y": FieldType("number")}),
+    "z": FieldType("number", nullable=True),
+    "l": FieldType("list", item=FieldType("number")),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    ("literal", "is_held"),
+    [
+        *[(one, True) for one in ("0", "-0", "-1.25", "1e5", "9007199254740992", "0.1234567")],
+        *[(one, True) for one in ("0.30000000000000004", "123456789012.345", "-9007199254740992")],
+        *[(one, False) for one in ("9007199254740993", "1e400", "0.12345678901234567890")],
+        *[(one, False) for one in ('"1.5"', "true", "{}", "[]", "[1]", '"null"', "9" * 5000)],
+        ("null", None),
+    ],
+)
+def test_numbers_are_held_at_each_place_where_a_double_keeps_their_digits(
+    place: str, literal: str, is_held: bool | None
+) -> None:
+    check = build_check(KINDS)
+    assert check is not None
+    usual = place % "1.5"
+    wanted = PLACES[place] if is_held is None else is_held
+    for count in (0, 1, 63):
+        records = [raw(usual)] * count + [raw(place % literal)] + [raw(usual)] * count
+        assert check.holds(records) is wanted
+    assert check.holds([raw(usual)])
+
+
+def test_an_absent_number_is_held_where_it_may_be_null_alone() -> None:
+    check = build_check(KINDS)
+    assert check is not None
+    assert check.holds([raw('{"x":2,"o":{"y":1.5},"l":[]}')])
+    assert not check.holds([raw('{"o":{"y":1.5},"l":[]}')])
+    assert not check.holds([raw('{"x":2,"o":{},"l":[]}')])
 
 
 @pytest.mark.parametrize("record", [b'{"a": ', b'{"a": {]', b'{"a": ' + b"[" * 100_000])
