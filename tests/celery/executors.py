@@ -30,6 +30,7 @@ _EDGE_SITE = frozenset(
         "PATH",
         "PYTHONPATH",
         "AIRFLOW_HOME",
+        "AIRFLOW__API_AUTH__JWT_LEEWAY",
         "AIRFLOW__API_AUTH__JWT_SECRET",
         "AIRFLOW__CORE__DAGS_FOLDER",
         "AIRFLOW__CORE__EXECUTOR",
@@ -96,6 +97,8 @@ def _use_edge(folder: Path, url: str) -> Iterator[Mapping[str, str]]:
         "AIRFLOW__CORE__EXECUTOR": "airflow.providers.edge3.executors.EdgeExecutor",
         # With it jwt_secret, which Edge workers must have, opens the Edge API and nothing else.
         "AIRFLOW__API_AUTH__JWT_PRIVATE_KEY_PATH": str(key),
+        # A worker whose sign of life waits longer for a busy API server is refused, and takes no more tasks.
+        "AIRFLOW__API_AUTH__JWT_LEEWAY": "300",
         "AIRFLOW__EDGE__API_ENABLED": "True",
         "AIRFLOW__EDGE__API_URL": f"{url}/edge_worker/v1/rpcapi",
         "AIRFLOW__EDGE__JOB_POLL_INTERVAL": "1",
