@@ -100,7 +100,11 @@ def test_a_run_fails_with_each_part_after_all_of_them(
 @pytest.mark.parametrize("arguments", [(), ("--full",)])
 @pytest.mark.parametrize(
     "folders",
-    [("tests/celery", "tests/fab"), ("tests/stores",), ("tests/tables", "tests/oidc_provider")],
+    [
+        ("tests/celery", "tests/fab", "tests/stores/lakes"),
+        ("tests/stores", "--ignore=tests/stores/lakes"),
+        ("tests/tables", "tests/oidc_provider"),
+    ],
 )
 def test_servers_of_stores_are_tested_where_they_are_installed(
     checkout: Path, folders: tuple[str, ...], arguments: tuple[str, ...]

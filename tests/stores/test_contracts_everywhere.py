@@ -31,7 +31,7 @@ from oauth_taskflow.specs.windows import Interval
 from tests.api.scripted import scripted
 from tests.destinations.postgres.tables import Warehouse
 from tests.engine.yaml_run import read_endpoint, utc
-from tests.stores.lake_kinds import find_catalog, place_of
+from tests.stores.lakes.kinds import find_catalog, place_of
 from tests.stores.opener import open_folder
 from tests.support.auth import bearer_auth
 from tests.tables.kinds import KINDS, POSTGRES

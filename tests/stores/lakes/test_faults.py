@@ -15,7 +15,7 @@ pytest.importorskip("deltalake")
 
 from oauth_taskflow.destinations.base import EndpointFacts
 from tests.stores.faulty_proxy import FaultyProxy
-from tests.stores.lake_kinds import KINDS
+from tests.stores.lakes.kinds import KINDS
 from tests.stores.opener import S3_URL
 from tests.tables.kinds import Kind, put, read_rows
 from tests.tables.lakes.attempts import Attempt, AttemptOptions

@@ -1,0 +1,1 @@
+"""Tables of lakes on servers of object stores."""
