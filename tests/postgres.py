@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import shutil
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -73,6 +77,28 @@ def create_database(server_url: str, name: str) -> str:
     with psycopg.connect(urlunsplit(("postgresql", *parts[1:])), autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     return urlunsplit(parts._replace(path=f"/{name}"))
+
+
+def copy_to_sqlite(url: str, path: Path) -> None:
+    """Copies every table of a database into a new SQLite file; values that SQLite lacks become JSON."""
+    source_url = urlunsplit(("postgresql", *urlsplit(url)[1:]))
+    with (
+        psycopg.connect(source_url) as source,
+        contextlib.closing(sqlite3.connect(path)) as copy,
+        copy,
+    ):
+        tables = source.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        for (table,) in tables.fetchall():
+            rows = source.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(table)))
+            names = [f'"{column.name}"' for column in rows.description or ()]
+            copy.execute(f'CREATE TABLE "{table}" ({", ".join(names)})')
+            insert = f'INSERT INTO "{table}" VALUES ({", ".join("?" * len(names))})'
+            copy.executemany(insert, ([_to_sqlite(value) for value in row] for row in rows))
+
+
+def _to_sqlite(value: Any) -> Any:
+    is_known = value is None or isinstance(value, (int, float, str, bytes))
+    return value if is_known else json.dumps(value, default=str)
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,7 @@ from tests.end_to_end import leak_dags, leak_kinds
 from tests.end_to_end.leak_commands import CommandLine, browser_command
 from tests.end_to_end.leak_kinds import Connection, World, running_world
 from tests.end_to_end.leak_scan import ProcessWatch, Scanner, read_questions
+from tests.postgres import copy_to_sqlite, create_database
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 
@@ -118,6 +119,8 @@ class Stage:
 
     world: World
     home: Path
+    # Airflow's API server can wait for itself for two minutes where tasks write a connection back to SQLite.
+    database: str
 
     def prepare(self) -> tuple[AirflowDeployment, dict[str, Connection]]:
         """DEBUG logs, the broker on the API server, and for workers a file of connections that they use by themselves."""
@@ -151,7 +154,13 @@ class Stage:
             **leak_kinds.add_brokered_kinds(self.world),
             "written": direct["written"],
         }
-        airflow = AirflowDeployment(self.home, dags, environment=self._environment(), parallelism=4)
+        airflow = AirflowDeployment(
+            self.home,
+            dags,
+            environment=self._environment(),
+            database=self.database,
+            parallelism=4,
+        )
         own = {"conn_type": "oauth2", "host": airflow.url, "extra": {"auth_type": "session"}}
         airflow_api = {**own, "login": "admin", "password": airflow.password}
         everything = {**static, **direct, "airflow_api": airflow_api}
@@ -163,6 +172,7 @@ class Stage:
         return {
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
             "AIRFLOW__CORE__FERNET_KEY": FERNET_KEY,
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": self.database,
             "AIRFLOW__SECRETS__BACKEND": "oauth_taskflow.taskflow.secrets_backend.OAuthBroker",
             "AIRFLOW__WORKERS__SECRETS_BACKEND": LOCAL_FILE,
             "AIRFLOW__WORKERS__SECRETS_BACKEND_KWARGS": json.dumps(file),
@@ -183,11 +193,11 @@ class Stage:
                 for dag_id in DAGS:
                     airflow.wait_for_dag(dag_id)
                 exits = [authorized.result()]
-                # All at once: a busy SQLite may refuse a write.
                 runs = {dag_id: airflow.trigger(dag_id) for dag_id in DAGS}
                 tended = person.submit(commands.run, *self._commands())
                 states = {task: s for run in runs.items() for task, s in _end_states(airflow, *run)}
                 exits.append(tended.result())
+        copy_to_sqlite(self.database, self.home / "airflow.db")
         return Aftermath(self.world, self.home, states, exits, processes)
 
     def _commands(self) -> list[tuple[str, ...]]:
@@ -214,10 +224,11 @@ def _end_states(airflow: AirflowDeployment, dag_id: str, run_id: str) -> Iterato
 
 
 @pytest.fixture(scope="module")
-def aftermath(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
+def aftermath(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
     """One run of everything."""
+    database = create_database(postgres_url, "leaks")
     with running_world(tmp_path_factory.mktemp("keep")) as world:
-        yield Stage(world, tmp_path_factory.mktemp("leaks")).run()
+        yield Stage(world, tmp_path_factory.mktemp("leaks"), database).run()
 
 
 @pytest.fixture(scope="module")
