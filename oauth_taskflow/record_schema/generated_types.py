@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from oauth_taskflow.record_schema.model import FieldType
-from oauth_taskflow.record_schema.observe import SURELY_EXACT, is_exact
+from oauth_taskflow.record_schema.observe import SURELY_EXACT, is_exact, observe_number
 
 _SAFE = 2**53
 _SAFE_INTEGER: Any = Annotated[int, Meta(ge=-_SAFE, le=_SAFE)]
@@ -33,10 +33,10 @@ _SCALARS: Mapping[str, Any] = {
 _EMPTY_LIST: Any = Annotated[list, Meta(max_length=0)]
 _NULL = msgspec.Raw(b"null")
 # The characters of numbers without an exponent, with a comma between them; of all JSON values these alone have no others. A
-# literal that is not longer than ``_SURELY_SAFE`` then loses no digit, and an integer within 2⁵³ is not longer than ``_LONGEST_SAFE``.
+# literal that is not longer than ``_SURELY_SAFE`` then loses no digit.
 _PLAIN = b"0123456789-.,"
 _NULL_OR_PLAIN = _PLAIN + b"nul"
-_SURELY_SAFE, _LONGEST_SAFE = 15, 17
+_SURELY_SAFE = 15
 
 # A number that loses digits has 16 and a point or an exponent. Digits and these marks become 0, and one search is enough: by
 # ``rfind``, as ``in`` takes twice as long.
@@ -73,9 +73,8 @@ class _NumberField(NamedTuple):
             return self.nullable
         if literal[0] not in b"-0123456789":
             return False
-        if set(literal) & set(b".eE"):
-            return is_exact(literal)
-        return len(literal) <= _LONGEST_SAFE and -_SAFE <= int(literal) <= _SAFE
+        number = observe_number(literal)
+        return number.kind in {"integer", "number"} and not number.wide
 
 
 class Check:
