@@ -109,7 +109,7 @@ class AirflowDeployment:
             # standalone starts its components by the name "airflow".
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
             **_settings(home, dags, self.port, parallelism),
-            f"{_DATABASE}SQL_ALCHEMY_CONN": database or _sqlite_in(home),
+            **_metadata(home, database),
             **(environment or {}),
         }
 
@@ -347,9 +347,15 @@ def _settings(home: Path, dags: Path, port: int, parallelism: int) -> dict[str, 
     }
 
 
-def _sqlite_in(home: Path) -> str:
-    """The URL of a database whose writers wait for each other longer than the 5 s of Python."""
-    return f"sqlite:///{home.absolute()}/airflow.db?timeout={_BUSY_SECONDS:.0f}"
+def _metadata(home: Path, database: str | None) -> dict[str, str]:
+    """The settings of the metadata database; writers of SQLite wait for each other longer than the 5 s of Python."""
+    if database is None:
+        database = f"sqlite:///{home.absolute()}/airflow.db?timeout={_BUSY_SECONDS:.0f}"
+    names = ["SQL_ALCHEMY_CONN"]
+    # psycopg has both kinds of sessions; left to itself, Airflow takes asyncpg for the asynchronous ones.
+    if database.startswith("postgresql+psycopg:"):
+        names.append("SQL_ALCHEMY_CONN_ASYNC")
+    return {f"{_DATABASE}{name}": database for name in names}
 
 
 def _group_alive(group: int) -> bool:

@@ -260,14 +260,13 @@ def open_store(url: str) -> UPath:
     return UPath("s3://lake", key="any", secret="any", client_kwargs={"endpoint_url": url})
 
 
-def _settings(metadata: str, tokens: str) -> dict[str, str]:
+def _settings(tokens: str) -> dict[str, str]:
     return {
         "AIRFLOW__API_AUTH__JWT_SECRET": "for-isolated-workers-of-these-tests-and-nothing-else-at-all-0002",
         "AIRFLOW__CELERY__WORKER_CONCURRENCY": "2",
         "AIRFLOW__CELERY__WORKER_PREFETCH_MULTIPLIER": "1",
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",  # no file changes
         "AIRFLOW__CORE__FERNET_KEY": Fernet.generate_key().decode(),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": metadata,
         "AIRFLOW__OAUTH_TASKFLOW__TOKEN_STORE": tokens,
         # A task without a sign of life is tried again after half a minute, here not after five.
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
@@ -296,17 +295,16 @@ def running_site(
     port = free_port()
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(_store(folder))
-        metadata = create_database(postgres_url, f"metadata_{port}")
         settings = executor.settings(folder, f"http://127.0.0.1:{port}")
         environment = {
             **stack.enter_context(settings),
-            **_settings(metadata, create_database(postgres_url, f"tokens_{port}")),
+            **_settings(create_database(postgres_url, f"tokens_{port}")),
             **(_BROKER if brokered else {}),
         }
         airflow = AirflowDeployment(
             *(folder / "airflow", folder / "dags"),
             environment=environment,
-            database=metadata,
+            database=create_database(postgres_url, f"metadata_{port}"),
             parallelism=4,
             port=port,
         )

@@ -145,7 +145,6 @@ def airflow(
         "AIRFLOW__SECRETS__BACKEND": "oauth_taskflow.taskflow.secrets_backend.OAuthBroker",
         "AIRFLOW__SECRETS__BACKEND_KWARGS": json.dumps(wrapped),
         "AIRFLOW__OAUTH_TASKFLOW__TOKEN_STORE": database,
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": database,
         "AIRFLOW__API_AUTH__JWT_SECRET": JWT_SECRET,
         "AIRFLOW__CORE__FERNET_KEY": FERNET_KEY,
         "AIRFLOW__OAUTH_TASKFLOW__WRITE_BACK_CONN_ID": "airflow_api",

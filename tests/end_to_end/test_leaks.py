@@ -172,7 +172,6 @@ class Stage:
         return {
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
             "AIRFLOW__CORE__FERNET_KEY": FERNET_KEY,
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": self.database,
             "AIRFLOW__SECRETS__BACKEND": "oauth_taskflow.taskflow.secrets_backend.OAuthBroker",
             "AIRFLOW__WORKERS__SECRETS_BACKEND": LOCAL_FILE,
             "AIRFLOW__WORKERS__SECRETS_BACKEND_KWARGS": json.dumps(file),

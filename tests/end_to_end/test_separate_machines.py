@@ -92,7 +92,6 @@ def site(
         "TEST_PODS": str(machines),
         "AIRFLOW__SECRETS__BACKEND": "oauth_taskflow.taskflow.secrets_backend.OAuthBroker",
         "AIRFLOW__OAUTH_TASKFLOW__TOKEN_STORE": database,
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": database,
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(48),
         "AIRFLOW__CORE__FERNET_KEY": FERNET_KEY,
     }

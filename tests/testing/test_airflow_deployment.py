@@ -52,6 +52,17 @@ def test_the_database_of_another_airflow_in_the_shell_is_left_alone(
     assert str(tmp_path / "home") in database
 
 
+def test_psycopg_serves_both_kinds_of_sessions(tmp_path: Path) -> None:
+    def databases(url: str) -> set[str]:
+        airflow = AirflowDeployment(tmp_path / "home", tmp_path / "dags", database=url)
+        return {name for name, value in airflow.environment.items() if value == url}
+
+    both = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC"}
+    assert databases("postgresql+psycopg://airflow@127.0.0.1/airflow") == both
+    other = databases("postgresql+psycopg2://airflow@127.0.0.1/airflow")
+    assert other == {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"}  # it has no asynchronous sessions
+
+
 def test_an_airflow_that_ends_at_once_is_reported_at_once(tmp_path: Path) -> None:
     deployment = stand_in(tmp_path, "print('no such option'); raise SystemExit(3)")
     message = f"Airflow ended with exit status 3 before it was healthy; see {deployment.log}"
