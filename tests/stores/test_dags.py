@@ -11,28 +11,10 @@ pytest.importorskip(
     "s3fs", reason="object stores are tested in .venv-services (scripts/test-services)"
 )
 
-from oauth_taskflow import build_dag
 from oauth_taskflow.destinations.files import FileDestination
 from oauth_taskflow.taskflow.dags.storage import store_access
-from tests.api.scripted import Asked, scripted
+from tests.stores.family import run_family
 from tests.taskflow.conftest import RunDag, SetConnection
-
-SPEC = """\
-version: 1
-dag_id: family
-connection: crm
-defaults:
-  records: data
-  destination: {path: "%s/{{ endpoint }}", conn_id: %s}
-endpoints:
-  contacts: {request: {path: /contacts}, destination: {format: jsonl.gz}}
-  notes:
-    for_each: {contact: {endpoint: contacts, batch: 2}}
-    request: {path: "/notes/{{ contact.id }}"}
-  details:
-    for_each: {note: {endpoint: notes, batch: 4}}
-    request: {path: "/details/{{ note.id }}"}
-"""
 
 
 def lines(files: list[dict[str, Any]], conn_id: str) -> list[Any]:
@@ -45,26 +27,12 @@ def lines(files: list[dict[str, Any]], conn_id: str) -> list[Any]:
 def test_children_read_what_their_parents_wrote_and_a_rerun_replaces_all(
     place: str, tmp_path: Path, set_connection: SetConnection, run_dag: RunDag
 ) -> None:
-    contacts = 5
-
-    def api(asked: Asked) -> Any:
-        name = asked.path.rpartition("/")[2]
-        if asked.path == "/contacts":
-            return {"data": [{"id": number} for number in range(contacts)]}
-        if asked.path.startswith("/notes"):
-            return {"data": [{"id": f"{name}-{number}"} for number in range(2)]}
-        return {"data": [{"detail": name}]}
-
     conn_id = place.partition(":")[0]
-    path = tmp_path / "family.yaml"
-    path.write_text(SPEC % (place, conn_id))
-    with scripted(api) as server:
-        extra = {"auth_type": "none"}
-        set_connection("crm", {"conn_type": "oauth2", "host": server.url, "extra": extra})
-        for contacts in (5, 3, 0):
-            run = run_dag(build_dag(path), run_conf={})
-            assert run.state == "success"
-            done = run.result("details__done")
-            assert done["rows"] == contacts * 2
-            expected = [{"detail": f"{c}-{n}"} for c in range(contacts) for n in range(2)]
-            assert lines(done["files"], conn_id) == expected
+    runs = run_family(
+        *(tmp_path, set_connection, run_dag),
+        destination=f'{{path: "{place}/{{{{ endpoint }}}}", conn_id: {conn_id}}}',
+        contacts="{format: jsonl.gz}",
+        counts=(5, 3, 0),
+    )
+    for done, expected in runs:
+        assert lines(done["files"], conn_id) == expected
