@@ -13,6 +13,7 @@ from oauth_taskflow.testing import OAuthTestServer
 from tests.browser import grants
 from tests.browser.conftest import OpenPage
 from tests.browser.server import ApiServer, Deployment
+from tests.support.lanes import gate_and_full
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -24,10 +25,7 @@ OUTSIDE = """() => [...document.querySelectorAll("main *, [role=alertdialog] *")
 LONG = {"latin": "x" * 200, "hebrew": "שלום" * 50, "dashes": "ab-" * 66}
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["hebrew", *(pytest.param(each, marks=pytest.mark.full) for each in ("latin", "dashes"))],
-)
+@pytest.mark.parametrize("name", gate_and_full(["hebrew"], ["latin", "dashes"]))
 def test_a_long_name_leaves_nothing_outside_the_window(
     airflow: ApiServer,
     deployment: Deployment,

@@ -10,6 +10,7 @@ from oauth_taskflow.testing import OAuthTestServer
 from tests.browser import grants
 from tests.browser.conftest import OpenPage
 from tests.browser.server import ApiServer, Deployment
+from tests.support.lanes import gate_and_full
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -66,10 +67,7 @@ def test_an_id_that_no_address_can_hold_says_what_to_do(
 
 @pytest.mark.parametrize(
     "conn_id",
-    [
-        *("a/../b", "#a?b&c", "שלום"),
-        *(pytest.param(each, marks=pytest.mark.full) for each in ("a/b//c", "a'b\\c", "x" * 250)),
-    ],
+    gate_and_full(["a/../b", "#a?b&c", "שלום"], ["a/b//c", "a'b\\c", "x" * 250]),
 )
 def test_an_id_of_any_signs_can_be_opened_and_forgotten(
     airflow: ApiServer, deployment: Deployment, open_page: OpenPage, conn_id: str

@@ -34,6 +34,7 @@ from tests.engine.yaml_run import read_endpoint, utc
 from tests.stores.lakes.kinds import find_catalog, place_of
 from tests.stores.opener import open_folder
 from tests.support.auth import bearer_auth
+from tests.support.lanes import gate_and_full
 from tests.tables.kinds import KINDS, POSTGRES
 
 SPEC = """
@@ -159,7 +160,7 @@ def _value_of(text: Any) -> Any:
         return text
 
 
-@pytest.fixture(params=[*GATE, *(pytest.param(name, marks=pytest.mark.full) for name in FULL)])
+@pytest.fixture(params=gate_and_full(GATE, FULL))
 def place(
     request: pytest.FixtureRequest, servers: None, tmp_path: Path, postgres_url: str
 ) -> Place:

@@ -36,11 +36,12 @@ from tests.destinations.attempts import summary
 from tests.stores import opener
 from tests.stores.faulty_proxy import FaultyProxy, faulty
 from tests.stores.opener import AZURE_URL, S3_URL
+from tests.support.lanes import gate_and_full
 
 pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
 
 OPENER = "tests.stores.opener"
-GATE_AND_FULL = ["parquet", pytest.param("arrow", marks=pytest.mark.full)]
+GATE_AND_FULL = gate_and_full(["parquet"], ["arrow"])
 _COUNTS: dict[str, int] = {}
 
 
@@ -190,10 +191,7 @@ def check_kill(place: str, name: str, step: int) -> None:
     check_clean(folder, "new")
 
 
-@pytest.mark.parametrize(
-    "step",
-    [*range(GATE), *(pytest.param(step, marks=pytest.mark.full) for step in range(GATE, FULL))],
-)
+@pytest.mark.parametrize("step", gate_and_full(range(GATE), range(GATE, FULL)))
 def test_a_kill_at_any_write_shows_all_or_nothing_and_the_next_attempt_everything_once(
     place: str, step: int
 ) -> None:

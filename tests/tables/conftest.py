@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.postgres import postgres_url
+from tests.support.lanes import gate_and_full
 from tests.tables.kinds import KINDS, POSTGRES, Kind
 
 __all__ = ["postgres_url"]
@@ -15,10 +16,10 @@ __all__ = ["postgres_url"]
 
 _SLOWEST = "dlt-postgres"
 _GATE = [kind for kind in KINDS if kind.name != _SLOWEST]
-_FULL = [pytest.param(kind, marks=pytest.mark.full) for kind in KINDS if kind.name == _SLOWEST]
+_FULL = [kind for kind in KINDS if kind.name == _SLOWEST]
 
 
-@pytest.fixture(params=[*_GATE, *_FULL], ids=lambda kind: kind.name)
+@pytest.fixture(params=gate_and_full(_GATE, _FULL), ids=lambda kind: kind.name)
 def kind(request: pytest.FixtureRequest) -> Kind:
     """The kind of table under test."""
     found: Kind = request.param

@@ -19,6 +19,7 @@ from tests.destinations.arrow.wider_run import (
     read_committed,
     shrink_groups,
 )
+from tests.support.lanes import gate_and_full
 
 pytestmark = pytest.mark.slow
 
@@ -46,10 +47,7 @@ def boundaries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
     return found
 
 
-@pytest.mark.parametrize(
-    "step",
-    [*range(GATE), *(pytest.param(step, marks=pytest.mark.full) for step in range(GATE, FULL))],
-)
+@pytest.mark.parametrize("step", gate_and_full(range(GATE), range(GATE, FULL)))
 @pytest.mark.parametrize("name", TABLES)
 def test_a_kill_at_any_write_shows_all_or_nothing_and_the_next_attempt_everything_once(
     tmp_path: Path,

@@ -12,6 +12,7 @@ from oauth_taskflow.destinations.base import EndpointFacts, Run, StoreAccess
 from oauth_taskflow.errors import DestinationError
 from oauth_taskflow.record_schema.model import FieldType, RecordSchema
 from tests.destinations.contract import open_local, render
+from tests.support.lanes import gate_and_full
 from tests.tables.kinds import Kind, connect, put, read_rows, summary_of
 from tests.tables.warehouses.support import TABLES, ask, tables_of
 
@@ -122,11 +123,7 @@ def test_a_field_never_lands_in_the_column_of_another_one(kind: Kind, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "name",
-    [
-        *("a__b", "Ünï 1", "x" * 80),
-        *(pytest.param(each, marks=pytest.mark.full) for each in ("order", "_x", "1st", OWN)),
-    ],
+    "name", gate_and_full(["a__b", "Ünï 1", "x" * 80], ["order", "_x", "1st", OWN])
 )
 def test_hostile_names_of_tables_and_fields(kind: Kind, tmp_path: Path, name: str) -> None:
     options = kind.options(tmp_path)

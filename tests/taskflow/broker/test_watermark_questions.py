@@ -151,9 +151,7 @@ def test_a_worker_of_an_earlier_release_sends_no_generation_and_learns_of_no_res
     assert outcomes == ["moved", "done"] * 2
 
 
-def test_an_api_server_of_an_earlier_release_overlooks_the_generation(
-    broker: BrokerWatermarkStore,
-) -> None:
+def test_an_api_server_of_an_earlier_release_overlooks_the_generation() -> None:
     class Earlier(Struct, frozen=True, array_like=True):
         operation: str
         dag_id: str
