@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric import rsa
-
 from oauth_taskflow.connections.parse import parse_connection
 from oauth_taskflow.connections.settings import OAuth2Settings
 from tests.connections.samples import kind
-from tests.oauth.keys import pem_of, public_pem_of
+from tests.oauth.keys import pem_of, public_pem_of, rsa_key
 
-RSA = rsa.generate_private_key(65537, 2048)
+RSA = rsa_key()
 PEM = pem_of(RSA)
 PUBLIC = public_pem_of(RSA).decode()
 EMAIL = "etl@acme.iam.gserviceaccount.com"

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from oauth_taskflow.connections.fields.grants import SIGNING_ALGORITHMS
 from oauth_taskflow.connections.parse import may_hold_grant, parse_connection
@@ -23,10 +22,10 @@ from oauth_taskflow.oauth.extension_grants import (
 from oauth_taskflow.oauth.signing import ALGORITHMS
 from oauth_taskflow.taskflow.token_sources import grant, token_endpoint
 from tests.connections.samples import connection
-from tests.oauth.keys import new_key, pem_of
+from tests.oauth.keys import new_key, pem_of, rsa_key
 
 PEM = pem_of(new_key())
-WEAK = pem_of(rsa.generate_private_key(65537, 1024))
+WEAK = pem_of(rsa_key(1024))
 KEYED: dict[str, Any] = {"private_key": PEM}
 SIGNED: dict[str, Any] = {"grant_type": "jwt_bearer", "private_key": PEM}
 EXCHANGE: dict[str, Any] = {"grant_type": "token_exchange", "subject_token": "st"}

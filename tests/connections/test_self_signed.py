@@ -8,7 +8,6 @@ from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
@@ -20,11 +19,11 @@ from oauth_taskflow.connections.settings import SelfSignedSettings
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.self_signed import SelfSignedTokenSource
 from tests.connections.samples import kind
-from tests.oauth.keys import new_key, pem_of
+from tests.oauth.keys import new_key, pem_of, rsa_key
 from tests.support.clock import FakeClock
 
 EC = pem_of(new_key())
-RSA = pem_of(rsa.generate_private_key(65537, 2048))
+RSA = pem_of(rsa_key())
 SHARED = "hush-hush-hush-hush-hush-hush-hush"
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import cache
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 PrivateKey = Any  # cryptography's union of key classes names kinds that no test uses
@@ -52,3 +53,9 @@ def certificate_of(key: PrivateKey, name: str = "client") -> bytes:
 def new_key() -> PrivateKey:
     """A quick one."""
     return ec.generate_private_key(ec.SECP256R1())
+
+
+@cache
+def rsa_key(bits: int = 2048) -> PrivateKey:
+    """The same for all tests of a process: a new one takes a tenth of a second."""
+    return rsa.generate_private_key(65537, bits)

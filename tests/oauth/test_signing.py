@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from authlib.oauth2.rfc7523 import JWTBearerClientAssertion  # the oracle, see verify()
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519
 from joserfc import jwk, jwt
 
 from oauth_taskflow.oauth import signing
 from oauth_taskflow.oauth.signing import Signer, UnusableKey, private_key, shared_key, tidy_pem
-from tests.oauth.keys import PrivateKey, certificate_of, pem_of, public_pem_of
+from tests.oauth.keys import PrivateKey, certificate_of, pem_of, public_pem_of, rsa_key
 from tests.support.clock import FakeClock
 
-RSA = rsa.generate_private_key(65537, 2048)
+RSA = rsa_key()
 KEYS: dict[str, PrivateKey] = {
     "RS256": RSA,
     "RS384": RSA,
@@ -190,7 +190,7 @@ def test_a_foreign_or_broken_certificate_is_refused() -> None:
             "algorithm",
         ),
         (
-            pem_of(rsa.generate_private_key(65537, 1024)),
+            pem_of(rsa_key(1024)),
             {},
             "The RSA key has 1024 bits; 2048 is the least (RFC 7518 §3.3)",
             "key",

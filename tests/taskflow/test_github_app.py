@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 from msgspec.structs import replace
@@ -24,11 +23,11 @@ from oauth_taskflow.taskflow.token_sources import grant, token_endpoint
 from oauth_taskflow.testing import LoggedRequest, OAuthTestServer
 from oauth_taskflow.testing.server_state import Client
 from tests.connections.samples import kind
-from tests.oauth.keys import new_key, pem_of, public_pem_of
+from tests.oauth.keys import new_key, pem_of, public_pem_of, rsa_key
 from tests.support.clock import FakeClock
 from tests.taskflow.conftest import SetConnection
 
-KEY = rsa.generate_private_key(65537, 2048)
+KEY = rsa_key()
 PATH = "/app/installations/42/access_tokens"
 APP = "Iv1.0123456789abcdef"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from oauth_taskflow.errors import (
@@ -27,14 +27,14 @@ from oauth_taskflow.taskflow.sessions import open_session, token_source
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.fixtures import ServerFactory
 from oauth_taskflow.testing.server_state import Client
-from tests.oauth.keys import PrivateKey, certificate_of, pem_of, public_pem_of
+from tests.oauth.keys import PrivateKey, certificate_of, pem_of, public_pem_of, rsa_key
 from tests.oauth.metadata import forget_metadata
 from tests.oauth.raw_server import self_signed
 from tests.taskflow.conftest import SetConnection
 
 SCOPES = ("airports.read",)
 KEYS: dict[str, PrivateKey] = {
-    "RS256": rsa.generate_private_key(65537, 2048),
+    "RS256": rsa_key(),
     "ES256": ec.generate_private_key(ec.SECP256R1()),
     "ES384": ec.generate_private_key(ec.SECP384R1()),
     "EdDSA": ed25519.Ed25519PrivateKey.generate(),

@@ -8,15 +8,14 @@ from typing import Any
 
 import pytest
 import requests
-from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.server_state import Client
-from tests.oauth.keys import pem_of, public_pem_of
+from tests.oauth.keys import pem_of, public_pem_of, rsa_key
 
-PRIVATE = rsa.generate_private_key(65537, 2048)
+PRIVATE = rsa_key()
 KEY = RSAKey.import_key(pem_of(PRIVATE))
 
 

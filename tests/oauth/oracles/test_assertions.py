@@ -11,7 +11,7 @@ import pytest
 from authlib.oauth2.rfc6749 import InvalidClientError, InvalidGrantError
 from authlib.oauth2.rfc7523 import JWTBearerClientAssertion, JWTBearerGrant
 from authlib.oauth2.rfc7523.assertion import client_secret_jwt_sign
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from hypothesis import given
 from hypothesis import strategies as st
 from joserfc import jwk
@@ -24,12 +24,12 @@ from oauth_taskflow.oauth.client_auth import JWT_ASSERTION, client_assertion
 from oauth_taskflow.oauth.extension_grants import JWT_BEARER, JwtBearer
 from oauth_taskflow.oauth.grants import GrantOptions
 from oauth_taskflow.oauth.signing import Signer, SigningKey, private_key, shared_key
-from tests.oauth.keys import PrivateKey, pem_of, public_pem_of
+from tests.oauth.keys import PrivateKey, pem_of, public_pem_of, rsa_key
 from tests.oauth.oracles.inputs import any_text, few, scopes, visible
 
 URL = "https://id.example.com/token"
 SECRET = "s" * 64
-RSA = rsa.generate_private_key(65537, 2048)
+RSA = rsa_key()
 KEYS: dict[str, PrivateKey] = {
     "RS256": RSA,
     "PS256": RSA,
