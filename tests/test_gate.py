@@ -101,7 +101,7 @@ def test_a_run_fails_with_each_part_after_all_of_them(
 @pytest.mark.parametrize(
     "folders",
     [
-        ("tests/celery", "tests/fab", "tests/stores/lakes"),
+        ("tests/celery", "tests/stores/lakes", "tests/fab"),
         ("tests/stores", "--ignore=tests/stores/lakes"),
         ("tests/tables", "tests/oidc_provider"),
     ],
