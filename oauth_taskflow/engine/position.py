@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -11,9 +11,8 @@ from urllib.parse import parse_qs
 from msgspec import Struct
 
 from oauth_taskflow.api.pull.page import Page
-from oauth_taskflow.api.pull.record_fields import build_column_reader
-from oauth_taskflow.api.pull.watermark import Watermark
 from oauth_taskflow.dates import UnreadableDate
+from oauth_taskflow.engine.reach import Reach
 from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.redaction import REDACTED
 from oauth_taskflow.specs.export_cursor import CursorPlace
@@ -21,12 +20,10 @@ from oauth_taskflow.specs.model import Endpoint
 from oauth_taskflow.specs.windows import Incremental
 from oauth_taskflow.templates.references import parse_template
 from oauth_taskflow.watermarks.state import (
-    MOST_AT_VALUE,
     Value,
     WatermarkState,
     fingerprint,
     keep_some,
-    limit_to,
     to_stored,
 )
 
@@ -34,13 +31,15 @@ from oauth_taskflow.watermarks.state import (
 class SavedPosition(Struct, frozen=True, array_like=True):
     """One partition as an attempt that was cut off left it.
 
-    ``base`` and ``reached``, the highest value and the cursor, are JSON: its integers have any number of digits.
+    ``base`` and ``reach`` are JSON: its integers have any number of digits. ``known`` are fingerprints of the records at the
+    end of the run before that have not come again yet.
     """
 
     partition: str
     base: str
-    reached: str
-    at_value: list[str]
+    reach: str
+    cursor: str | None
+    known: list[str]
     has_pages: bool
     has_restarted: bool
 
@@ -56,27 +55,26 @@ class SavedPosition(Struct, frozen=True, array_like=True):
 class Position:
     """One partition in one run: where reading begins, and what was seen so far.
 
-    ``endpoint`` is what is read: that of a first run while nothing is stored.
+    ``endpoint`` is what is read: that of a first run while nothing is stored; ``moment`` is the run's own.
     """
 
     def __init__(
-        self, partition: str, base: WatermarkState, options: Incremental, endpoint: Endpoint
+        self,
+        partition: str,
+        base: WatermarkState,
+        options: Incremental,
+        endpoint: Endpoint,
+        moment: datetime,
     ) -> None:
         self.partition = partition
         self.base = base
         self.endpoint = endpoint
         self._cursor = options.cursor
-        self._watermark = (
-            None
-            if options.field is None
-            else Watermark(options.field, missing=options.missing, form=options.field_format)
-        )
+        self._reach = None if options.field is None else Reach(options, moment)
         self._form = options.field_format
         self._volatile = find_volatile_fields(endpoint)
-        self._known = frozenset(base.at_value)
+        self._known = Counter(base.at_value)
         self._is_at_base = lru_cache(maxsize=256)(self._find_whether_at_base)
-        self._values = None if options.field is None else build_column_reader(options.field)
-        self._at_value: set[str] = set()
         self._next_cursor: str | None = None
         self._has_pages = self._has_restarted = False
         self._base_text = ""
@@ -91,17 +89,21 @@ class Position:
 
     def restart(self, first: Endpoint) -> None:
         """Notes that everything is read again by ``first``, records at the end of the run before included."""
-        self._known = frozenset()
+        self._known = Counter()
         self.endpoint = first
         self._has_restarted = True
 
     def save(self) -> SavedPosition:
         """Returns where this partition began, and how far it came."""
         self._base_text = self._base_text or self.base.to_text()
-        reached = json.dumps([self.highest, self._next_cursor])
-        marks = [*self._at_value]
         return SavedPosition(
-            self.partition, self._base_text, reached, marks, self._has_pages, self._has_restarted
+            self.partition,
+            self._base_text,
+            "" if self._reach is None else self._reach.save(),
+            self._next_cursor,
+            [*self._known.elements()],
+            self._has_pages,
+            self._has_restarted,
         )
 
     def restore(self, saved: SavedPosition, first: Endpoint) -> None:
@@ -111,10 +113,10 @@ class Position:
             InvalidRecord: the value is unreadable.
             ValueError: it is damaged.
         """
-        highest, self._next_cursor = json.loads(saved.reached)
-        if self._watermark is not None:
-            self._watermark.restore(highest)
-        self._at_value = set(saved.at_value)
+        if self._reach is not None:
+            self._reach.restore(saved.reach)
+        self._next_cursor = saved.cursor
+        self._known = Counter(saved.known)
         self._has_pages = saved.has_pages
         if saved.has_restarted:
             self.restart(first)
@@ -128,22 +130,25 @@ class Position:
         self._has_pages = True
         if self._cursor is not None:
             self._next_cursor = _find_cursor(page.found, self._cursor)
-        if self._watermark is None or self._values is None:
+        if self._reach is None:
             return records
-        before = self._watermark.value
-        self._watermark.update(records)
-        highest = self._watermark.value
-        if highest != before:
-            self._at_value.clear()
-        values = self._values(records)
-        self._note(records, values, highest)
+        values = self._reach.add(records, self._volatile)
         if not self._known:
             return records
         return [
             record
             for record, value in zip(records, values, strict=True)
-            if not self._is_at_base(value) or fingerprint(record, self._volatile) not in self._known
+            if not self._is_at_base(value) or not self._takes_known(record)
         ]
+
+    def _takes_known(self, record: Any) -> bool:
+        """Whether the run before had ``record``; without a primary key as often as it had it, as equal records are several."""
+        mark = fingerprint(record, self._volatile)
+        if not self._known[mark]:
+            return False
+        if self.endpoint.primary_key is None:
+            self._known[mark] -= 1
+        return True
 
     def _find_whether_at_base(self, value: Any) -> bool:
         try:
@@ -151,28 +156,25 @@ class Position:
         except UnreadableDate:
             return False
 
-    def _note(self, records: list[Any], values: list[Any], highest: Value | None) -> None:
-        if highest is None:
-            return
-        for record, value in zip(records, values, strict=True):
-            if value == highest and len(self._at_value) <= MOST_AT_VALUE:
-                self._at_value.add(fingerprint(record, self._volatile))
-
     @property
-    def highest(self) -> Value | None:
-        """The highest value seen, as the API wrote it."""
-        return None if self._watermark is None else self._watermark.value
+    def value(self) -> Value | None:
+        """The value at which the next run begins, as the API wrote it."""
+        return None if self._reach is None else self._reach.value
 
-    def find_reached(self, moment: datetime) -> WatermarkState:
-        """Returns how far this run came; an instant is at most the run's own ``moment``.
+    def describe_rest(self) -> str | None:
+        """Returns a warning where records come again in the next run although none changed; see ``Reach``."""
+        return None if self._reach is None else self._reach.describe_rest()
+
+    def find_reached(self) -> WatermarkState:
+        """Returns how far this run came.
 
         Raises:
             InvalidRecord: the last page has no cursor for the next run, or an unreadable one.
         """
-        value = to_stored(self.highest, self._form)
+        value = to_stored(self.value, self._form)
         cursor = self._require_cursor() if self._cursor is not None and self._has_pages else None
-        marks = keep_some(self._at_value) if value is not None else ()
-        return limit_to(WatermarkState(value, cursor, marks), moment)
+        marks = () if self._reach is None else keep_some(self._reach.marks)
+        return WatermarkState(value, cursor, marks)
 
     def _require_cursor(self) -> str:
         if self._next_cursor is None:

@@ -76,6 +76,7 @@ class Positions:
         self._endpoint = endpoint
         self._interval = interval
         self._watermarks = watermarks
+        self._moment = move_interval(options, interval).end
         self._keys = _PartitionKeys(endpoint)
         # A person may have given the run another beginning.
         is_from_start = interval.start is None
@@ -117,7 +118,7 @@ class Positions:
             if saved.partition != partition or (self._watermarks.knows_run and base != known):
                 raise StartOver
         endpoint = self._first if base.is_empty else self._endpoint
-        position = Position(partition, base, self._options, endpoint)
+        position = Position(partition, base, self._options, endpoint, self._moment)
         if saved is not None:
             position.restore(saved, self._first)
         return position
@@ -216,18 +217,20 @@ class Positions:
             InvalidRecord: a cursor is missing, or a value cannot be compared with the stored one.
             TokenStoreError: the database failed.
         """
-        moment = move_interval(self._options, self._interval).end
         moves = [
-            Move(position.partition, position.base, position.find_reached(moment))
+            Move(position.partition, position.base, position.find_reached())
             for position in self._all
         ]
         for move in moves:
             advance(move.base, move)  # a value of another kind fails before the commit
         highest = Watermark("watermark", missing="include", form=self._options.field_format)
-        highest.update([{"watermark": position.highest} for position in self._all])
+        highest.update([{"watermark": position.value} for position in self._all])
         noted = self._watermarks.prepare(moves)
         added = {} if noted is None else {"watermarks": noted}
-        return msgspec.structs.replace(summary, watermark=highest.value, **added)
+        warnings = dict.fromkeys(filter(None, (each.describe_rest() for each in self._all)))
+        return msgspec.structs.replace(
+            summary, watermark=highest.value, warnings=(*summary.warnings, *warnings), **added
+        )
 
 
 def open_positions(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timezone
 from typing import Any
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
 from oauth_taskflow.api.pull.watermark import Rank, build_rank_reader, rank_value
 from oauth_taskflow.dates import Instant, UnreadableDate
@@ -32,7 +31,8 @@ class WatermarkState(Struct, frozen=True, omit_defaults=True):
     Args:
         value: the highest value of the incremental field: an instant in RFC 3339, or a number as the API wrote it.
         cursor: the API's own cursor, for a source that has one.
-        at_value: fingerprints of the records with exactly ``value``; an inclusive lower bound returns them again.
+        at_value: fingerprints of the records with exactly ``value``, equal ones as often as they came; an inclusive lower
+            bound returns them again.
     """
 
     value: Value | None = None
@@ -108,13 +108,14 @@ def _higher(stored: WatermarkState, seen: WatermarkState) -> tuple[Value | None,
     return higher.value, higher.at_value
 
 
-def _unite(*groups: Iterable[str]) -> tuple[str, ...]:
-    return keep_some({mark for group in groups for mark in group})
+def _unite(stored: Iterable[str], seen: Iterable[str]) -> tuple[str, ...]:
+    """The fingerprints of both; what was stored is a part of what was seen, unless it was deleted."""
+    return keep_some((Counter(stored) | Counter(seen)).elements())
 
 
 def keep_some(marks: Iterable[str]) -> tuple[str, ...]:
     """Returns the fingerprints sorted; none when there are too many to keep."""
-    known = sorted(set(marks))
+    known = sorted(marks)
     return tuple(known) if len(known) <= MOST_AT_VALUE else ()
 
 
@@ -171,19 +172,6 @@ def find_lowest(states: Iterable[WatermarkState]) -> WatermarkState:
         if lowest is None or compare(state.value, lowest) < 0:
             lowest = state.value
     return WatermarkState(lowest)
-
-
-def limit_to(state: WatermarkState, moment: datetime) -> WatermarkState:
-    """Returns ``state`` with an instant no later than ``moment``; numbers stay.
-
-    A record that changed after the run began may have come before another one was read: the next run begins there.
-    """
-    text = moment.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
-    if state.value is None or not is_instant(state.value):
-        return state
-    if compare(state.value, text) <= 0:
-        return state
-    return replace(state, value=text, at_value=())
 
 
 def fingerprint(record: Any, volatile: frozenset[str] = frozenset()) -> str:

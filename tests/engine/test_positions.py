@@ -173,14 +173,6 @@ def test_a_try_whose_beginning_is_forgotten_is_refused(bench: Bench) -> None:
         bench.run("a", listed, api, **over)
 
 
-def test_an_instant_after_the_run_began_is_read_again(bench: Bench) -> None:
-    api = Contacts()
-    api.add(-1, 5)
-    found, _ = bench.run("a", BY_TIME, api)
-    assert len(found) == 2
-    assert bench.list_stored() == [("", "2026-01-01T12:00:00Z")]
-
-
 def test_lookback_reads_again_from_before(bench: Bench) -> None:
     api = Contacts()
     api.add(-9)

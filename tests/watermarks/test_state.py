@@ -21,7 +21,6 @@ from oauth_taskflow.watermarks.state import (
     find_lowest,
     fingerprint,
     keep_some,
-    limit_to,
 )
 
 VALUES = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
@@ -78,13 +77,6 @@ def test_the_roll_up_is_the_lowest_and_nothing_while_one_has_none() -> None:
     assert find_lowest([state(3), state(1), state(2)]).value == 1
     assert find_lowest([state(3), NOTHING]) == NOTHING
     assert find_lowest([]) == NOTHING
-
-
-def test_an_instant_after_the_run_began_is_cut_and_a_number_is_not() -> None:
-    assert limit_to(state("2026-01-01T12:00:01Z", "a"), NOON) == state("2026-01-01T12:00:00Z")
-    assert limit_to(state("2026-01-01T12:00:00Z", "a"), NOON).at_value == ("a",)
-    assert limit_to(state(99), NOON).value == 99
-    assert limit_to(NOTHING, NOON) == NOTHING
 
 
 def test_records_have_one_fingerprint_however_their_keys_are_ordered() -> None:

@@ -76,8 +76,22 @@ class Watermark:
             else:
                 self._compare(value)
 
+    @property
+    def is_instant(self) -> bool:
+        """Whether the values are instants, not numbers."""
+        return self._rank is not None and self._rank[0] == "instant"
+
+    @property
+    def key(self) -> Any:
+        """What the value is compared by with others of its kind; None without a value."""
+        return None if self._rank is None else self._rank[1]
+
+    def clear(self) -> None:
+        """Forgets all values."""
+        self._rank = self.value = None
+
     def restore(self, value: str | float | None) -> None:
-        """Takes the highest value of pages that an earlier attempt read."""
+        """Takes the highest value of pages that an earlier attempt read, or of other records."""
         if value is not None:
             self._compare(value)
 

@@ -20,12 +20,7 @@ from oauth_taskflow.taskflow.dags.storage import store_access
 from oauth_taskflow.taskflow.dags.watermark_places import broker_error, require_shared
 from oauth_taskflow.taskflow.processes import in_task
 from oauth_taskflow.watermarks.partitions import EndpointId
-from oauth_taskflow.watermarks.state import (
-    WatermarkState,
-    is_instant,
-    limit_to,
-    to_stored,
-)
+from oauth_taskflow.watermarks.state import Value, WatermarkState, compare, is_instant, to_stored
 
 if TYPE_CHECKING:
     from oauth_taskflow.taskflow.dags.operators import EndpointDoneOperator
@@ -135,7 +130,7 @@ def finish_watermarks(
 ) -> None:
     """After all instances of a mapped endpoint: moves the shared watermark, if there is one, and drops parents that are gone.
 
-    ``highest`` is the highest value that an instance saw, as the API wrote it.
+    ``highest`` is the highest value that an instance came to, as the API wrote it.
 
     Raises:
         TokenStoreError: the database failed.
@@ -148,13 +143,19 @@ def finish_watermarks(
     identity = EndpointId(context["dag"].dag_id, operator.instances_task_id, operator.conn_id)
     store = find_watermark_keeper(identity)
     value = to_stored(highest, endpoint.incremental.field_format)
-    # A number says nothing of the moment at which another partition was read, so it cannot stand for all.
-    if is_instant(value):
-        moment = move_interval(endpoint.incremental, interval).end
-        store.roll_up(identity, context["run_id"], limit_to(WatermarkState(value), moment))
+    # A number says nothing of the moment at which another partition was read, so it cannot stand for all; nor can an instant
+    # after the run's own, of instances that ran a release that counted such values.
+    if value is not None and is_instant(value) and _is_before_run(value, endpoint, interval):
+        store.roll_up(identity, context["run_id"], WatermarkState(value))
     store.sweep(identity, GRACE)
     for asset in operator.outlets:
         mirror(identity, asset, context, operator.log)
+
+
+def _is_before_run(value: Value, endpoint: Endpoint, interval: Interval) -> bool:
+    assert endpoint.incremental is not None
+    moment = move_interval(endpoint.incremental, interval).end
+    return compare(value, moment.isoformat()) <= 0
 
 
 def mirror(identity: EndpointId, asset: Any, context: Mapping[str, Any], log: Any) -> None:

@@ -162,7 +162,7 @@ def test_a_failed_instance_leaves_its_watermark_and_no_other(
     ("highest", "shared"),
     [
         ("2026-01-01T00:00:30Z", "2026-01-01T00:00:30Z"),
-        ("2026-01-01T05:00:00Z", "2026-01-01T01:00:00Z"),  # later than the run read up to
+        ("2026-01-01T05:00:00Z", "2025-12-31T00:00:00Z"),  # later than the run read up to
         (30, "2025-12-31T00:00:00Z"),  # a number says nothing of the moment of the others
         (None, "2025-12-31T00:00:00Z"),
     ],
