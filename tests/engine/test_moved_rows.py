@@ -34,6 +34,10 @@ UNNAMED = (
     "changed their place while pages were read, so that others may be missing. Write total there, so that such a run fails and "
     "is repeated, or read by keyset."
 )
+MISSED = (
+    "No answer had a total at 'totl', so that nothing was compared with it. Correct total in paginate, or remove it if the API "
+    "sends none; records may be missing from this output."
+)
 PAGES = "type: page, size: 2, total: total"
 
 
@@ -232,6 +236,7 @@ FALL = (
         ([[1, 2], [3, 2], []], [2, 2, 0], "type: page, total: total, short_page: continue", []),
         (MOVED, [4], "type: page, size: 2, total: {path: total, approximate: true}", []),
         (MOVED, [4], "type: page, size: 2", [UNNAMED]),
+        (MOVED, [4], "type: page, size: 2, total: totl", [MISSED, UNNAMED]),
         (STABLE, [5, 4], "type: page, size: 2", [FALL.replace("page=2", "page=3")]),
         (STABLE, [2, 1], "type: page, size: 2, short_page: continue", []),
     ],
@@ -244,6 +249,7 @@ FALL = (
         "the total of a page",
         "an estimate",
         "no named total",
+        "a total that is never there",
         "a row deleted, no named total",
         "the total of a page, not named",
     ],

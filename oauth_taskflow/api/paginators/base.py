@@ -115,6 +115,13 @@ class TotalRows(Options, frozen=True, kw_only=True):
         return self.path or self.header or ""
 
     @property
+    def description(self) -> str:
+        """The place in words, for warnings; empty when it is not set."""
+        if self.path is not None:
+            return f"a total at {self.path!r}"
+        return f"a total in the header {self.header!r}" if self.header is not None else ""
+
+    @property
     def as_approximate(self) -> str:
         """The option as a spec writes it for an estimate, for hints."""
         place = (

@@ -25,7 +25,8 @@ class PageFigures(Struct, frozen=True):
 
     ``full`` is the most rows of a full first page that none followed. ``has_followed``: some sequence had a second page.
     ``full_end`` is the most rows of a last page that was as full as the first, ``has_short_end``: some last page was not.
-    ``blind_rows`` counts those of ``Page.blind_rows``, and ``has_records``: some page had a record.
+    ``blind_rows`` counts those of ``Page.blind_rows``. ``has_records``: some page had a record; ``has_total``: some answer had the
+    total that the spec names.
     ``names_end``: the last page shows that it is the last, see ``Page.shows_end``.
     ``is_found`` and ``is_missed`` are explained at ``PageWarnings.add_sequence``. ``lengths`` are those of lists that were read
     without ``paginate``.
@@ -40,6 +41,7 @@ class PageFigures(Struct, frozen=True):
     has_short_end: bool = False
     blind_rows: int = 0
     has_records: bool = False
+    has_total: bool = False
     pages: int = 0
     first_rows: int = 0
     last_rows: int = 0
@@ -53,7 +55,8 @@ class PageEnds(Struct, frozen=True, omit_defaults=True):
     """Where the page sequences of one task ended, for ``judge_ends``.
 
     ``ends_by`` and ``marker`` describe how the pages end, both empty where that is certain; ``numbers`` describes page numbers
-    that may count from 0. The other fields mean what they mean in ``PageFigures``.
+    that may count from 0, and ``total`` is the place of the total that the spec names. The other fields mean what they mean in
+    ``PageFigures``.
     """
 
     ends_by: str = ""
@@ -64,6 +67,9 @@ class PageEnds(Struct, frozen=True, omit_defaults=True):
     full_end: int = 0
     has_short_end: bool = False
     lengths: ListLengths = ListLengths()
+    total: str = ""
+    has_records: bool = False
+    has_total: bool = False
 
 
 class PageWarnings:
@@ -101,6 +107,7 @@ class PageWarnings:
             last_rows=page.count,
             blind_rows=figures.blind_rows + page.blind_rows,
             has_records=figures.has_records or page.count > 0,
+            has_total=figures.has_total or page.total is not None,
             is_found=figures.is_found or not page.is_doubtful,
             is_missed=figures.is_missed or page.is_doubtful,
             names_end=page.shows_end,
@@ -179,6 +186,9 @@ class PageWarnings:
             full_end=figures.full_end,
             has_short_end=figures.has_short_end,
             lengths=figures.lengths,
+            total="" if paginate is None else paginate.announced_total.description,
+            has_records=figures.has_records,
+            has_total=figures.has_total,
         )
 
     def _is_full(self, rows: int) -> bool:
@@ -202,6 +212,7 @@ def judge_ends(tasks: Iterable[PageEnds]) -> Iterator[str]:
     """
     tasks = list(tasks)
     yield from reduce(ListLengths.add, (ends.lengths for ends in tasks), ListLengths()).warnings()
+    yield from _find_missed_totals(tasks)
     last = max(
         (ends for ends in tasks if ends.numbers), key=attrgetter("full_end"), default=PageEnds()
     )
@@ -223,6 +234,20 @@ def judge_ends(tasks: Iterable[PageEnds]) -> Iterator[str]:
             f"No second page was ever found, although a first page was full ({first.full} rows): no answer had "
             f"{first.marker}. If there are more records, correct paginate; they are missing from this output."
         )
+
+
+def _find_missed_totals(tasks: Iterable[PageEnds]) -> Iterator[str]:
+    """Yields a warning for each total that no answer of the ``tasks`` had, although records came.
+
+    An API may send its total with page one alone, or leave it out where there are no records.
+    """
+    missed = dict.fromkeys(ends.total for ends in tasks if ends.total and ends.has_records)
+    for place in missed:
+        if not any(ends.has_total for ends in tasks if ends.total == place):
+            yield (
+                f"No answer had {place}, so that nothing was compared with it. Correct total in paginate, or remove it if the API sends "
+                "none; records may be missing from this output."
+            )
 
 
 def _end_marker(paginate: Paginate | None) -> tuple[str, str]:

@@ -326,14 +326,15 @@ class PageSequence:
         )
         self._trail.advance(page)
         self._announced.update_total(page)
-        if self.index == 0:
-            self._announced.unnamed = find_unnamed_total(page, self._written)
-        return replace(
+        page = replace(
             page,
             total=self._announced.exact_total,
             announced=self._announced.total,
             last_key=self._trail.last_key,
         )
+        if self.index == 0:
+            self._announced.unnamed = find_unnamed_total(page, self._written)
+        return page
 
     def _find_next(
         self, request: ApiRequest, page: PageView, content: Content

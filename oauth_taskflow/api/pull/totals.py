@@ -31,7 +31,7 @@ class Announcements:
         # A deleted row moves those behind it into pages that were read before; many page cursors are row numbers in disguise.
         self._is_numbered = options.has_shifting_pages
         self._pointers = CountingPointers(first, options)
-        self._warns_of_fall = options.may_shift_pages and not self._options.approximate
+        self._warns_of_fall = options.may_shift_pages
         self._may_be_cut = options.cap is None and options.ends_by in {"count", "pointer"}
         self._is_lower_bound = False
         self._warn = warn
@@ -83,13 +83,16 @@ class Announcements:
             InvalidRecord: it is not a number.
         """
         total = read_announced_total(self._options, page.body, page.headers)
+        if total is not None:
+            self.unnamed = None  # page one may have lacked the total that the spec names
         if total is not None and self._may_be_left:
             self._left = self._left.add(total, page)
             total = total if self._left.whole is None else self._left.whole
             self._settle_fall()
         is_believed = page.rows > 0 or total is None or total >= page.rows_so_far
         if total is not None and (is_believed or self.total is None):
-            self._check_fall(self.total, total, page)
+            if not self._options.approximate:
+                self._check_fall(self.total, total, page)
             self.total = total
             self._is_lower_bound = self._says_at_least(page)
             self._lowest = total if self._lowest is None else min(self._lowest, total)

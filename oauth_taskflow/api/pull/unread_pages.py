@@ -62,10 +62,11 @@ def looks_full(rows: int) -> bool:
 def find_unnamed_total(page: PageView, options: PagingOptions | None) -> UnnamedTotal | None:
     """Returns the number of all records that ``page`` announces where the spec names none, and its place.
 
+    A total that the spec names counts as named once a page had it: a misspelled one is never found.
     The lowest of several counts. Where the API ends its pages by a pointer, such numbers are often estimates.
     """
     is_read_on = options is None or options.ends_by in {"count", "pointer"}
-    if not is_read_on or (options is not None and options.announced_total.place):
+    if not is_read_on or page.announced is not None:
         return None
     return _find_lowest_total(page, options)
 

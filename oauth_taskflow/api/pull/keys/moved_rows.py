@@ -102,7 +102,8 @@ def _warn_of_doubts(
             "is repeated, or read by keyset."
         )
         return
-    if not mark.announced.counters.counts or has_comparable_total(options):
+    has_total = mark.announced.total is not None
+    if not mark.announced.counters.counts or (has_total and has_comparable_total(options)):
         return
     changed = max(keys.changed for keys in seen)
     displaced = max(keys.shifted.out_of_place for keys in seen)
@@ -113,7 +114,7 @@ def _warn_of_doubts(
         )
     elif (
         displaced
-        and not options.announced_total.place  # an estimate says that such repeats are in order
+        and not has_total  # an estimate says that such repeats are in order
         and (unnamed is None or found < unnamed[1])
     ):
         warn(
