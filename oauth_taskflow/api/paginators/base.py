@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # specs load this package where DAGs are parsed, and these lo
 
 EndsBy = Literal["count", "pointer", "first page", "class"]
 # Statuses with which APIs refuse a page that does not exist.
-_PAST_THE_END = frozenset({400, 404, 410, 416, 422})
+PAST_THE_END = frozenset({400, 404, 410, 416, 422})
 
 SEND_IN = doc(
     "Where the parameters travel, the size with them: in the query, in the body (a dotted path) or in headers.",
@@ -329,9 +329,13 @@ class PagingOptions(Options, frozen=True, kw_only=True, tag_field="type"):
         """Whether ``body`` has the key of the next pointer, and nothing in it."""
         return False
 
+    def pointer_hint(self, page: PageView) -> str:  # noqa: ARG002 - for the styles
+        """Returns the hint for a pointer of ``page`` that looks like one of another style; empty without one."""
+        return ""
+
     def refusal_hint(self, status: int) -> str:
         """Returns the hint for a request after page one that the API answers with ``status``; empty without one."""
-        if self.ends_by != "count" or status not in _PAST_THE_END:
+        if self.ends_by != "count" or status not in PAST_THE_END:
             return ""
         return f"If the API answers like this behind its last page, write end_on_status: [{status}] in paginate."
 

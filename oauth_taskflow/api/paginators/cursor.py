@@ -15,6 +15,7 @@ from oauth_taskflow.api.paginators.base import (
     unsent_size_flaws,
 )
 from oauth_taskflow.api.paginators.cap import Place
+from oauth_taskflow.api.paginators.flags import quote_path
 from oauth_taskflow.api.paginators.pointers import is_end, require_next_pointer
 from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.schema.types import Count, JmesPath, Options, Text, doc
@@ -162,7 +163,19 @@ class CursorPaginator(PagingOptions, frozen=True, kw_only=True, tag="cursor"):
         """Returns the hint for a cursor that comes again: after an empty page, that may be the API's end."""
         if page.rows == 0:
             return "If the API ends with an empty page, write empty_page: end."
-        return super().loop_hint(page)
+        return self.pointer_hint(page) or super().loop_hint(page)
+
+    def pointer_hint(self, page: PageView) -> str:
+        """Returns the hint for a cursor that is a whole URL: frameworks call that of the next page so, too."""
+        cursor = None if self.last_record is not None else self._find_cursor(page)
+        if not isinstance(cursor, str) or not cursor.lower().startswith(("http://", "https://")):
+            return ""
+        place = (
+            f"header: {self.header}"
+            if self.header is not None
+            else f"next: {quote_path(self.next)}"
+        )
+        return f"The cursor is a URL. If it is that of the next page, write paginate: {{type: next_url, {place}}}."
 
     def flaws(self, written: Collection[str]) -> Iterator[Flaw]:
         """Yields a cursor that is never found or never sent, and places that exclude each other."""

@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 import requests
 
 from oauth_taskflow.api.decoders.json import looks_like_html
-from oauth_taskflow.api.paginators.base import PagingOptions
+from oauth_taskflow.api.paginators.base import PAST_THE_END, PagingOptions
 
 _ELSEWHERE = (
     "The request was redirected to another path, so HTTP {status} is not the end of the pages. If that is a login page, check that "
@@ -28,10 +28,15 @@ def _path_in(url: str) -> str:
     return unquote(urlsplit(url).path).rstrip("/")
 
 
-def find_end_hint(options: PagingOptions, response: requests.Response, before: str) -> str:
-    """Returns the hint for an error status after page one; empty without one. ``before`` is explained at ``is_elsewhere``."""
+def find_end_hint(
+    options: PagingOptions, response: requests.Response, before: str, pointer_hint: str = ""
+) -> str:
+    """Returns the hint for an error status after page one; empty without one. ``before`` is explained at ``is_elsewhere``.
+
+    ``pointer_hint`` is what page one shows about the pointer that led on, see ``PagingOptions.pointer_hint``.
+    """
     status = response.status_code
-    hint = options.refusal_hint(status)
+    hint = options.refusal_hint(status) or (pointer_hint if status in PAST_THE_END else "")
     if not is_elsewhere(response, before):
         return hint
     is_about_end = bool(hint) or status in options.end_on_status

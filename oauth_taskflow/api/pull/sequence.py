@@ -94,7 +94,7 @@ class PageSequence:
         self._overlap = OverlapGuard(self.options, warn) if is_compared else None
         self._place = OwnPlace(self.options, warn)
         self._pages: int | None = None
-        self._url = ""
+        self._url = self._pointer_hint = ""
         self._cap = CapWatch(self.options)
         self._trail = KeyTrail(self.options.sort_key, warn)
         self.is_last: Callable[[list[Any]], bool] | None = None
@@ -165,7 +165,9 @@ class PageSequence:
 
     def end_hint(self, response: requests.Response) -> str:
         """Returns the hint for a request after page one that is answered with an error status; empty without one."""
-        return find_end_hint(self.options, response, self._url) if self.index > 0 else ""
+        if self.index == 0:
+            return ""
+        return find_end_hint(self.options, response, self._url, self._pointer_hint)
 
     def end_by_status(self, response: requests.Response) -> None:
         """Ends the sequence with a response whose status means the end.
@@ -357,6 +359,8 @@ class PageSequence:
             return None
         following = self.paginator.next_request(request, replace(page, continues=continues))
         if following is not None:
+            if page.index == 0:
+                self._pointer_hint = self.options.pointer_hint(page)
             self._announced.add_pointer(following, page)
             self._warn_if(describe_changed_query(page, following))
         return following

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from oauth_taskflow.api.options import (
+    CursorPaginator,
     NextUrlPaginator,
     OffsetPaginator,
     PageNumberPaginator,
@@ -138,3 +139,47 @@ def test_other_bodies_at_the_end_cause_no_warning(
 ) -> None:
     assert read(Numbered(third)) == ROWS
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+FIRST = Reply({"items": ROWS[:2], "next": "http://api.example.com/rows?cursor=abc"})
+AS_NEXT_URL = "The cursor is a URL. If it is that of the next page, write paginate: {type: next_url, next: next}."
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        GONE,
+        Reply({"detail": "Invalid cursor"}, 400),
+        FIRST,  # the parameter is ignored
+    ],
+)
+def test_a_cursor_that_is_the_url_of_the_next_page_is_named(second: Reply) -> None:
+    """Frameworks call their next URL so, and send a cursor in it (Django REST framework)."""
+
+    def route(asked: Asked) -> Any:
+        return second if "cursor" in asked.query else FIRST
+
+    with pytest.raises(ApiError) as caught:
+        read(route, CursorPaginator(next="next", param="cursor"))
+    assert AS_NEXT_URL in str(caught.value)
+
+
+def test_the_url_in_a_header_is_named_with_it() -> None:
+    def route(asked: Asked) -> Any:
+        url = "HTTPS://api.example.com/rows?cursor=abc"
+        return GONE if asked.query else Reply({"items": ROWS}, headers={"X-Next": url})
+
+    with pytest.raises(ApiError, match=r"write paginate: \{type: next_url, header: X-Next\}"):
+        read(route, CursorPaginator(header="X-Next", param="cursor"))
+
+
+@pytest.mark.parametrize(
+    ("cursor", "status"), [("abc", 404), ("/rows?cursor=abc", 404), ("https://a.example/1", 403)]
+)
+def test_other_cursors_and_statuses_keep_their_own_hint(cursor: str, status: int) -> None:
+    def route(asked: Asked) -> Any:
+        return Reply({}, status) if asked.query else {"items": ROWS, "next": cursor}
+
+    with pytest.raises(ApiError) as caught:
+        read(route, CursorPaginator(next="next", param="cursor"))
+    assert "type: next_url" not in str(caught.value)
