@@ -169,7 +169,7 @@ class AllowedOrigins:
 
     def _refusal(self, url: str, reason: str, secrets: Iterable[str]) -> ForeignOriginRefused:
         return ForeignOriginRefused(
-            f"Credentials for {', '.join(self.names)} were not sent: {reason}",
+            f"A request outside {', '.join(self.names)} was not sent: {reason}",
             where=f"at {redact_url(url, (*secrets, *self._hidden.secrets), self._hidden.names)}",
             hint="If this host belongs to the API, list it in the connection's allowed_origins.",
         )

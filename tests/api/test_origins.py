@@ -93,7 +93,7 @@ def test_the_refusal_names_origins_and_hides_secrets() -> None:
             "https://evil.test/x?token=hush"
         )
     assert str(caught.value) == (
-        "Credentials for https://api.example.com were not sent: another origin at https://evil.test/x?token=***. "
+        "A request outside https://api.example.com was not sent: another origin at https://evil.test/x?token=***. "
         "If this host belongs to the API, list it in the connection's allowed_origins."
     )
 
