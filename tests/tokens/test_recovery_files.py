@@ -18,7 +18,7 @@ from oauth_taskflow.tokens.cipher import TokenCipher
 from oauth_taskflow.tokens.manager import TokenManager
 from oauth_taskflow.tokens.recovery_files import RecoveryFiles
 from oauth_taskflow.tokens.state.record import GrantRecord
-from oauth_taskflow.tokens.state.rescued import RescuedAnswer
+from oauth_taskflow.tokens.state.rescued import ConsentFacts, RescuedAnswer
 from oauth_taskflow.tokens.state.transitions import Transition
 from tests.support.clock import FakeClock
 from tests.tokens.clocked_store import ClockedStore
@@ -114,6 +114,88 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert files.load("k" * 64) == []
     files.save(RescuedAnswer("k" * 64, 1, "", Token("at", 0.0), "rt"))
     assert [rescued.refresh_token for _, rescued in files.load("k" * 64)] == ["rt"]
+
+
+def cut_short(store: FailingStore) -> Path:
+    """The saved answer as a writer leaves it that is killed before the file gets its name."""
+    (path,) = store.recovery.folder.glob("*.rescued")
+    return path.rename(path.with_suffix(".draft"))
+
+
+def test_an_answer_whose_writer_was_killed_before_it_named_the_file_is_imported(
+    store: FailingStore, clock: FakeClock
+) -> None:
+    under_test, endpoint = lose_the_store(store, clock)
+    cut_short(store)
+    assert under_test.token().access_token == "first"
+    assert store.read(under_test.grant_key).refresh_token == "rt-1"
+    assert endpoint.sent == ["seed"]
+    assert not list(store.recovery.folder.glob("*"))
+
+
+def test_a_consent_whose_writer_was_killed_before_it_named_the_file_waits(tmp_path: Path) -> None:
+    files = RecoveryFiles(tmp_path, TokenCipher([KEY]))
+    consent = ConsentFacts("c1", "crm")
+    path = files.save(RescuedAnswer("k" * 64, 1, "", Token("at", 0.0), "rt", consent=consent))
+    path.rename(path.with_suffix(".draft"))
+    assert files.list_consents() == {("crm", "k" * 64)}
+
+
+def test_a_draft_that_does_not_open_counts_as_a_file_when_no_writer_can_be_at_it(
+    store: FailingStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    under_test, _ = lose_the_store(store, clock)
+    draft = cut_short(store)
+    whole = draft.read_text()
+    draft.write_text(whole[:-9])
+    assert not store.recovery.has_pending(under_test.grant_key)
+    assert draft.exists()
+    old = draft.stat().st_mtime - 90_000
+    os.utime(draft, (old, old))
+    assert store.recovery.load(under_test.grant_key) == []
+    assert "not usable" in caplog.text  # with its path: it may wait for a key that is away
+    draft.with_suffix(".rescued").write_text(whole)
+    later = RecoveryFiles(store.recovery.folder, store.recovery._cipher)
+    assert [rescued.refresh_token for _, rescued in later.load(under_test.grant_key)] == ["rt-1"]
+
+
+def finish_or_remove(draft: Path, *, remove: bool) -> None:
+    """Another process finds the draft of a living writer."""
+    if remove:
+        draft.unlink()
+    assert RecoveryFiles(draft.parent, TokenCipher([KEY])).has_pending("k" * 64) != remove
+    assert not draft.exists()
+
+
+@pytest.mark.parametrize("remove", [True, False])
+def test_a_draft_that_another_process_takes_away_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, remove: bool
+) -> None:
+    files, fsync = RecoveryFiles(tmp_path, TokenCipher([KEY])), os.fsync
+
+    def take_away(handle: int) -> None:
+        fsync(handle)
+        for draft in tmp_path.glob("*.draft"):
+            monkeypatch.setattr(os, "fsync", fsync)
+            finish_or_remove(draft, remove=remove)
+
+    monkeypatch.setattr(os, "fsync", take_away)
+    files.save(RescuedAnswer("k" * 64, 1, "", Token("at", 0.0), "rt"))
+    assert [rescued.refresh_token for _, rescued in files.load("k" * 64)] == ["rt"]
+
+
+def test_a_draft_that_is_always_taken_away_is_not_written_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = RecoveryFiles(tmp_path, TokenCipher([KEY]))
+
+    def take_away(_: int) -> None:
+        for draft in tmp_path.glob("*.draft"):
+            draft.unlink()
+
+    monkeypatch.setattr(os, "fsync", take_away)
+    with pytest.raises(TokenStoreError, match="cannot be written"):
+        files.save(RescuedAnswer("k" * 64, 1, "", Token("at", 0.0), "rt"))
 
 
 def test_all_refresh_tokens_of_an_answer_are_in_its_file() -> None:
