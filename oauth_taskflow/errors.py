@@ -80,8 +80,7 @@ _UNEXPLAINED = frozenset({"http_400", "http_401", "http_403", "invalid_request"}
 def printable(text: str) -> str:
     """``text`` without the characters that a terminal or log viewer executes; line breaks stay.
 
-    Error messages quote text of servers. Control characters, which start every ANSI or OSC sequence, and Unicode's
-    direction marks are therefore removed.
+    Messages quote text of servers: control characters, which start ANSI and OSC sequences, and direction marks are removed.
     """
     if text.isprintable():
         return text
@@ -125,11 +124,12 @@ class ConnectionConfigError(OAuthTaskflowError):
     """A Connection is missing, incomplete or contradicts itself; ``field`` names the part at fault.
 
     ``where`` replaces the usual place in the message, for a ``what`` that names the connection itself. ``problems``
-    lists every problem of the connection: this error alone, or those that ``all_of`` joined.
+    lists every problem of the connection: this alone, or those that ``all_of`` joined. ``may_pass``: a server's answer said so.
     """
 
-    # The default also serves an error that was rebuilt from a trigger's event.
+    # The defaults also serve an error that was rebuilt from a trigger's event.
     joined: tuple[ConnectionConfigError, ...] = ()
+    may_pass = False
 
     def __init__(
         self, what: str, *, conn_id: str, field: str = "", hint: str = "", where: str | None = None

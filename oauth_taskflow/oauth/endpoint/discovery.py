@@ -1,4 +1,4 @@
-"""Asks an authorization server for its metadata, and remembers them for an hour."""
+"""Asks an authorization server for its metadata, and remembers them for an hour and until others can be read."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def server_metadata(
     transport: TransportOptions | None = None,
     clock: Clock = SYSTEM_CLOCK,
 ) -> ServerMetadata:
-    """The metadata of ``issuer``, asked for once an hour and process; old ones serve while the server is away.
+    """The metadata of ``issuer``, asked for once an hour and process; old ones serve while no others can be read.
 
     Raises:
         ConnectionConfigError: the issuer publishes none, or what it publishes cannot be trusted.
@@ -56,7 +56,7 @@ def server_metadata(
         return known.metadata
     try:
         metadata = _Inquiry(issuer, conn_id, how).ask()
-    except TokenEndpointUnavailable:
+    except (TokenEndpointUnavailable, ConnectionConfigError):
         if known is None:
             raise
         return known.metadata
@@ -91,7 +91,9 @@ class _Inquiry(Struct, frozen=True):
             f"{redact_url(self.issuer)} publishes no metadata (RFC 8414)",
             "Check the issuer, or write token_url instead.",
         )
-        raise next(iter(problems), nothing)
+        error = next(iter(problems), nothing)
+        error.may_pass = True
+        raise error
 
     def _parse(self, url: str, raw: bytes) -> ServerMetadata | ConnectionConfigError:
         try:

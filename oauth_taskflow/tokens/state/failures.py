@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 
 from oauth_taskflow.errors import (
+    ConnectionConfigError,
     ConsentRequired,
     InvalidClient,
     InvalidGrant,
@@ -15,7 +16,13 @@ from oauth_taskflow.errors import (
     TokenRequestRejected,
 )
 from oauth_taskflow.iso8601 import instant_text
-from oauth_taskflow.oauth.endpoint.outcomes import Failure, OutcomeUnknown, Rejected, Unusable
+from oauth_taskflow.oauth.endpoint.outcomes import (
+    Failure,
+    NotProcessed,
+    OutcomeUnknown,
+    Rejected,
+    Unusable,
+)
 from oauth_taskflow.tokens.grant_key import Fingerprints
 from oauth_taskflow.tokens.options import ManagerOptions
 from oauth_taskflow.tokens.state.record import GrantRecord, GrantState, LastFailure
@@ -26,7 +33,7 @@ _REFUSED_COOLDOWN = 60.0
 _MOST_DOUBLINGS = 4
 _STRANGE_ANSWER = (
     "It gave tokens before, so a proxy or a maintenance page seems to answer in its place. Tasks try again by themselves; "
-    "if this lasts, look at the authorization server and the proxies before it, and check token_url."
+    "if this lasts, look at the authorization server and the proxies before it, and check {field}."
 )
 # After refusals without a reason.
 _LONGEST_COOLDOWN_UNEXPLAINED = 3600.0
@@ -59,16 +66,22 @@ def as_consent_expiry(failure: Failure, record: GrantRecord, now: float) -> Fail
 def as_outage(failure: Failure, record: GrantRecord) -> Failure:
     """``failure`` as one that may pass, if an answer held nothing where this grant got a token before.
 
-    An empty body or a web page may mean a wrong ``token_url``, but a corrected one begins another grant.
+    An empty body, a web page or missing metadata may mean a wrong ``token_url`` or ``issuer``, but a corrected one begins
+    another grant.
     """
     error = failure.error
     if record.token is None or isinstance(failure, Unusable):
         return failure
-    if not isinstance(error, InvalidTokenResponse):
-        return failure
-    return OutcomeUnknown(
-        TokenEndpointUnavailable(error.what, where=error.where, hint=_STRANGE_ANSWER)
-    )
+    if isinstance(error, ConnectionConfigError) and error.may_pass:
+        return NotProcessed(_strange_answer_error(error, error.field))
+    if isinstance(error, InvalidTokenResponse):
+        return OutcomeUnknown(_strange_answer_error(error, "token_url"))
+    return failure
+
+
+def _strange_answer_error(error: OAuthTaskflowError, field: str) -> TokenEndpointUnavailable:
+    hint = _STRANGE_ANSWER.format(field=field)
+    return TokenEndpointUnavailable(error.what, where=error.where, hint=hint)
 
 
 def as_error(

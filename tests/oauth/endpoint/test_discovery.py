@@ -179,9 +179,11 @@ def test_metadata_are_kept_for_an_hour_and_longer_while_the_server_is_away() -> 
         server_metadata(issuer, clock=clock)
         assert len(seen) == 3
         clock.advance(3601)
-        answers[path] = ("503 Away", b"")
-        assert server_metadata(issuer, clock=clock).issuer == issuer
-    assert len(seen) == 4
+        for away in (("503 Away", b""), ("404 Not Found", b""), ("200 OK", b"<html>soon back")):
+            answers[path] = away
+            assert server_metadata(issuer, clock=clock).issuer == issuer
+        answers[path] = ("200 OK", document(issuer, token_endpoint=f"{issuer}/new"))
+        assert server_metadata(issuer, clock=clock).endpoint("token_endpoint") == f"{issuer}/new"
 
 
 @pytest.mark.parametrize(
