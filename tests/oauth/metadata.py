@@ -1,8 +1,18 @@
-"""Metadata of authorization servers that a process remembers, forgotten between tests."""
+"""Metadata of authorization servers: as a document, and those that a process remembers, forgotten between tests."""
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from oauth_taskflow.oauth.endpoint import discovery
+
+ISSUER = "https://id.example.com"
+
+
+def document(issuer: str = ISSUER, **more: Any) -> bytes:
+    """The metadata of ``issuer``, with more members or other ones."""
+    return json.dumps({"issuer": issuer, "token_endpoint": f"{issuer}/token", **more}).encode()
 
 
 def forget_metadata() -> None:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from oauth_taskflow.errors import ConnectionConfigError, TokenEndpointUnavailable
 from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.client_auth import methods_that_need
-from oauth_taskflow.oauth.endpoint.discovery import server_metadata
+from oauth_taskflow.oauth.endpoint.discovery import find_endpoint, server_metadata
 from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse
 from oauth_taskflow.oauth.endpoint.outcomes import Failure, NotProcessed, Outcome, Rejected
 from oauth_taskflow.oauth.endpoint.server_metadata import ServerMetadata
@@ -56,7 +56,13 @@ class DiscoveredEndpoint(TokenEndpoint, frozen=True):
         metadata = server_metadata(
             self.url, conn_id=self.conn_id, transport=self.transport, clock=self.clock
         )
-        url = metadata.endpoint("token_endpoint", mtls=self.transport.cert is not None)
+        url = find_endpoint(
+            metadata,
+            "token_endpoint",
+            conn_id=self.conn_id,
+            field="token_url",
+            mtls=self.transport.cert is not None,
+        )
         if url is None:
             raise ConnectionConfigError(
                 "The server's metadata name no token endpoint",

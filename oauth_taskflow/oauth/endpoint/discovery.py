@@ -64,6 +64,25 @@ def server_metadata(
     return metadata
 
 
+def find_endpoint(
+    metadata: ServerMetadata, name: str, *, conn_id: str, field: str, mtls: bool
+) -> str | None:
+    """The URL published as ``name``, or its alias with ``mtls``; None without one.
+
+    Raises:
+        ConnectionConfigError: no secret may be sent there; the connection's key ``field`` may name the right one.
+    """
+    try:
+        return metadata.endpoint(name, mtls=mtls)
+    except BadMetadata as problem:
+        raise ConnectionConfigError(
+            f"The metadata of {redact_url(metadata.issuer)} cannot be used: the document {problem}",
+            conn_id=conn_id,
+            field="issuer",
+            hint=f"Write {field} instead.",
+        ) from problem
+
+
 class _Inquiry(Struct, frozen=True):
     """One search for the metadata of an issuer, at each address where they may be.
 

@@ -21,7 +21,10 @@ class BadMetadata(Exception):
 
 
 class ServerMetadata(Struct, frozen=True):
-    """Endpoints and abilities of the authorization server ``issuer``. A name that it does not publish is absent."""
+    """Endpoints and abilities of the authorization server ``issuer``. A name that it does not publish is absent.
+
+    ``endpoints`` are as published. Read them with ``endpoint``, which judges those that are used and no others.
+    """
 
     issuer: str
     endpoints: Mapping[str, str]
@@ -33,9 +36,15 @@ class ServerMetadata(Struct, frozen=True):
         """The URL published as ``name`` (``token_endpoint``); with ``mtls`` its alias for clients that show a certificate.
 
         RFC 8705 §5: without an alias the ordinary endpoint serves these too.
+
+        Raises:
+            BadMetadata: no secret may be sent to that address.
         """
         alias = self.mtls_endpoints.get(name) if mtls else None
-        return alias or self.endpoints.get(name)
+        url = alias or self.endpoints.get(name)
+        if url and not _is_trustworthy(url, self.issuer):
+            raise BadMetadata(f"names an address for {name} that no secret may be sent to")
+        return url
 
     def find_list(self, name: str) -> tuple[str, ...] | None:
         """The list published as ``name`` (``token_endpoint_auth_methods_supported``); None when it is not."""
@@ -68,7 +77,7 @@ def parse_metadata(raw: bytes, issuer: str) -> ServerMetadata:
     """The metadata in ``raw``, if they are those of ``issuer``.
 
     Raises:
-        BadMetadata: they are not, or an endpoint is one that no secret may be sent to.
+        BadMetadata: they are not.
     """
     document = _mapping(raw)
     named = document.get("issuer")
@@ -78,8 +87,8 @@ def parse_metadata(raw: bytes, issuer: str) -> ServerMetadata:
     aliases = document.get("mtls_endpoint_aliases")
     return ServerMetadata(
         issuer=issuer,
-        endpoints=_endpoints(document, issuer),
-        mtls_endpoints=_endpoints(aliases, issuer) if isinstance(aliases, dict) else {},
+        endpoints=_endpoints(document),
+        mtls_endpoints=_endpoints(aliases) if isinstance(aliases, dict) else {},
         lists={
             name: tuple(str(item) for item in value)
             for name, value in document.items()
@@ -101,16 +110,12 @@ def _mapping(raw: bytes) -> dict[str, Any]:
     return document
 
 
-def _endpoints(document: Mapping[str, Any], issuer: str) -> dict[str, str]:
-    named = {
+def _endpoints(document: Mapping[str, Any]) -> dict[str, str]:
+    return {
         name: value
         for name, value in document.items()
-        if name.endswith("_endpoint") and isinstance(value, str)
+        if name.endswith("_endpoint") and isinstance(value, str) and value
     }
-    for name, url in named.items():
-        if not _is_trustworthy(url, issuer):
-            raise BadMetadata(f"names an address for {name} that no secret may be sent to")
-    return named
 
 
 def _is_trustworthy(url: str, issuer: str) -> bool:

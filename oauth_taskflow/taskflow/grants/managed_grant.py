@@ -18,7 +18,7 @@ from oauth_taskflow.connections.settings import (
 )
 from oauth_taskflow.errors import ConnectionConfigError
 from oauth_taskflow.oauth.dialect import RevocationDialect
-from oauth_taskflow.oauth.endpoint.discovery import server_metadata
+from oauth_taskflow.oauth.endpoint.discovery import find_endpoint, server_metadata
 from oauth_taskflow.oauth.endpoint.server_metadata import ServerMetadata
 from oauth_taskflow.oauth.endpoint.token_endpoint import TokenEndpoint
 from oauth_taskflow.oauth.grants import GrantOptions
@@ -100,12 +100,21 @@ class ManagedGrant:
         return url
 
     def find_endpoint_url(self, name: str) -> str:
-        """The URL of the connection's key ``name``, or the one that its issuer publishes; empty without either."""
+        """The URL of the connection's key ``name``, or the one that its issuer publishes; empty without either.
+
+        Raises:
+            ConnectionConfigError: the issuer's metadata are missing, or no secret may be sent to that address.
+        """
         configured: str = getattr(self.consent, name)
         published = None if configured else self._published
+        if published is None:
+            return configured
         # A browser does not present the client certificate of the connection.
         mtls = self.settings.cert is not None and name != "authorize_url"
-        return configured or (published and published.endpoint(_PUBLISHED[name], mtls=mtls)) or ""
+        found = find_endpoint(
+            published, _PUBLISHED[name], conn_id=self.conn_id, field=name, mtls=mtls
+        )
+        return found or ""
 
     @cached_property
     def _published(self) -> ServerMetadata | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import time
 from collections.abc import Iterator
@@ -10,27 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from authlib.oauth2.rfc8414 import AuthorizationServerMetadata, get_well_known_url
-from hypothesis import given
-from hypothesis import strategies as st
 
 from oauth_taskflow.errors import ConnectionConfigError, TokenEndpointUnavailable
 from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.endpoint.discovered_endpoint import DiscoveredEndpoint
 from oauth_taskflow.oauth.endpoint.discovery import server_metadata
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, NotProcessed, Rejected
-from oauth_taskflow.oauth.endpoint.server_metadata import BadMetadata, metadata_urls, parse_metadata
 from oauth_taskflow.oauth.endpoint.token_endpoint import Timeouts, TransportOptions
 from oauth_taskflow.oauth.extension_grants import JwtBearer
 from oauth_taskflow.oauth.grants import ClientCredentials
 from oauth_taskflow.oauth.signing import Signer, private_key
 from oauth_taskflow.testing import OAuthTestServer
 from tests.oauth.keys import certificate_of, new_key, pem_of
-from tests.oauth.metadata import forget_metadata
+from tests.oauth.metadata import ISSUER, document, forget_metadata
 from tests.oauth.raw_server import Behaviour, raw_server, read_request, self_signed, silent
 from tests.support.clock import FakeClock
-
-ISSUER = "https://id.example.com"
 
 
 @pytest.fixture(scope="module")
@@ -47,92 +40,6 @@ def _nothing_is_remembered() -> Iterator[None]:
     forget_metadata()
     yield
     forget_metadata()
-
-
-def document(issuer: str = ISSUER, **more: Any) -> bytes:
-    return json.dumps({"issuer": issuer, "token_endpoint": f"{issuer}/token", **more}).encode()
-
-
-@pytest.mark.parametrize("issuer", [ISSUER, f"{ISSUER}/", f"{ISSUER}/tenant/1", f"{ISSUER}/a/"])
-def test_the_well_known_urls_are_those_that_authlib_makes(issuer: str) -> None:
-    urls = metadata_urls(issuer)
-    assert urls[0] == get_well_known_url(issuer.rstrip("/"), external=True)
-    assert f"{issuer.rstrip('/')}/.well-known/openid-configuration" in urls
-
-
-def test_rfc_8414_section_3_1_and_5_examples() -> None:
-    assert metadata_urls("https://example.com/issuer1") == (
-        "https://example.com/.well-known/oauth-authorization-server/issuer1",
-        "https://example.com/issuer1/.well-known/openid-configuration",
-        "https://example.com/.well-known/openid-configuration/issuer1",
-    )
-    assert len(metadata_urls("https://example.com")) == 2
-
-
-def test_published_metadata_are_read() -> None:
-    published: dict[str, Any] = {
-        "revocation_endpoint": f"{ISSUER}/revoke",
-        "token_endpoint_auth_methods_supported": ["private_key_jwt"],
-        "mtls_endpoint_aliases": {"token_endpoint": "https://mtls.example.com/token"},
-        "authorization_response_iss_parameter_supported": True,
-    }
-    raw = document(**published)
-    AuthorizationServerMetadata(json.loads(raw)).validate_issuer()
-    metadata = parse_metadata(raw, ISSUER)
-    assert metadata.endpoint("token_endpoint") == f"{ISSUER}/token"
-    assert metadata.endpoint("token_endpoint", mtls=True) == "https://mtls.example.com/token"
-    assert metadata.endpoint("revocation_endpoint", mtls=True) == f"{ISSUER}/revoke"
-    assert metadata.endpoint("device_authorization_endpoint") is None
-    assert metadata.find_list("token_endpoint_auth_methods_supported") == ("private_key_jwt",)
-    assert metadata.find_list("scopes_supported") is None
-    assert metadata.iss_in_callback
-
-
-@pytest.mark.parametrize(
-    "other", [f"{ISSUER}/", "https://ID.example.com", "http://id.example.com", 7]
-)
-def test_another_issuer_is_refused_even_if_it_looks_alike(other: Any) -> None:
-    with pytest.raises(BadMetadata, match="as issuer"):
-        parse_metadata(json.dumps({"issuer": other}).encode(), ISSUER)
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://id.example.com/token",
-        "http://other.example.com/token",
-        "https://169.254.169.254/token",
-        "https://10.0.0.7/token",
-        "https://[::1]/token",
-        "https://127.0.0.1/token",
-        "https://localhost/token",
-        "https://user@id.example.com/token",
-        "https://id.example.com/token#x",
-        "https://[::1",
-        "file:///etc/passwd",
-        "",
-    ],
-)
-def test_an_endpoint_that_no_secret_may_go_to_is_refused(url: str) -> None:
-    with pytest.raises(BadMetadata, match="no secret may be sent to"):
-        parse_metadata(document(token_endpoint=url), ISSUER)
-    with pytest.raises(BadMetadata, match="no secret may be sent to"):
-        parse_metadata(document(mtls_endpoint_aliases={"token_endpoint": url}), ISSUER)
-
-
-def test_an_endpoint_at_another_public_address_is_fine() -> None:
-    for url in ("https://oauth2.example.net/token", "https://8.8.8.8/token"):
-        found = parse_metadata(document(token_endpoint=url), ISSUER)
-        assert found.endpoint("token_endpoint") == url
-
-
-anything = st.recursive(st.none() | st.text() | st.floats() | st.booleans(), st.lists, max_leaves=5)
-
-
-@given(st.binary() | anything.map(lambda value: json.dumps(value).encode()))
-def test_any_bytes_are_metadata_or_a_named_problem(raw: bytes) -> None:
-    with pytest.raises(BadMetadata):
-        parse_metadata(raw, ISSUER)
 
 
 def answering_by_path(answers: dict[str, tuple[str, bytes]], seen: list[str]) -> Behaviour:
@@ -386,14 +293,28 @@ def test_a_client_with_a_certificate_takes_the_alias(certificate: str) -> None:
     assert resolve(SECRET, mtls_endpoint_aliases=alias).url != alias["token_endpoint"]
 
 
-def test_metadata_without_a_token_endpoint_are_a_wrong_set_up() -> None:
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("", "The server's metadata name no token endpoint"),
+        (
+            "http://10.0.0.7/token",
+            "The metadata of {0} cannot be used: the document names an address for token_endpoint that no secret may be "
+            "sent to",
+        ),
+    ],
+)
+def test_metadata_without_a_usable_token_endpoint_are_a_wrong_set_up(
+    url: str, problem: str
+) -> None:
     answers: dict[str, tuple[str, bytes]] = {}
     with raw_server(answering_by_path(answers, [])) as place:
-        raw = json.dumps({"issuer": f"http://{place}"}).encode()
+        raw = document(f"http://{place}", token_endpoint=url)
         answers["/.well-known/oauth-authorization-server"] = ("200 OK", raw)
         endpoint = DiscoveredEndpoint(f"http://{place}", SECRET, conn_id="crm")
         outcome = endpoint.ask(ClientCredentials())
     assert isinstance(outcome, Rejected)
     assert str(outcome.error) == (
-        "The server's metadata name no token endpoint in connection 'crm', field 'issuer'. Write token_url instead."
+        problem.format(f"http://{place}")
+        + " in connection 'crm', field 'issuer'. Write token_url instead."
     )

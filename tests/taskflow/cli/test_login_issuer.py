@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from argparse import Namespace
 from collections.abc import Iterator
 from typing import Any
@@ -84,6 +85,15 @@ def test_an_issuer_without_metadata_is_still_compared_with_the_answer(
     login(arguments())
     oauth_server.desk.issuer = "https://evil.example"
     assert "another authorization server" in run_failing_login(capsys)
+
+
+def test_a_published_address_in_an_inner_network_is_refused_with_the_key_for_another(
+    connect: Connect, oauth_server: OAuthTestServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inner = {"issuer": oauth_server.base_url, "authorization_endpoint": "https://10.0.0.7/agree"}
+    oauth_server.fault("/.well-known/*", status=200, body=json.dumps(inner))
+    connect(**issuer_only(oauth_server))
+    assert "Write authorize_url instead." in run_failing_login(capsys)
 
 
 def test_an_issuer_without_metadata_and_endpoints_is_named(
