@@ -7,6 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from oauth_taskflow.tokens.state.consent import Consent, last_use
+from oauth_taskflow.tokens.state.no_refresh_token import no_refresh_token_error
 from oauth_taskflow.tokens.state.record import GrantRecord, GrantState
 
 _DAY = 86_400.0
@@ -79,8 +80,8 @@ def _find_missing_consent(
     token = record.token
     if token is None or token.expires_at is None or token.expires_at > now:
         return None
-    ended = "The access token ended, and the server gave no refresh token with it."
-    return Trouble("needs_consent", token.expires_at, problem=ended)
+    error = no_refresh_token_error(record.conn_id)
+    return Trouble("needs_consent", token.expires_at, problem=str(error))
 
 
 def _find_due_consent(record: GrantRecord, due_within: float, now: float) -> Trouble | None:

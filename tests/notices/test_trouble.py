@@ -75,7 +75,9 @@ def test_a_connection_that_nobody_authorized_needs_a_person() -> None:
 
 def test_a_consent_without_a_refresh_token_needs_a_person_when_its_access_token_ends() -> None:
     without = replace(HEALTHY, refresh_token=None)
-    assert kinds(without) == ["needs_consent"]
+    (trouble,) = look(without).troubles
+    assert trouble.kind == "needs_consent"
+    assert "many servers want the scope offline_access" in trouble.problem
     assert kinds(replace(without, token=Token("at", NOW, NOW + 60))) == []
     assert kinds(replace(without, token=Token("at", NOW, None))) == []
 

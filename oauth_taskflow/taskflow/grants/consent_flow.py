@@ -33,6 +33,7 @@ from oauth_taskflow.secret_values import Hidden, SecretValue
 from oauth_taskflow.taskflow.grants.managed_grant import ManagedGrant
 from oauth_taskflow.taskflow.grants.revocation import revoke_tokens
 from oauth_taskflow.taskflow.grants.write_back import write_back
+from oauth_taskflow.tokens.state.no_refresh_token import NO_REFRESH_TOKEN
 from oauth_taskflow.tokens.state.record import GrantRecord
 from oauth_taskflow.tokens.stored_grant import ArrivingConsent
 
@@ -266,10 +267,7 @@ def _describe_grant(grant: ManagedGrant, granted: Granted) -> list[str]:
     if granted.extra_scope:
         notes.append(f"The server granted more than was asked for: {' '.join(granted.extra_scope)}")
     if granted.refresh_token is None:
-        notes.append(
-            "The server gave no refresh token: tasks fail when this access token ends. Many servers want the scope "
-            "offline_access, or authorize_params such as access_type=offline."
-        )
+        notes.append(f"{NO_REFRESH_TOKEN}. Tasks fail when this access token ends.")
     return [*notes, f"Connection {grant.conn_id!r} is authorized."]
 
 

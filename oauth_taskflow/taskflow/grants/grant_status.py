@@ -8,6 +8,7 @@ from oauth_taskflow.clock import SYSTEM_CLOCK
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.token import Token, TokenState
 from oauth_taskflow.tokens.options import ManagerOptions
+from oauth_taskflow.tokens.state.no_refresh_token import no_refresh_token_error
 from oauth_taskflow.tokens.state.record import GrantRecord, GrantState
 
 # The leeway of connections that set none.
@@ -58,10 +59,11 @@ def read_status(record: GrantRecord, leeway: float = LEEWAY) -> GrantStatus:
     token, offset = record.local_token(), record.read_at.offset
     ends_at = record.consent.ends_at if record.consent else None
     is_due = record.state in {GrantState.NEEDS_CONSENT, GrantState.REVOKED}
+    state = _name_state(record, token, leeway)
     return GrantStatus(
         conn_id=record.conn_id,
         grant_key=record.grant_key,
-        state=_name_state(record, token, leeway),
+        state=state,
         expires_at=token.expires_at if token else None,
         refreshed_at=token.obtained_at if token else None,
         version=record.version,
@@ -71,7 +73,7 @@ def read_status(record: GrantRecord, leeway: float = LEEWAY) -> GrantStatus:
         consented_by=record.consented_by,
         asked_again_at=_find_cooldown_end(record),
         failing_since=_find_first_failure(record),
-        problem=_read_problem(record),
+        problem=_read_problem(record, state),
     )
 
 
@@ -115,7 +117,9 @@ def _find_first_failure(record: GrantRecord) -> float | None:
     return None if since is None else since - record.read_at.offset
 
 
-def _read_problem(record: GrantRecord) -> Problem | None:
-    if record.last_failure is None:
-        return None
-    return Problem.from_error(record.last_failure.to_error(record.read_at.store))
+def _read_problem(record: GrantRecord, state: str) -> Problem | None:
+    if record.last_failure is not None:
+        return Problem.from_error(record.last_failure.to_error(record.read_at.store))
+    if state == TokenState.EXPIRED.value and not _is_refreshable(record):
+        return Problem.from_error(no_refresh_token_error(record.conn_id))
+    return None

@@ -34,6 +34,7 @@ from oauth_taskflow.tokens.state import answer_transitions, transitions
 from oauth_taskflow.tokens.state.api_refusals import is_doubtful, is_held, note_doubt
 from oauth_taskflow.tokens.state.failures import active_block, refuses_token
 from oauth_taskflow.tokens.state.freshness import Freshness
+from oauth_taskflow.tokens.state.no_refresh_token import no_refresh_token_error
 from oauth_taskflow.tokens.state.record import GrantRecord
 from oauth_taskflow.waits import TOKEN, note_wait
 
@@ -251,6 +252,8 @@ class Refresher:
         if not isinstance(self._context.grant, RefreshToken):
             return (None,)
         if record.refresh_token is None:
+            if record.token is not None:
+                raise no_refresh_token_error(self._context.conn_id)
             raise ConnectionConfigError(
                 "There is no refresh token",
                 conn_id=self._context.conn_id,

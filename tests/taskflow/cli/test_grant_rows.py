@@ -68,6 +68,16 @@ def test_a_healthy_unused_grant_is_idle(record: GrantRecord, state: str) -> None
     assert status_row(record)["state"] == state
 
 
+def test_an_ended_token_without_a_refresh_token_says_how_to_get_one() -> None:
+    row = status_row(replace(RECORD, conn_id="crm", token=SPENT, consent_fence=1))
+    assert row["problem"] == (
+        "The server gave no refresh token: many servers want the scope offline_access, or authorize_params such as "
+        "access_type=offline"
+    )
+    fresh = replace(SPENT, expires_at=None)
+    assert not status_row(replace(RECORD, token=fresh, consent_fence=1))["problem"]
+
+
 def _row(conn_id: str, refreshed_at: str | None, grant: str) -> Row:
     return {"conn_id": conn_id, "refreshed_at": refreshed_at, "grant": grant}
 

@@ -245,7 +245,7 @@ def test_without_a_refresh_token_the_person_is_warned(
     connect()
     login(arguments())
     text = capsys.readouterr().err
-    assert "The server gave no refresh token" in text
+    assert "The server gave no refresh token: many servers want the scope offline_access" in text
     assert "less than was asked for: airports.read" in text
     assert "more than was asked for: airports.write x" in text
 

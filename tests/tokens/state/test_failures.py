@@ -16,9 +16,11 @@ from oauth_taskflow.errors import (
     TokenUndecryptable,
 )
 from oauth_taskflow.oauth.client import Client
+from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.oauth.extension_grants import JwtBearer, Password
 from oauth_taskflow.oauth.grants import ClientCredentials
 from oauth_taskflow.oauth.signing import Signer, shared_key
+from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.tokens.cipher import TokenCipher
 from oauth_taskflow.tokens.grant_key import Fingerprints
 from oauth_taskflow.tokens.manager import TokenManager
@@ -140,6 +142,23 @@ def test_a_missing_refresh_token_is_a_connection_error(
     assert str(raised.value) == (
         "There is no refresh token in connection 'crm', field 'refresh_token'. "
         "Authorize the connection: airflow oauth login crm"
+    )
+
+
+def test_a_login_without_a_refresh_token_says_how_to_get_one(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    under_test = manager(store, script_endpoint(), seed="")
+    granted = Granted(Token("at", clock.now(), clock.now() + 60), None)
+    under_test.stored.expect_consent().store(granted)
+    assert under_test.token().access_token == "at"
+    clock.advance(61)
+    with pytest.raises(ConnectionConfigError) as raised:
+        under_test.token()
+    assert str(raised.value) == (
+        "The server gave no refresh token: many servers want the scope offline_access, or authorize_params such as "
+        "access_type=offline in connection 'crm', field 'scope'. Set one, then authorize the connection again: airflow "
+        "oauth login crm"
     )
 
 
