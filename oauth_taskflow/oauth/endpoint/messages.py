@@ -27,6 +27,7 @@ class TokenRequestInfo(SecretValue, frozen=True):
     by_consent: bool = False
     dialect: ResponseDialect = STANDARD.response
     dpop_key: Hidden[str] = ""
+    client_auth: str = ""
 
     @property
     def where(self) -> str:

@@ -47,6 +47,16 @@ _UNCLEAR = (
     "servers answer so when the refresh token is spent, expired or revoked: then authorize the connection again: airflow "
     'oauth login {conn_id}, and set token_errors to {{"invalid_request": "invalid_grant"}}.'
 )
+# Servers that read id and secret in the body alone miss a parameter then (RFC 6749 §2.3.1, §5.2).
+_IN_HEADER = (
+    "Client id and secret went in the Authorization header ({method}). If the server wants them in the body, set "
+    "client_auth: client_secret_post."
+)
+_UNCLEAR_CLIENT = (
+    "The request may be wrong: sent were {names}; compare them with what the server's documentation asks for. {in_header} "
+    "But some servers answer so when the refresh token is spent, expired or revoked: then authorize the connection again: "
+    "airflow oauth login {conn_id}."
+)
 _UNEXPLAINED = (
     "The server names no error code. Either the refresh token is spent, expired or revoked; then authorize the connection "
     "again: airflow oauth login {conn_id}. Or the client is refused; then correct client id (login), client secret "
@@ -75,9 +85,19 @@ def refusal_error(
         shown=shown,
     )
     if error.is_unexplained:
+        in_header = _describe_header(info)
         words = _UNCLEAR if code == "invalid_request" else _UNEXPLAINED
-        error.hint = words.format(conn_id=info.conn_id, names=", ".join(answer.parameters))
+        if words == _UNCLEAR and in_header and "refresh" not in problem.description.lower():
+            words = _UNCLEAR_CLIENT
+        names = ", ".join(answer.parameters)
+        error.hint = words.format(conn_id=info.conn_id, names=names, in_header=in_header)
     return error
+
+
+def _describe_header(info: TokenRequestInfo) -> str:
+    """What to try where id and secret of the client were sent in the header of a token request; else empty."""
+    basic = info.client_auth in {"client_secret_basic", "client_secret_basic_raw"}
+    return _IN_HEADER.format(method=info.client_auth) if basic and info.grant_type else ""
 
 
 def _is_client_refused(problem: ErrorBody, answer: TokenHttpResponse) -> bool:
@@ -92,7 +112,8 @@ def _hint(code: str, answer: TokenHttpResponse, info: TokenRequestInfo) -> str:
     """Names what to check; empty where the error's own hint is enough. Values may be secret, names are not."""
     if code == "invalid_request" and answer.parameters:
         names = ", ".join(answer.parameters)
-        return f"Sent were {names}: compare them with what the server's documentation asks for."
+        hint = f"Sent were {names}: compare them with what the server's documentation asks for."
+        return f"{hint} {_describe_header(info)}".rstrip()
     if code == "invalid_scope" and info.scope:
         return f"Asked for was {info.scope!r}: take out of scope what this client may not have."
     if code == "invalid_target" and info.targets:

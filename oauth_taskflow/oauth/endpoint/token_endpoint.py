@@ -174,6 +174,7 @@ class TokenEndpoint(SecretValue, frozen=True):
             dialect=self.dialect.response,
             secrets=tuple(filter(None, (self.client.client_secret, *grant.secrets(), *sensitive))),
             dpop_key=self.dpop_key,
+            client_auth=self.client_auth,
         )
 
 

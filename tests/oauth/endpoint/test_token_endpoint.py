@@ -114,6 +114,20 @@ def test_an_invalid_request_names_the_parameters_that_were_sent_and_no_value() -
     )
 
 
+@pytest.mark.parametrize(
+    ("client_auth", "named"), [("client_secret_basic", True), ("client_secret_post", False)]
+)
+def test_an_invalid_request_names_the_other_place_of_id_and_secret(
+    client_auth: str, named: bool
+) -> None:
+    with raw_server(answering(http("400 Bad Request", b'{"error":"invalid_request"}'))) as place:
+        outcome = endpoint(place, client_auth=client_auth).exchange(ClientCredentials())
+    shown = str(error_of(outcome))
+    assert (
+        "If the server wants them in the body, set client_auth: client_secret_post" in shown
+    ) == named
+
+
 def test_the_body_may_be_json() -> None:
     seen: list[bytes] = []
     options = GrantOptions(scope="a", resource=("https://1", "https://2"), body="json")

@@ -141,6 +141,23 @@ def test_an_invalid_request_names_the_parameters_and_the_login(store: ClockedSto
     assert under_test.stored.read().state is GrantState.MISCONFIGURED
 
 
+def test_an_invalid_request_names_the_other_place_of_id_and_secret_before_the_login(
+    store: ClockedStore,
+) -> None:
+    body = b'{"error": "invalid_request", "error_description": "client_id is missing"}'
+    with (
+        raw_server(answering(http_answer(400, body))) as place,
+        pytest.raises(TokenRequestRejected) as raised,
+    ):
+        manager(store, place).token()
+    assert raised.value.hint == (
+        "The request may be wrong: sent were grant_type, refresh_token; compare them with what the server's documentation "
+        "asks for. Client id and secret went in the Authorization header (client_secret_basic). If the server wants them in "
+        "the body, set client_auth: client_secret_post. But some servers answer so when the refresh token is spent, expired "
+        "or revoked: then authorize the connection again: airflow oauth login crm."
+    )
+
+
 @pytest.mark.parametrize("order", [("", "invalid_grant"), ("invalid_grant", "")])
 def test_no_person_is_demanded_while_one_refresh_token_is_refused_without_a_reason(
     store: ClockedStore, order: tuple[str, str]
