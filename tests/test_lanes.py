@@ -81,7 +81,7 @@ def test_tests_marked_full_run_only_with_the_option_full() -> None:
 def test_a_fast_run_generates_fewer_examples_than_the_gate_and_a_full_one_more(
     pytestconfig: pytest.Config,
 ) -> None:
-    expected = {"--fast": 20, "": 50, "--full": 1000}
+    expected = {"--fast": 10, "": 50, "--full": 1000}
     chosen = next((one for one in expected if one and pytestconfig.getoption(one)), "")
     assert settings.default is not None
     assert settings.default.max_examples == expected[chosen]
