@@ -44,9 +44,11 @@ class Reach:
         limit = rank_value(moment.astimezone(timezone.utc).isoformat())
         assert limit is not None
         self._limit: Any = limit[1]
-        self._first: Value | None = None
         self._is_ordered = True
         self._marks: list[str] = []
+        # Those of the first page that has values.
+        self._first: Value | None = None
+        self._first_marks: list[str] = []
 
     @property
     def value(self) -> Value | None:
@@ -56,7 +58,7 @@ class Reach:
     @property
     def marks(self) -> list[str]:
         """Fingerprints of the records with ``value``, equal ones as often as they came."""
-        return self._marks if self._is_ordered else []
+        return self._marks if self._is_ordered else self._first_marks
 
     def describe_rest(self) -> str | None:
         """Returns a warning where records come again in the next run although none of them changed; None otherwise."""
@@ -77,7 +79,8 @@ class Reach:
         if self._page.value is None:
             return values
         self._highest.restore(self._page.value)
-        before = self._counted.value
+        before, is_first = self._counted.value, self._first is None
+        self._first = self._page.value if is_first else self._first
         if self._page.is_instant:
             self._count_instants(values)
         else:
@@ -85,6 +88,8 @@ class Reach:
         if self._counted.value != before:
             self._marks.clear()
         self._mark(records, values, volatile)
+        if is_first:
+            self._first_marks = [*self._marks]
         return values
 
     def _count_instants(self, values: Sequence[Any]) -> None:
@@ -97,8 +102,6 @@ class Reach:
 
     def _count_numbers(self, values: Sequence[Any]) -> None:
         highest, before = self._page.value, self._counted.key
-        if before is None:
-            self._first = highest
         keys = self._read_keys(values)
         upwards = sorted(keys)
         self._is_ordered = (
@@ -131,7 +134,10 @@ class Reach:
     def save(self) -> str:
         """Returns what ``restore`` takes: JSON, whose integers have any number of digits."""
         return json.dumps(
-            [self._highest.value, self._counted.value, self._first, self._is_ordered, self._marks]
+            [
+                *(self._highest.value, self._counted.value, self._first),
+                *(self._marks, self._first_marks, self._is_ordered),
+            ]
         )
 
     def restore(self, saved: str) -> None:
@@ -141,6 +147,7 @@ class Reach:
             InvalidRecord: a value is unreadable.
             ValueError: it is damaged.
         """
-        highest, counted, self._first, self._is_ordered, self._marks = json.loads(saved)
+        highest, counted, self._first, *marks, self._is_ordered = json.loads(saved)
+        self._marks, self._first_marks = marks
         self._highest.restore(highest)
         self._counted.restore(counted)

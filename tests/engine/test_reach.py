@@ -13,7 +13,7 @@ from oauth_taskflow.api.options import NextUrlPaginator
 from oauth_taskflow.engine.reach import Reach
 from oauth_taskflow.specs.request import Request
 from oauth_taskflow.specs.windows import Incremental
-from oauth_taskflow.watermarks.state import compare
+from oauth_taskflow.watermarks.state import compare, fingerprint
 from tests.api.scripted import Asked
 from tests.engine.test_positions import BY_TIME as CONTACTS
 from tests.engine.test_positions import Bench, Contacts, bench, endpoint
@@ -156,6 +156,15 @@ def test_a_pull_that_was_cut_off_comes_as_far_as_one_that_was_not(
         second.add(page, frozenset())
     assert (second.value, second.marks) == (whole.value, whole.marks)
     assert second.describe_rest() == whole.describe_rest()
+
+
+def test_newest_first_the_records_at_the_highest_number_are_known_to_the_next_run() -> None:
+    reach = Reach(BY_NUMBER, MOMENT)
+    pages: list[list[dict[str, Any]]] = [[{"at": 9}, {"at": 9}, {"at": 8}], [{"at": 7}]]
+    for page in pages:
+        reach.add(page, frozenset())
+    assert (reach.value, reach.marks) == (9, [fingerprint({"at": 9})] * 2)
+    assert reach.describe_rest() is None
 
 
 class Rows:
