@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from oauth_taskflow.api.pull.record_fields import build_column_reader
 from oauth_taskflow.api.pull.watermark import Watermark, rank_value
 from oauth_taskflow.dates import is_empty_date
 from oauth_taskflow.specs.windows import Incremental
@@ -37,7 +36,6 @@ class Reach:
     def __init__(self, options: Incremental, moment: datetime) -> None:
         assert options.field is not None
         missing, form = options.missing, options.field_format
-        self._values = build_column_reader(options.field)
         self._page, self._highest, self._counted = (
             Watermark(options.field, missing=missing, form=form) for _ in range(3)
         )
@@ -73,9 +71,8 @@ class Reach:
         Raises:
             InvalidRecord: the field is absent, unreadable or of another kind.
         """
-        values = self._values(records)
         self._page.clear()
-        self._page.update(records)
+        values = self._page.update(records)
         if self._page.value is None:
             return values
         self._highest.restore(self._page.value)

@@ -60,8 +60,8 @@ class Watermark:
         self._rank: Rank | None = None
         self.value: str | int | float | None = None
 
-    def update(self, records: Sequence[Any]) -> None:
-        """Compares the field of every record with the highest value so far.
+    def update(self, records: Sequence[Any]) -> list[Any]:
+        """Compares the field of every record with the highest value so far, and returns these values.
 
         Raises:
             InvalidRecord: the field is absent (unless ``missing`` allows it), unreadable, or of another kind.
@@ -69,12 +69,13 @@ class Watermark:
         values = self._values(records)
         if _are_comparable(values, self._form):
             self._compare(max(values))
-            return
+            return values
         for record, value in zip(records, values, strict=True):
             if is_empty_date(value):
                 self._refuse_missing(record)
             else:
                 self._compare(value)
+        return values
 
     @property
     def is_instant(self) -> bool:
