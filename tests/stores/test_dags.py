@@ -13,8 +13,8 @@ pytest.importorskip(
 
 from oauth_taskflow.destinations.files import FileDestination
 from oauth_taskflow.taskflow.dags.storage import store_access
-from tests.stores.family import run_family
 from tests.taskflow.conftest import RunDag, SetConnection
+from tests.taskflow.dags.family import run_family, write_family
 
 
 def lines(files: list[dict[str, Any]], conn_id: str) -> list[Any]:
@@ -28,11 +28,10 @@ def test_children_read_what_their_parents_wrote_and_a_rerun_replaces_all(
     place: str, tmp_path: Path, set_connection: SetConnection, run_dag: RunDag
 ) -> None:
     conn_id = place.partition(":")[0]
-    runs = run_family(
-        *(tmp_path, set_connection, run_dag),
+    path = write_family(
+        tmp_path,
         destination=f'{{path: "{place}/{{{{ endpoint }}}}", conn_id: {conn_id}}}',
         contacts="{format: jsonl.gz}",
-        counts=(5, 3, 0),
     )
-    for done, expected in runs:
+    for done, expected in run_family(path, set_connection, run_dag, counts=(5, 3, 0)):
         assert lines(done["files"], conn_id) == expected

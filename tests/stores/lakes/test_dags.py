@@ -14,9 +14,9 @@ pytest.importorskip("dlt")
 
 from oauth_taskflow.engine.output_records import EndpointRecords
 from oauth_taskflow.taskflow.dags.storage import store_access
-from tests.stores.family import run_family
 from tests.support.lanes import gate_and_full
 from tests.taskflow.conftest import RunDag, SetConnection
+from tests.taskflow.dags.family import run_family, write_family
 
 pytestmark = pytest.mark.airflow
 
@@ -44,12 +44,7 @@ def test_children_read_what_their_parents_wrote_and_a_rerun_replaces_all(
     catalog = {"type": "sql", "uri": f"sqlite:///{tmp_path / 'catalog.db'}?timeout=60"}
     set_connection("catalog", {"conn_type": "generic", "extra": catalog})
     options = TABLES[table].replace("FOLDER", str(tmp_path / "lake")).replace("NAME", tmp_path.name)
-    runs = run_family(
-        *(tmp_path, set_connection, run_dag),
-        destination=options,
-        contacts="{mode: merge}",
-        counts=(5, 3),
-    )
-    for done, expected in runs:
+    path = write_family(tmp_path, options, contacts="{mode: merge}")
+    for done, expected in run_family(path, set_connection, run_dag, counts=(5, 3)):
         found = EndpointRecords("details", [done], store_access())
         assert sorted(found, key=repr) == sorted(expected, key=repr)

@@ -14,6 +14,7 @@ _SPEC = """\
 version: 1
 dag_id: family
 connection: crm
+params: %s
 defaults:
   records: data
   destination: %s
@@ -28,35 +29,41 @@ endpoints:
 """
 
 
-def run_family(
-    folder: Path,
-    set_connection: SetConnection,
-    run_dag: RunDag,
-    *,
-    destination: str,
-    contacts: str,
-    counts: Sequence[int],
-) -> Iterator[tuple[dict[str, Any], list[Any]]]:
-    """Runs the DAG once for each count of contacts; yields the summary of the grandchildren and their records.
+def write_family(folder: Path, destination: str, contacts: str, params: str = "{}") -> Path:
+    """Writes the spec, whose connection is ``crm``, and returns its file.
 
-    ``destination`` and ``contacts`` are YAML: where all endpoints write to, and the options that contacts add to it.
+    All arguments are YAML: where all endpoints write to, the options that contacts add to it, and the DAG's params.
     """
-    count = 0
+    path = folder / "family.yaml"
+    path.write_text(_SPEC % (params, destination, contacts))
+    return path
 
-    def api(asked: Asked) -> Any:
+
+class FamilyApi:
+    """Contacts, each with two notes, each with one detail."""
+
+    def __init__(self, contacts: int = 5) -> None:
+        self.contacts = contacts
+
+    def __call__(self, asked: Asked) -> Any:
         name = asked.path.rpartition("/")[2]
         if asked.path == "/contacts":
-            return {"data": [{"id": number} for number in range(count)]}
+            return {"data": [{"id": number} for number in range(self.contacts)]}
         if asked.path.startswith("/notes"):
             return {"data": [{"id": f"{name}-{number}"} for number in range(2)]}
         return {"data": [{"detail": name}]}
 
-    path = folder / "family.yaml"
-    path.write_text(_SPEC % (destination, contacts))
+
+def run_family(
+    path: Path, set_connection: SetConnection, run_dag: RunDag, counts: Sequence[int]
+) -> Iterator[tuple[dict[str, Any], list[Any]]]:
+    """Runs the DAG once for each count of contacts; yields the summary of the grandchildren and their records."""
+    api = FamilyApi()
     with scripted(api) as server:
         extra = {"auth_type": "none"}
         set_connection("crm", {"conn_type": "oauth2", "host": server.url, "extra": extra})
         for count in counts:
+            api.contacts = count
             run = run_dag(build_dag(path), run_conf={})
             assert run.state == "success"
             done = run.result("details__done")

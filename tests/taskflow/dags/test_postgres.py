@@ -14,52 +14,25 @@ import pytest
 
 from oauth_taskflow import build_dag
 from oauth_taskflow.connections.parse import AirflowConnection
+from oauth_taskflow.engine.output_records import EndpointRecords
 from oauth_taskflow.specs.check import check_file
 from oauth_taskflow.specs.windows import Interval
 from oauth_taskflow.taskflow.broker.server import read_brokered_settings
 from oauth_taskflow.taskflow.connection_lookup import find_connection
 from oauth_taskflow.taskflow.dags.local_run import LocalRun, Observer, run_locally
+from oauth_taskflow.taskflow.dags.storage import store_access
 from oauth_taskflow.taskflow.sessions import open_session
-from tests.api.scripted import Asked, scripted
+from tests.api.scripted import scripted
 from tests.taskflow.conftest import RunDag, SetConnection
+from tests.taskflow.dags.family import FamilyApi, run_family, write_family
 
 pytestmark = pytest.mark.airflow
 
-SPEC = """\
-version: 1
-dag_id: family
-connection: crm
-params: {area: SCHEMA}
-defaults:
-  records: data
-  destination: {type: postgres, conn_id: warehouse, table: "{{ params.area }}.{{ endpoint }}"}
-endpoints:
-  contacts:
-    request: {path: /contacts}
-    primary_key: id
-    destination: {layout: columns, mode: merge}
-  notes:
-    for_each: {contact: {endpoint: contacts, batch: 2}}
-    request: {path: "/notes/{{ contact.id }}"}
-  details:
-    for_each: {note: {endpoint: notes, batch: 4}}
-    request: {path: "/details/{{ note.id }}"}
-    destination: {layout: columns}
-"""
+DESTINATION = '{type: postgres, conn_id: warehouse, table: "{{ params.area }}.{{ endpoint }}", layout: columns}'
 
 
-class Api:
-    """Contacts, each with two notes, each with one detail."""
-
-    contacts = 5
-
-    def __call__(self, asked: Asked) -> Any:
-        name = asked.path.rpartition("/")[2]
-        if asked.path == "/contacts":
-            return {"data": [{"id": number} for number in range(self.contacts)]}
-        if asked.path.startswith("/notes"):
-            return {"data": [{"id": f"{name}-{number}"} for number in range(2)]}
-        return {"data": [{"detail": name}]}
+def write_spec(folder: Path, schema: str) -> Path:
+    return write_family(folder, DESTINATION, "{mode: merge}", params=f"{{area: {schema}}}")
 
 
 @pytest.fixture
@@ -89,21 +62,16 @@ def test_children_read_what_their_parents_wrote_and_a_rerun_replaces_all(
     set_connection: SetConnection,
     run_dag: RunDag,
 ) -> None:
-    path, api = tmp_path / "family.yaml", Api()
-    path.write_text(SPEC.replace("SCHEMA", schema))
-    with scripted(api) as server:
-        extra = {"auth_type": "none"}
-        set_connection("crm", {"conn_type": "oauth2", "host": server.url, "extra": extra})
-        run = run_dag(build_dag(path), run_conf={})
-    assert run.state == "success"
-    expected = sorted(f"{c}-{n}" for c in range(5) for n in range(2))
-    found = ask(warehouse, f'SELECT detail FROM "{schema}".details ORDER BY detail')
-    assert found == expected
-    assert ask(warehouse, f'SELECT id FROM "{schema}".contacts ORDER BY id') == list(range(5))
-    done = run.result("details__done")
-    assert done["rows"] == 10
-    assert "geheim" not in json.dumps(run.result("contacts"))
-    assert run.result("contacts")["conn_id"] == "warehouse"
+    path = write_spec(tmp_path, schema)
+    for done, expected in run_family(path, set_connection, run_dag, counts=(7, 5)):
+        found = EndpointRecords("details", [done], store_access())
+        assert sorted(record["detail"] for record in found) == sorted(
+            record["detail"] for record in expected
+        )
+        assert "geheim" not in json.dumps(done)
+        assert done["conn_id"] == "warehouse"
+    # Merged: those that the second run did not see are still there.
+    assert ask(warehouse, f'SELECT id FROM "{schema}".contacts ORDER BY id') == list(range(7))
 
 
 def test_a_value_given_with_a_run_cannot_leave_its_place_in_the_name(
@@ -113,9 +81,8 @@ def test_a_value_given_with_a_run_cannot_leave_its_place_in_the_name(
     set_connection: SetConnection,
     run_dag: RunDag,
 ) -> None:
-    path = tmp_path / "family.yaml"
-    path.write_text(SPEC.replace("SCHEMA", schema))
-    with scripted(Api()) as server:
+    path = write_spec(tmp_path, schema)
+    with scripted(FamilyApi()) as server:
         extra = {"auth_type": "none"}
         set_connection("crm", {"conn_type": "oauth2", "host": server.url, "extra": extra})
         run = run_dag(build_dag(path), run_conf={"area": f"{schema}.contacts; --"})
@@ -127,12 +94,10 @@ def test_a_value_given_with_a_run_cannot_leave_its_place_in_the_name(
 def test_a_pull_from_the_shell_writes_files_and_leaves_the_table_alone(
     tmp_path: Path, schema: str, warehouse: dict[str, Any], set_connection: SetConnection
 ) -> None:
-    path = tmp_path / "family.yaml"
-    path.write_text(SPEC.replace("SCHEMA", schema))
-    spec = check_file(path).spec
+    spec = check_file(write_spec(tmp_path, schema)).spec
     assert spec is not None
     now = datetime(2026, 1, 1, tzinfo=timezone.utc)
-    with scripted(Api()) as server:
+    with scripted(FamilyApi()) as server:
         extra = {"auth_type": "none"}
         set_connection("crm", {"conn_type": "oauth2", "host": server.url, "extra": extra})
         run = LocalRun(
