@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.lanes import WithoutAirflow
+from tests.support.examples import examples
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -85,6 +87,27 @@ def test_a_fast_run_generates_fewer_examples_than_the_gate_and_a_full_one_more(
     chosen = next((one for one in expected if one and pytestconfig.getoption(one)), "")
     assert settings.default is not None
     assert settings.default.max_examples == expected[chosen]
+
+
+def test_the_run_decides_how_many_examples_each_property_gets() -> None:
+    for path in (ROOT / "tests").rglob("*.py"):
+        if path.name not in {"lanes.py", "examples.py", Path(__file__).name}:
+            assert not re.search(
+                r"max_examples|\bsettings\(deadline|@settings", path.read_text()
+            ), f"{path.relative_to(ROOT)}: use tests.support.examples"
+
+
+@pytest.mark.parametrize("times", [1, 0.5, 6])
+def test_a_property_multiplies_the_examples_of_the_run(times: float) -> None:
+    profile = settings()
+    own = examples(times, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    assert own.max_examples == profile.max_examples * times
+    assert set(own.suppress_health_check) == {
+        HealthCheck.function_scoped_fixture,
+        *profile.suppress_health_check,
+    }
+    assert own.deadline is None
+    assert examples(1e-9).max_examples == 1
 
 
 def test_a_fast_run_refuses_airflow() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oauth_taskflow.api.pull.page import Page
@@ -87,7 +87,6 @@ def test_cells_hold_what_the_api_wrote() -> None:
     )
 
 
-@settings(max_examples=60)
 @given(
     st.lists(
         st.fixed_dictionaries(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oauth_taskflow.engine.capped import split_window
@@ -19,6 +19,7 @@ from oauth_taskflow.iso8601 import parse_instant
 from oauth_taskflow.specs.windows import Incremental, Interval, Window, cut_windows, is_empty_window
 from tests.api.scripted import Asked, Reply
 from tests.engine.yaml_run import Pulled, pull_yaml, utc
+from tests.support.examples import examples
 
 START = utc(2026, 1, 1)
 DAY = Interval(START, utc(2026, 1, 2))
@@ -95,7 +96,6 @@ def narrow(*, total: str = "none", inclusive: bool = False, primary_key: bool = 
 clustered = st.lists(st.one_of(st.integers(0, 86_399), st.integers(40_000, 40_030)), max_size=120)
 
 
-@settings(max_examples=40, deadline=None)
 @given(clustered, st.sampled_from(["none", "exact", "capped"]), st.booleans(), st.integers(0, 9))
 def test_a_narrowed_window_gives_each_record_once(
     seconds: list[int], total: str, inclusive: bool, seed: int
@@ -112,7 +112,7 @@ def test_a_narrowed_window_gives_each_record_once(
         assert len(pulled.api.asked) <= len(seconds) // SIZE + 2
 
 
-@settings(max_examples=25, deadline=None)
+@examples(0.5)
 @given(clustered, st.sampled_from(["1", "4", "auto"]), st.sampled_from(["exact", "none"]))
 def test_windows_and_parents_that_are_read_at_once_stay_apart(
     seconds: list[int], concurrency: str, total: str
@@ -180,7 +180,6 @@ def test_without_a_cap_a_total_above_what_came_still_fails() -> None:
         pull_yaml(text, DAY, route, Path(folder))
 
 
-@settings(max_examples=40, deadline=None)
 @given(clustered, st.sampled_from(["iso", "epoch", "%Y-%m-%dT%H:%M:00Z"]))
 def test_a_window_asked_again_from_the_last_record_gives_each_record_once(
     seconds: list[int], style: str
@@ -315,7 +314,6 @@ def sub_second(seconds: list[int]) -> Search:
     return search
 
 
-@settings(max_examples=40, deadline=None)
 @given(clustered, st.booleans(), st.sampled_from(["iso", "epoch"]), st.sampled_from(["1", "auto"]))
 def test_parts_that_share_their_bounds_give_no_record_twice(
     seconds: list[int], has_key: bool, style: str, concurrency: str

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oauth_taskflow.api.options import OffsetPaginator, RowCap
@@ -36,7 +36,6 @@ class NewestFirst(Search):
         self.rows.reverse()
 
 
-@settings(max_examples=40, deadline=None)
 @given(clustered, st.sampled_from(["iso", "epoch"]), st.sampled_from(["exclusive", "inclusive"]))
 def test_a_window_asked_again_below_the_last_record_gives_each_record_once(
     seconds: list[int], style: str, upper: str

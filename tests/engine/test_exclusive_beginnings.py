@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oauth_taskflow.specs.windows import Incremental, Interval
@@ -24,6 +24,7 @@ from tests.engine.test_capped import (
 )
 from tests.engine.test_resumed_watermarks import ChangingApi, new_bench
 from tests.engine.yaml_run import pull_yaml, utc
+from tests.support.examples import examples
 
 PLAIN = """
 request: {path: /rows, params: {since: "{{ window.start }}", until: "{{ window.end }}"}}
@@ -50,7 +51,7 @@ def test_records_at_the_bounds_of_windows_come_once(
     assert pulled.ids == sorted({0, 1, 2, 3, 4} - missing)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(0.6)
 @given(clustered, st.sampled_from(["none", "exact"]), st.booleans(), st.integers(0, 9))
 def test_a_narrowed_window_gives_each_record_once(
     seconds: list[int], total: str, inclusive: bool, seed: int
@@ -64,7 +65,7 @@ def test_a_narrowed_window_gives_each_record_once(
     assert search.refused == 0
 
 
-@settings(max_examples=30, deadline=None)
+@examples(0.6)
 @given(clustered)
 def test_a_request_from_the_last_record_on_brings_the_others_of_its_second(
     seconds: list[int],

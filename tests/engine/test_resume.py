@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oauth_taskflow.api.options import CursorPaginator
@@ -56,7 +56,6 @@ def pull_until_done(attempt: Callable[[], Any], most: int, errors: Any = ApiErro
 
 @pytest.mark.no_cover
 @pytest.mark.slow
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
     style=st.sampled_from(STYLES),
     pages=st.fixed_dictionaries({name: st.integers(0, 4) for name in NAMES}),
@@ -115,7 +114,6 @@ class FailingFile:
 
 @pytest.mark.no_cover
 @pytest.mark.slow
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
     style=st.sampled_from(STYLES),
     cuts=st.sets(st.integers(0, 20), max_size=4),

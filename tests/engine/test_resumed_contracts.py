@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oauth_taskflow.contracts.check_options import Checks, CheckSet
@@ -17,6 +17,7 @@ from oauth_taskflow.contracts.options import Contract, GivenSchema
 from oauth_taskflow.errors import ApiRequestFailed
 from tests.api.scripted import Asked, Reply
 from tests.engine.cut_off import PagedApi, build_endpoint, pull, read_output
+from tests.support.examples import examples
 
 OPTIONS: dict[str, Any] = {
     "primary_key": None,
@@ -58,7 +59,7 @@ def run(cuts: set[int]) -> Any:
 
 @pytest.mark.no_cover
 @pytest.mark.slow
-@settings(deadline=None, max_examples=25)
+@examples(0.5)
 @given(st.sets(st.integers(0, 8), max_size=4))
 def test_wherever_it_is_cut_off_schema_and_checks_are_those_of_an_uncut_run(cuts: set[int]) -> None:
     manifest, files = run(cuts)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oauth_taskflow.contracts.options import Contract, GivenSchema
@@ -21,6 +21,7 @@ from oauth_taskflow.errors import ApiRequestFailed
 from oauth_taskflow.fields.options import Fields
 from tests.api.scripted import Asked, Reply
 from tests.engine.cut_off import PagedApi, build_endpoint, list_files, pull, read_output
+from tests.support.examples import examples
 
 OPTIONS: dict[str, Any] = {
     "primary_key": "id",
@@ -60,7 +61,7 @@ def run(cuts: set[int], folder: Path, style: str = "page", file_format: str = "j
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=12)
+@examples(0.25)
 @given(
     st.sets(st.integers(0, 8), max_size=4),
     st.sampled_from(["jsonl", "jsonl.gz"]),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oauth_taskflow.engine.resume import PullSuspended, ResumeOptions
@@ -181,7 +181,6 @@ def play(
 
 @pytest.mark.no_cover
 @pytest.mark.slow
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=40)
 @given(
     kind=st.tuples(st.sampled_from(NAMED), st.sampled_from([*MODES])),
     growth=st.lists(
@@ -366,6 +365,7 @@ def test_other_parents_than_before_start_over(bench: Bench) -> None:
     assert len(partitions) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.no_cover
 def test_thousands_of_partitions_are_kept_in_blocks(tmp_path: Path) -> None:
     api = ChangingApi("cursor")

@@ -6,7 +6,6 @@ import tempfile
 from collections import Counter
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -15,6 +14,7 @@ from oauth_taskflow.notices.store import CLAIM_SECONDS, NoticeKeeper, Topic
 from oauth_taskflow.notices.trouble import Kind, Trouble
 from tests.notices.conftest import ClockedNoticeStore
 from tests.support.clock import FakeClock
+from tests.support.examples import examples
 from tests.support.notices import list_sent
 
 pytestmark = pytest.mark.slow
@@ -145,4 +145,4 @@ class Notices(RuleBasedStateMachine):
 
 
 TestNotices = Notices.TestCase
-TestNotices.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestNotices.settings = examples(0.8, stateful_step_count=25)

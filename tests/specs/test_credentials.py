@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oauth_taskflow.specs.rules import credentials
+from tests.support.examples import examples
 
 PATTERNS = sorted(credentials._KNOWN.items())
 
 
 @pytest.mark.parametrize(("kind", "pattern"), PATTERNS)
 def test_every_form_is_found_in_the_middle_of_a_line(kind: str, pattern: str) -> None:
-    @settings(max_examples=20, deadline=None)
+    @examples(0.4)
     @given(st.from_regex(re.compile(pattern, re.ASCII), fullmatch=True))
     def check(credential: str) -> None:
         line = f"token: {credential} # rotated"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
@@ -16,6 +16,7 @@ from oauth_taskflow.specs.defaults import merge_defaults
 from oauth_taskflow.specs.json_schema import SCHEMA_FILE, spec_schema
 from oauth_taskflow.specs.schema_errors import _validator, to_model
 from oauth_taskflow.specs.yaml_reader import load_text
+from tests.support.examples import examples
 
 VALID = sorted((Path(__file__).parent / "valid").glob("*.yaml"))
 
@@ -160,7 +161,7 @@ ENDPOINT_PARTS = st.sampled_from(
 
 @pytest.mark.no_cover
 @pytest.mark.slow
-@settings(max_examples=300, suppress_health_check=list(HealthCheck))
+@examples(6, suppress_health_check=list(HealthCheck))
 @given(part=PARTS, endpoint=ENDPOINT_PARTS)
 def test_the_model_and_the_schema_accept_the_same_documents(
     part: tuple[str, Any], endpoint: tuple[str, Any]
@@ -172,7 +173,7 @@ def test_the_model_and_the_schema_accept_the_same_documents(
         assert load_published().is_valid(document)
 
 
-@settings(max_examples=50, suppress_health_check=list(HealthCheck))
+@examples(suppress_health_check=list(HealthCheck))
 @given(part=PARTS, endpoint=ENDPOINT_PARTS)
 def test_merging_keeps_an_accepted_document_accepted(
     part: tuple[str, Any], endpoint: tuple[str, Any]

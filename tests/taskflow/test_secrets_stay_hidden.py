@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
@@ -25,6 +25,7 @@ from oauth_taskflow.oauth.endpoint.request_encoding import encode
 from oauth_taskflow.secret_values import SecretValue
 from oauth_taskflow.taskflow.token_sources import grant, token_endpoint
 from tests.connections.samples import TOKEN_URL, Connection, connection, kind
+from tests.support.examples import examples
 from tests.support.masking import forget_secrets
 
 # Long enough for client_secret_jwt, and beginning as no other text does.
@@ -101,7 +102,7 @@ def walk_fields(holder: object) -> Iterator[object]:
 
 
 @pytest.mark.parametrize("name", KINDS)
-@settings(max_examples=20)
+@examples(0.4)
 @given(secret=SECRETS)
 def test_nothing_made_of_a_connection_shows_its_secret_or_can_be_pickled(
     name: str, secret: str

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -19,6 +18,7 @@ from oauth_taskflow.watermarks.partitions import EndpointId
 from oauth_taskflow.watermarks.run_watermarks import RunWatermarks
 from oauth_taskflow.watermarks.state import Move, WatermarkState
 from oauth_taskflow.watermarks.store import WatermarkStore
+from tests.support.examples import examples
 
 pytestmark = pytest.mark.slow
 
@@ -199,7 +199,7 @@ def _state(value: int) -> WatermarkState:
     return WatermarkState() if value < 0 else WatermarkState(value)
 
 
-SETTINGS = settings(max_examples=25, stateful_step_count=20, deadline=None)
+SETTINGS = examples(0.5, stateful_step_count=20)
 TestRunsOneByOne = RunsOneByOne.TestCase
 TestRunsOneByOne.settings = SETTINGS
 TestRunsAtOnce = RunsAtOnce.TestCase

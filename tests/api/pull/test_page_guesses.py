@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from oauth_taskflow.api.options import OffsetPaginator, PageNumberPaginator, Paginate, Records
@@ -22,6 +22,7 @@ from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.errors import ApiError, ApiRequestFailed, PaginationLoop
 from tests.api.conftest import Connect, Serve
 from tests.api.scripted import Asked, FakeClock, Reply, Sources
+from tests.support.examples import examples
 
 Local = Callable[..., OAuthSession]
 End = Literal["empty", "404", "repeat", "drop", "not a page"]
@@ -108,7 +109,7 @@ apis = st.builds(
 
 @pytest.mark.no_cover
 @pytest.mark.slow
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@examples(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(apis, st.integers(1, 9), st.integers(2, 8), st.sampled_from(["page", "offset"]))
 def test_guessing_reads_what_reading_one_by_one_reads(
     local: Local, api: PagedApi, size: int, at_once: int, style: str
@@ -124,7 +125,7 @@ def test_guessing_reads_what_reading_one_by_one_reads(
 
 
 @pytest.mark.slow
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@examples(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 60), st.integers(1, 9), st.integers(2, 8))
 def test_a_total_that_changes_with_every_page_ends_the_guessing(
     local: Local, rows: int, size: int, at_once: int

@@ -6,12 +6,13 @@ import threading
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from oauth_taskflow.destinations.base import EndpointFacts
 from oauth_taskflow.errors import DestinationError
 from tests.destinations.postgres.tables import Warehouse, ids
+from tests.support.examples import examples
 
 BY_TIME = EndpointFacts(("id",), "at")
 LAYOUTS = pytest.mark.parametrize("layout", ["raw", "columns"])
@@ -142,7 +143,7 @@ RECORDS = st.lists(
 )
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(0.4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(runs=st.lists(RECORDS, min_size=1, max_size=3), layout=st.sampled_from(["raw", "columns"]))
 def test_runs_in_any_order_end_with_the_newest_of_each_key(
     warehouse: Warehouse, runs: list[list[Any]], layout: str

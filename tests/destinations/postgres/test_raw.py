@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from oauth_taskflow.api.decoders.numbers import encode
@@ -16,6 +16,7 @@ from oauth_taskflow.destinations.base import EndpointFacts, Run
 from oauth_taskflow.destinations.postgres.place import read_uri
 from oauth_taskflow.errors import ApiError, DestinationError
 from tests.destinations.postgres.tables import Warehouse, ids, summary
+from tests.support.examples import examples
 
 
 def raw(*records: Any) -> list[msgspec.Raw]:
@@ -120,7 +121,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(0.5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(records=st.lists(st.dictionaries(st.text(), JSON, max_size=4), min_size=1, max_size=5))
 def test_what_is_read_back_is_what_was_written(warehouse: Warehouse, records: list[Any]) -> None:
     output = warehouse.pull([raw(*records)], nul="strip")

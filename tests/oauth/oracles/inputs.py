@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from hypothesis import settings
 from hypothesis import strategies as st
 
-many = settings(max_examples=60)
-few = settings(max_examples=15)
+from tests.support.examples import examples
+
+few = examples(0.3)
 
 # RFC 6749 Appendix A: VSCHAR and NQCHAR.
 visible = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=30)

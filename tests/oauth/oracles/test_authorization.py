@@ -18,7 +18,7 @@ from oauth_taskflow.errors import AuthorizationFailed
 from oauth_taskflow.oauth.dpop import new_key, prover
 from oauth_taskflow.oauth.grants import GrantOptions
 from oauth_taskflow.oauth.login.authorization import Authorization, AuthorizationServer
-from tests.oauth.oracles.inputs import any_text, many, scopes, visible
+from tests.oauth.oracles.inputs import any_text, scopes, visible
 
 ISSUER = "https://id.example.com"
 PLACE = f"{ISSUER}/authorize"
@@ -34,7 +34,6 @@ def split_request(url: str) -> tuple[str, list[tuple[str, str]]]:
     return url.partition("?")[0], sorted(parse_qsl(parts.query, keep_blank_values=True))
 
 
-@many
 @given(visible, scopes, queries, extras)
 def test_the_browser_is_sent_to_the_same_place(
     client_id: str, scope: str, query: str, more: dict[str, Any]
@@ -125,7 +124,6 @@ def read_by_oauthlib(answer: dict[str, str]) -> str | None:
     return str(found["code"])
 
 
-@many
 @given(answers, st.booleans())
 @example(RIGHT, True)
 @example({**RIGHT, "iss": "https://evil.example.com"}, False)

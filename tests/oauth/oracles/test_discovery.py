@@ -23,7 +23,7 @@ from oauth_taskflow.oauth.endpoint.server_metadata import (
     metadata_urls,
     parse_metadata,
 )
-from tests.oauth.oracles.inputs import hosts, labels, many, paths, ports
+from tests.oauth.oracles.inputs import hosts, labels, paths, ports
 
 issuers = st.builds("https://{}{}{}".format, hosts, ports, paths)
 ENDPOINTS = (
@@ -38,7 +38,6 @@ ENDPOINTS = (
 UNREAD = "device_authorization_endpoint"
 
 
-@many
 @given(issuers)
 def test_the_metadata_addresses_equal_those_of_other_libraries(issuer: str) -> None:
     urls = metadata_urls(issuer)
@@ -50,7 +49,6 @@ def test_the_metadata_addresses_equal_those_of_other_libraries(issuer: str) -> N
         assert urls[0] == oauth2_discovery_document_url(issuer)
 
 
-@many
 @given(issuers)
 def test_a_final_slash_of_the_issuer_is_dropped_from_the_address(issuer: str) -> None:
     # RFC 8414 §3.1: "any terminating / MUST be removed"; Authlib keeps it where there is a path.
@@ -58,7 +56,6 @@ def test_a_final_slash_of_the_issuer_is_dropped_from_the_address(issuer: str) ->
     assert metadata_urls(f"{issuer}/")[1] == authlib_oidc(f"{issuer}/", external=True)
 
 
-@many
 @given(issuers, st.dictionaries(st.sampled_from(ENDPOINTS), labels), st.booleans())
 def test_all_read_the_same_endpoints(issuer: str, names: dict[str, str], named: bool) -> None:
     published = {name: f"{issuer}/{label}" for name, label in names.items()}
@@ -74,7 +71,6 @@ def test_all_read_the_same_endpoints(issuer: str, names: dict[str, str], named: 
     assert ours.iss_in_callback == client.authorization_response_iss_parameter_supported == named
 
 
-@many
 @given(issuers, issuers)
 def test_all_libraries_refuse_metadata_of_another_issuer(issuer: str, other: str) -> None:
     raw = {"issuer": other, "token_endpoint": f"{other}/token"}
@@ -97,7 +93,6 @@ def test_we_refuse_the_issuers_that_authlib_refuses(wrong: str) -> None:
     assert not is_issuer(wrong)
 
 
-@many
 @given(issuers)
 def test_we_accept_the_issuers_that_authlib_accepts(issuer: str) -> None:
     AuthorizationServerMetadata(issuer=issuer).validate_issuer()

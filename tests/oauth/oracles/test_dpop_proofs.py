@@ -28,7 +28,7 @@ from oauth_taskflow.oauth.endpoint.outcomes import Granted
 from oauth_taskflow.oauth.endpoint.response import interpret
 from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.testing import OAuthTestServer
-from tests.oauth.oracles.inputs import few, hosts, many, paths, ports, tokens, visible
+from tests.oauth.oracles.inputs import few, hosts, paths, ports, tokens, visible
 
 KEYS = {algorithm: new_key(algorithm) for algorithm in DPOP_ALGORITHMS}
 queries = st.sampled_from(["", "?page=2", "?a=%2F&b=#c", "#top"])
@@ -67,7 +67,6 @@ def test_its_check_takes_our_proofs(
             check(proof, algorithm, **{**right, **wrong})
 
 
-@many
 @given(st.tuples(hosts, ports, paths), queries, tokens, visible)
 def test_our_proofs_contain_the_claims_of_the_other_library(
     place: tuple[str, str, str], query: str, token: str, nonce: str
@@ -95,7 +94,6 @@ def test_our_proofs_contain_the_claims_of_the_other_library(
     assert mine.thumbprint == key.dpop_jkt
 
 
-@many
 @given(hosts, default_ports, cases, paths)
 def test_a_host_in_capitals_and_the_schemes_own_port_are_one_place(
     host: str, where: tuple[str, str], case: Any, path: str
@@ -121,7 +119,6 @@ def test_its_client_is_let_in_by_the_server_that_our_tests_ask() -> None:
             assert answer.status_code == 200
 
 
-@many
 @given(tokens, st.sampled_from(["DPoP", "dpop", "DPOP"]))
 def test_the_type_of_a_bound_token_is_read_alike(value: str, kind: str) -> None:
     body = json.dumps({"access_token": value, "token_type": kind}).encode()

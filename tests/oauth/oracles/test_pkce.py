@@ -11,12 +11,10 @@ from oauthlib.oauth2.rfc6749.grant_types.authorization_code import code_challeng
 from requests_oauth2client import PkceUtils
 
 from oauth_taskflow.oauth.login.authorization import Verifier
-from tests.oauth.oracles.inputs import many
 
 verifiers = st.from_regex(r"[A-Za-z0-9._~-]{43,128}", fullmatch=True)
 
 
-@many
 @given(verifiers)
 def test_all_make_the_same_challenge(value: str) -> None:
     challenges = {

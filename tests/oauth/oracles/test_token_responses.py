@@ -28,7 +28,7 @@ from oauth_taskflow.errors import (
 from oauth_taskflow.oauth.endpoint.messages import TokenHttpResponse, TokenRequestInfo
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Outcome
 from oauth_taskflow.oauth.endpoint.response import interpret
-from tests.oauth.oracles.inputs import many, some_scopes, tokens, visible
+from tests.oauth.oracles.inputs import some_scopes, tokens, visible
 
 URL = "https://id.example.com/token"
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
@@ -133,7 +133,6 @@ THEIRS = [read_with_oauthlib, read_with_requests_oauth2client, read_with_authlib
 
 
 @pytest.mark.parametrize("theirs", THEIRS)
-@many
 @given(answers, extras)
 def test_a_token_is_read_alike(
     theirs: Callable[[bytes], Read], answer: dict[str, Any], more: dict[str, Any]
@@ -142,7 +141,6 @@ def test_a_token_is_read_alike(
     assert_same(ours(body), theirs(body))
 
 
-@many
 @given(answers)
 def test_a_form_encoded_token_is_read_as_oauthlib_does(answer: dict[str, Any]) -> None:
     # Not in the RFC any more; Facebook and GitHub sent them.
@@ -150,7 +148,6 @@ def test_a_form_encoded_token_is_read_as_oauthlib_does(answer: dict[str, Any]) -
     assert_same(ours(body, FORM), read_with_oauthlib(body))
 
 
-@many
 @given(answers, some_scopes)
 def test_missing_and_added_scopes_are_those_of_oauthlib(answer: dict[str, Any], asked: str) -> None:
     found = outcome(json.dumps(answer).encode(), scope=asked)
@@ -160,7 +157,6 @@ def test_missing_and_added_scopes_are_those_of_oauthlib(answer: dict[str, Any], 
     assert set(found.extra_scope) == set(theirs.additional_scopes)
 
 
-@many
 @given(st.sampled_from(["mac", "N_A", "DPoP", "Basic"]), tokens)
 def test_no_library_takes_a_token_of_another_type_as_a_bearer_token(kind: str, token: str) -> None:
     # RFC 6749 §7.1. Authlib and oauthlib hand such tokens out and refuse when they are to be sent.
@@ -207,7 +203,6 @@ def theirs_say(body: Mapping[str, str], status: int) -> list[tuple[str, str | No
     ]
 
 
-@many
 @given(codes.filter(lambda code: code not in {*BUSY, *ALIASES}), st.sampled_from([400, 401, 403]))
 @example("invalid_client", 401)
 def test_a_refusal_has_the_same_code_for_all(code: str, status: int) -> None:
@@ -228,7 +223,6 @@ def test_a_busy_server_is_named_by_all_and_tried_again_by_us(code: str) -> None:
     assert {said for said, _ in theirs_say({"error": code}, 400)} == {code}
 
 
-@many
 @given(st.binary(max_size=40) | visible.map(str.encode))
 @example(b"{}")
 @example(b"[]")

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from sqlalchemy import create_engine, text
@@ -84,7 +84,6 @@ def charge_of(requests: float, per: float, key: str = "a" * 64) -> Charge:
     return Charge(Window(key, f"{requests} per {per}, crm", requests, per))
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     latencies=st.lists(st.tuples(st.floats(0, 0.6), st.floats(0, 0.6)), min_size=1, max_size=12),
     ahead=st.floats(-1e6, 1e6),

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import settings
 
 from oauth_taskflow.errors import ConnectionConfigError, TokenStoreError
 from oauth_taskflow.notices.notice import Notice
@@ -27,6 +26,7 @@ from oauth_taskflow.taskflow.notices.watching import Report, Rules, watch_over
 from oauth_taskflow.testing import OAuthTestServer
 from tests.notices import test_model
 from tests.support.clock import FakeClock
+from tests.support.examples import examples
 from tests.support.grants import kill_grants
 from tests.support.notices import list_sent
 from tests.taskflow.broker.answered import settings_of
@@ -64,7 +64,7 @@ class Brokered(test_model.Notices):
 
 
 TestBrokered = Brokered.TestCase
-TestBrokered.settings = settings(max_examples=10, stateful_step_count=15, deadline=None)
+TestBrokered.settings = examples(0.2, stateful_step_count=15)
 
 
 @pytest.fixture

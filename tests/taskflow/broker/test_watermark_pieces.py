@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, func, select
 
@@ -21,6 +21,7 @@ from oauth_taskflow.watermarks.run_watermarks import RunWatermarks
 from oauth_taskflow.watermarks.state import NOTHING, Move, WatermarkState
 from oauth_taskflow.watermarks.store import PendingCommit, WatermarkStore
 from oauth_taskflow.watermarks.table import PIECES
+from tests.support.examples import examples
 from tests.taskflow.broker.answered import TOKEN, Wire, answer_from, refuse
 from tests.tokens.conftest import real_store_url
 
@@ -64,9 +65,7 @@ states = st.builds(
 )
 
 
-@settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@examples(0.5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(found=st.lists(states, min_size=1, max_size=4), path=st.text(max_size=30))
 def test_a_commit_arrives_whole_whatever_is_in_it(
     found: list[WatermarkState],

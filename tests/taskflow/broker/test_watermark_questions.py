@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
 from msgspec import Struct, to_builtins
 
 from oauth_taskflow.errors import ConnectionConfigError, TokenStoreError
@@ -25,6 +24,7 @@ from oauth_taskflow.watermarks.partitions import EndpointId
 from oauth_taskflow.watermarks.run_watermarks import RunWatermarks
 from oauth_taskflow.watermarks.state import NOTHING, Move, WatermarkState
 from oauth_taskflow.watermarks.store import PendingCommit, WatermarkStore
+from tests.support.examples import examples
 from tests.taskflow.broker.answered import TOKEN, Wire, answer_from, refuse, settings_of
 from tests.taskflow.broker.supervisor import Supervisor, supervise
 from tests.taskflow.conftest import SetConnection
@@ -74,7 +74,7 @@ class AtOnce(_Brokered, test_model.RunsAtOnce):
     """As the model."""
 
 
-SETTINGS = settings(max_examples=5, stateful_step_count=12, deadline=None)
+SETTINGS = examples(0.1, stateful_step_count=12)
 TestOneByOne = OneByOne.TestCase
 TestOneByOne.settings = SETTINGS
 TestAtOnce = AtOnce.TestCase

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from schemathesis.core.result import Ok
 
 from oauth_taskflow.testing import OAuthTestServer
 from tests.browser import grants
+from tests.support.examples import examples
 from tests.taskflow.conftest import Connect
 from tests.taskflow.page.conftest import SAME_ORIGIN, Browse
 
@@ -20,11 +21,7 @@ if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
 # For each operation and each user: an eighth of the examples of a plain property.
-_SETTINGS = settings(
-    max_examples=settings().max_examples // 8,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    deadline=None,
-)
+_SETTINGS = examples(1 / 8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def operations(root_app: Any) -> list[Any]:
@@ -120,7 +117,7 @@ def test_no_id_or_body_breaks_an_action(
 
     client = browse("admin")
 
-    @settings(_SETTINGS, max_examples=150)
+    @examples(3, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
         conn_id=_IDS, action=st.sampled_from(["refresh", "test", "revoke", "forget"]), body=_WRONG
     )

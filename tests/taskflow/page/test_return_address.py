@@ -5,9 +5,10 @@ from __future__ import annotations
 from urllib.parse import urljoin, urlsplit
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tests.taskflow.page.conftest import Browse
 
 pytestmark = [pytest.mark.airflow, pytest.mark.usefixtures("own_store", "at_loopback")]
@@ -16,7 +17,7 @@ _PIECES = st.lists(
     st.sampled_from([*"/\\.:@?#%\t\n ", "//", "..", "http:", "evil.example", "dags", "%2F", "%5C"]),
     max_size=12,
 ).map("".join)
-_MANY = settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+_MANY = examples(6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @_MANY
@@ -33,9 +34,7 @@ def test_a_path_that_is_accepted_stays_on_this_host(path: str) -> None:
         assert (found.scheme, found.netloc) == ("http", "127.0.0.1:8080")
 
 
-@settings(
-    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+@examples(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.one_of(st.binary(max_size=300), st.text(max_size=100).map(lambda t: f"state={t}")))
 def test_any_answer_leads_to_a_page_of_the_app(browse: Browse, body: bytes | str) -> None:
     with browse() as client:
