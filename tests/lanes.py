@@ -17,10 +17,20 @@ import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 TESTS = Path(__file__).parent
-# Everything in these folders needs Airflow or a server.
-NEEDS_SERVERS = frozenset(
+# Everything in these folders needs Airflow, a server, or libraries that take seconds to load.
+SLOW_FOLDERS = frozenset(
     TESTS / name
-    for name in ("browser", "celery", "end_to_end", "fab", "oidc_provider", "stores", "taskflow")
+    for name in (
+        "browser",
+        "celery",
+        "end_to_end",
+        "fab",
+        "oauth/oracles",
+        "oidc_provider",
+        "stores",
+        "tables",
+        "taskflow",
+    )
 )
 NOT_FAST = frozenset({"airflow", "full", "mariadb", "postgres", "slow"})
 # A test that uses this fixture, or a parameter with this value, needs the server that the mark names.
@@ -35,8 +45,6 @@ MARKS = {
 }
 # Seconds. A test that waits for a condition looks again after less; how long the package waits may depend on the machine.
 LONGEST_SLEEP = 0.05
-# Seconds, instead of the ten minutes of pyproject.toml.
-LONGEST_FULL_TEST = 7200
 PACKAGE = TESTS.parent / "oauth_taskflow"
 T = TypeVar("T")
 
@@ -118,9 +126,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out the folders whose collection alone would load Airflow."""
+    """Leave out the folders whose collection alone would take long."""
     folders = {collection_path, *collection_path.parents}
-    return True if config.getoption("--fast") and folders & NEEDS_SERVERS else None
+    return True if config.getoption("--fast") and folders & SLOW_FOLDERS else None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -156,8 +164,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     unwanted = NOT_FAST if config.getoption("--fast") else frozenset({"full"})
     if config.getoption("--full"):
         unwanted -= {"full"}
-        for item in items:
-            item.add_marker(pytest.mark.timeout(LONGEST_FULL_TEST))
     left_out = {item for item in items if unwanted & {mark.name for mark in item.iter_markers()}}
     if left_out:
         config.hook.pytest_deselected(items=[item for item in items if item in left_out])

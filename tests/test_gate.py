@@ -30,6 +30,7 @@ BESIDE = [
     "python -m pytest tests/end_to_end",
     "python -m pytest tests/browser",
 ]
+FULL = "--full -o faulthandler_timeout=7200"
 REST = "python -m pytest -n 3 --dist loadfile --max-worker-restart=0"
 
 
@@ -114,7 +115,8 @@ def test_servers_of_stores_are_tested_where_they_are_installed(
     services.write_text(STAND_IN)
     services.chmod(0o755)
     measured = ["--cov", "--cov-report="] if arguments else []
-    call = " ".join(["test-services", *folders, *arguments, *measured])
+    options = FULL.split() if arguments else []
+    call = " ".join(["test-services", *folders, *options, *measured])
     assert call in run(checkout, *arguments)[2]
     status, output, _ = run(checkout, *arguments, fails=call.removeprefix("test-services "))
     assert status == 3
@@ -154,7 +156,7 @@ def test_the_fast_run_checks_no_types_and_takes_arguments_of_pytest(checkout: Pa
     assert calls == [
         "ruff format --check .",
         "ruff check .",
-        "python -m pytest --fast -q -n 3 --dist loadfile --max-worker-restart=0 -k lease",
+        "python -m pytest --fast -q -n 2 --dist loadfile --max-worker-restart=0 -k lease",
     ]
 
 
@@ -162,7 +164,7 @@ def test_the_full_run_adds_what_is_too_long_for_the_gate(checkout: Path) -> None
     status, _, calls = run(checkout, "--full")
     assert status == 0
     assert [call for call in calls if "--max-worker-restart=0 --full" in call]
-    assert f"python -m pytest --collect-only -q {ELSEWHERE} --full" in calls
+    assert f"python -m pytest --collect-only -q {ELSEWHERE} {FULL}" in calls
     assert "mypy" in calls
     assert (checkout / "mutants").read_text() == "all\n"
     assert calls[-1] == "test-airflow-3.2"
@@ -172,9 +174,9 @@ def test_the_full_run_measures_each_part_and_fails_below_the_least_coverage(
     checkout: Path,
 ) -> None:
     _, _, calls = run(checkout, "--full")
-    assert "python -m pytest tests/end_to_end --full --cov --cov-report=" in calls
-    assert "python -m coverage run -m pytest tests/browser --full" in calls
-    assert f"{REST} --full {ELSEWHERE} --cov --cov-report=" in calls
+    assert f"python -m pytest tests/end_to_end {FULL} --cov --cov-report=" in calls
+    assert f"python -m coverage run -m pytest tests/browser {FULL}" in calls
+    assert f"{REST} {FULL} {ELSEWHERE} --cov --cov-report=" in calls
     (combined,) = [call.split() for call in calls if "combine" in call]
     assert [Path(name).parent.name for name in combined[3:]] == ["browser", "deployments", "rest"]
     assert calls[-2] == "coverage report --skip-covered --show-missing --fail-under=99"
