@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@pytest.mark.slow
 def test_nothing_outside_taskflow_loads_airflow_or_at_parse_time_requests() -> None:
     script = (
         "import importlib, pkgutil, sys, oauth_taskflow\n"
@@ -33,6 +34,7 @@ def test_the_protocol_of_the_broker_loads_no_airflow() -> None:
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
+@pytest.mark.slow
 def test_importing_the_package_or_checking_specs_loads_no_http_library() -> None:
     script = (
         "import sys, oauth_taskflow, oauth_taskflow.specs.check\n"
@@ -89,6 +91,7 @@ def test_values_that_a_task_loads_at_its_start_are_structs_as_dataclasses_are_sl
     assert done.stdout.split() == ["ApiRequest", "ConnectionField"]
 
 
+@pytest.mark.slow
 def test_the_tests_of_connections_load_no_airflow() -> None:
     names = [f"tests.connections.{path.stem}" for path in (ROOT / "tests/connections").glob("*.py")]
     script = (

@@ -83,6 +83,7 @@ def test_such_a_union_would_be_found() -> None:
     assert not list(_mixed(dict[str, text] | list[text | int]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", [_DESCRIBE_BOTH, _CONVERT_BOTH], ids=["describe", "convert"])
 def test_a_process_that_uses_all_options_ends_well(program: str) -> None:
     done = subprocess.run(

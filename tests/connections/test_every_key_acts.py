@@ -158,6 +158,7 @@ def read_names(path: Path) -> Iterator[str]:
             yield node.attr
 
 
+@pytest.mark.slow
 def test_every_setting_is_read() -> None:
     kinds = (ConnectionSettings, ConsentSettings, TokenPlace, *get_args(AuthSettings))
     settings = {name for one in kinds for name in one.__struct_fields__}

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
+import pytest
 
 from oauth_taskflow import destinations
 from oauth_taskflow.destinations.base import (
@@ -212,10 +213,12 @@ def test_the_new_kind_keeps_the_contract() -> None:
     check_destination(ShelfDestination(shelf="{{ endpoint }}"))
 
 
+@pytest.mark.slow
 def test_parents_and_children_of_a_spec_use_the_new_kind() -> None:
     run_with_shelves("pull_family")
 
 
+@pytest.mark.slow
 def test_the_check_of_specs_knows_the_new_kind() -> None:
     run_with_shelves("check_rules")
 

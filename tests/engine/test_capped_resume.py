@@ -72,6 +72,7 @@ def test_each_record_comes_once_however_often_the_pull_is_cut_off(
     assert sorted(json.loads(line)["id"] for line in lines) == list(range(ROWS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [narrow(total="exact"), narrow()], ids=["announced", "found"])
 @pytest.mark.parametrize("cut", [0, 3, 9, 14, 20, 26, 29])
 def test_a_capped_window_goes_on_after_its_last_complete_part(

@@ -221,6 +221,7 @@ def test_no_combination_shows_what_fields_hide(
     assert find_canaries(texts) == []
 
 
+@pytest.mark.slow
 def test_the_same_failures_show_values_that_nothing_hides(tmp_path: Path) -> None:
     shown = {
         name

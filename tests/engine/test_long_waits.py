@@ -172,6 +172,7 @@ def test_a_budget_that_no_wait_opens_fails_in_the_end(
         bench.attempt()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pages", "budget"),
     [(500, 100), pytest.param(50_000, 10_000, marks=[pytest.mark.full, pytest.mark.slow])],

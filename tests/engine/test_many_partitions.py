@@ -58,6 +58,7 @@ BY_TIME = of_parents(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wanted", [BY_ID, BY_TIME], ids=["integers", "instants"])
 def test_parents_beyond_the_limit_lose_no_record(wanted: Endpoint, tmp_path: Path) -> None:
     bench = Bench(tmp_path)

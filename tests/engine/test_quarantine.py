@@ -132,6 +132,7 @@ def test_checks_count_the_records_that_are_written(tmp_path: Path) -> None:
     assert not (tmp_path / FILE).exists()
 
 
+@pytest.mark.slow
 def test_rejected_records_keep_bytes_of_any_kind(tmp_path: Path) -> None:
     record = {"id": "\x00", "big": "é" * 5_000_000, "n": 123456789012345678901234567890}
     pull(CONTRACT, [record], folder=tmp_path)

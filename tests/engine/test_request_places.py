@@ -169,6 +169,7 @@ def test_a_number_of_concurrency_means_the_same_as_before(
     assert (None if places is None else (places.limit, places.most)) == limits
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("concurrency", "parents"), [(4, 1), (4, 12), ("auto", 1), ("auto", 12)])
 def test_a_slow_destination_bounds_the_pages_in_memory(
     tmp_path: Path, concurrency: Any, parents: int

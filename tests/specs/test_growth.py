@@ -76,6 +76,7 @@ def test_a_text_longer_than_a_spec_needs_is_refused_at_its_line() -> None:
     assert problem.message == f"a text longer than {MAX_TEXT} characters"
 
 
+@pytest.mark.slow
 def test_defaults_that_multiply_with_the_endpoints_are_refused() -> None:
     (problem,) = check_text(INPUTS["big defaults"]).problems
     assert problem.rule == "yaml-too-big"

@@ -149,12 +149,14 @@ def test_machine_formats_are_json_and_nothing_else(name: str) -> None:
     assert done.returncode == 1
 
 
+@pytest.mark.slow
 def test_a_narrow_terminal_encoding_does_not_stop_it() -> None:
     env = {"PYTHONIOENCODING": "ascii"}
     done = run_script(CORPUS / "invalid" / "bad-asset-uri.yaml", env=env)
     assert (done.returncode, done.stderr) == (1, "")
 
 
+@pytest.mark.slow
 def test_the_pre_commit_hook_is_a_script_that_installs_no_airflow_and_checks_the_whole_folder() -> (
     None
 ):
@@ -180,6 +182,7 @@ def script_packages() -> set[str]:
     return {re.split(r"[<>=]", one)[0] for one in json.loads(listed)}
 
 
+@pytest.mark.slow
 def test_the_script_requires_exactly_the_packages_that_the_check_imports() -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", _LOADED.format(scripts=str(ROOT / "scripts"))],

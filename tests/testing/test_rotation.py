@@ -68,6 +68,7 @@ def eager_thread_switches() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eager_thread_switches")
 def test_exactly_one_of_simultaneous_refreshes_with_one_token_wins(
     oauth_server: OAuthTestServer,

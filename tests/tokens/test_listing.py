@@ -118,6 +118,7 @@ def test_a_damaged_row_is_named_and_hides_no_other(
     assert whole.record is not None
 
 
+@pytest.mark.slow
 def test_more_grants_than_one_statement_takes_are_listed(store: ClockedStore) -> None:
     for number in range(520):
         store.acquire(f"{number:064}", owner="test", ttl=1.0)

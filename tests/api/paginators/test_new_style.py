@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
+import pytest
+
 from oauth_taskflow.api.paginators.base import EndsBy, Flaw, PagingOptions
 from oauth_taskflow.api.pull.page import PageView
 from oauth_taskflow.api.request import ApiRequest
@@ -101,6 +103,7 @@ def run_with_style(script: str, spec: str) -> list[str]:
     return done.stdout.split("\n")
 
 
+@pytest.mark.slow
 def test_the_check_knows_the_options_of_a_new_style_and_asks_it_for_flaws(tmp_path: Path) -> None:
     spec = SPEC % ("left: 'data['", tmp_path)
     found = [line.split("|") for line in run_with_style(PRINT_PROBLEMS, spec) if line]
@@ -112,6 +115,7 @@ def test_the_check_knows_the_options_of_a_new_style_and_asks_it_for_flaws(tmp_pa
     assert misspelt[0].startswith("unknown-key|9|unknown key 'pagse'")
 
 
+@pytest.mark.slow
 def test_an_endpoint_reads_its_pages_by_a_new_style(tmp_path: Path) -> None:
     lines = run_with_style(RUN_ENDPOINT, SPEC % (f"pages: {PAGES}", tmp_path))
     records: list[Any] = [json.loads(line) for line in lines if line]

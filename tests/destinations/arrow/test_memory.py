@@ -18,6 +18,7 @@ print(pyarrow.default_memory_pool().backend_name)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "environment", "backend"),
     [

@@ -41,7 +41,7 @@ def build() -> None:
         session.get("/countries").raise_for_status()
 
     read()
-    read_async()  # type: ignore[call-arg]  # the type of task.oauth asks for the session
+    read_async()  # type: ignore[call-arg, misc]  # the type of task.oauth asks for the session
     read_two()
     mapped.expand(tenant=["crm"])
     OAuth2HttpSensor(task_id="sense", http_conn_id="crm", endpoint="/countries")

@@ -268,6 +268,7 @@ def test_a_path_decides_which_refresh_token_of_a_broken_answer_is_right() -> Non
         assert refresh_tokens_in_text(text, dialect).values == (right,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", ['{"a":', "[1,", '{"a":"b"},', '{"', "{a", '"a":"b",'])
 def test_an_endless_broken_answer_is_searched_in_no_time(piece: str) -> None:
     began = time.monotonic()

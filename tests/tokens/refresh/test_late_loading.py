@@ -43,6 +43,7 @@ print(*(name for name in set(sys.modules) - loaded[Step.JOURNALED] if not name.s
 """
 
 
+@pytest.mark.slow
 def test_nothing_is_left_to_load_once_the_journal_says_that_a_refresh_token_is_sent(
     tmp_path: Path,
 ) -> None:

@@ -31,6 +31,7 @@ def look(url: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_what_a_process_with_several_stores_writes_is_seen_by_others(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'tokens.db'}"
     tokens, budgets, consents = (
