@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from oauth_taskflow.errors import InvalidGrant, TokenStoreError
 from oauth_taskflow.oauth.endpoint.outcomes import Granted, Outcome
@@ -85,6 +86,27 @@ def test_a_token_the_store_did_not_take_is_imported_later(
     assert store.read(under_test.grant_key).refresh_token == "rt-1"
     assert endpoint.sent == ["seed"]
     assert not list(store.recovery.folder.glob("*"))
+
+
+def test_a_predecessor_that_was_accepted_while_the_store_was_away_is_imported_later(
+    store: FailingStore, clock: FakeClock
+) -> None:
+    endpoint = script_endpoint(
+        grants(clock, "first", "rt-1"),
+        invalid_grant(),
+        lambda: _down_from_now(store, grants(clock, "second", None)),
+    )
+    under_test = manager(store, endpoint)
+    under_test.token()
+    key = under_test.grant_key
+    store.change(store.read(key), lambda record: replace(record, predecessor="living"))
+    clock.advance(4000)
+    with pytest.raises(TokenStoreError, match="The disk is full"):
+        under_test.token()
+    store.down = lambda: False
+    clock.advance(91)
+    assert under_test.token().access_token == "second"
+    assert (store.read(key).refresh_token, endpoint.sent[1:]) == ("living", ["rt-1", "living"])
 
 
 def test_the_file_is_encrypted_and_closed_to_others(store: FailingStore, clock: FakeClock) -> None:
@@ -199,8 +221,11 @@ def test_a_draft_that_is_always_taken_away_is_not_written_for_ever(
 
 
 def test_all_refresh_tokens_of_an_answer_are_in_its_file() -> None:
-    rescued = RescuedAnswer("k" * 64, 1, "", Token("at", 0.0), "rt", others=("rt-b",))
+    rescued = RescuedAnswer("k" * 64, 1, "", Token("at", 0.0), "rt", others=("rt-b",), sent="rt-c")
     assert RescuedAnswer.from_fields(json.loads(json.dumps(rescued.fields))) == rescued
+    plain = RescuedAnswer("k" * 64, 1, "", Token("at", 0.0), "rt")
+    assert RescuedAnswer.from_fields(json.loads(json.dumps(plain.fields))) == plain
+    assert not {"others", "sent"} & set(plain.fields)
 
 
 def test_a_rescued_refresh_token_behind_a_newer_one_becomes_an_alternate(

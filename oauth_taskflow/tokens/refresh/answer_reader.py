@@ -29,11 +29,13 @@ class AnswerReader:
     def __init__(self, context: RefreshContext) -> None:
         self._context = context
 
-    def interpret(self, arrived: KeptAnswer, record: GrantRecord) -> Outcome:
-        """Interpret ``arrived`` for ``record``."""
+    def interpret(
+        self, arrived: KeptAnswer, record: GrantRecord, sent: str | None = None
+    ) -> Outcome:
+        """Interpret ``arrived`` for ``record``; ``sent`` as in ``RescuedAnswer``."""
         endpoint, grant = self._context.endpoint.with_dpop_key(record.dpop_key), self._context.grant
-        if isinstance(grant, RefreshToken) and record.refresh_token:
-            grant = grant.with_refresh_token(record.refresh_token)
+        if isinstance(grant, RefreshToken) and (known := sent or record.refresh_token):
+            grant = grant.with_refresh_token(known)
         return interpret(arrived.to_answer(record.read_at.offset), endpoint.describe_request(grant))
 
     def add_grant(
@@ -85,7 +87,9 @@ class AnswerReader:
     def store_grant(self, rescued: RescuedAnswer) -> Transition:
         """The transition that stores the tokens of ``rescued``."""
         lifetimes = self._context.options.refresh_lifetimes
-        return transitions.store_grant(rescued, self.fingerprint(rescued), lifetimes)
+        living = rescued.living
+        fingerprint = None if living is None else self._context.store.cipher.fingerprint(living)
+        return transitions.store_grant(rescued, fingerprint, lifetimes)
 
     def store_unusable(
         self, rescued: RescuedAnswer, outcome: Unusable, failure: LastFailure
@@ -118,7 +122,7 @@ class AnswerReader:
             return writer.import_rescued(rescued, record)
         if rescued.token is not None or rescued.answer is None:
             return self.store_grant(rescued)
-        outcome = self.interpret(rescued.answer, record)
+        outcome = self.interpret(rescued.answer, record, rescued.sent)
         if isinstance(outcome, Granted):
             return self.store_grant(self.add_grant(rescued, outcome, record))
         if isinstance(outcome, Unusable):

@@ -71,6 +71,7 @@ class RefreshAttempt:
         self._unsent = False
         self._modest = False
         self._arrived: KeptAnswer | None = None  # the latest answer with status 2xx
+        self._sent: str | None = None
         self._file = AnswerFile(context.store.recovery)
         self._answer_notified = False
 
@@ -205,6 +206,7 @@ class RefreshAttempt:
         context, grant = self.context, self.context.grant
         if refresh_token is not None and isinstance(grant, RefreshToken):
             self._journal(refresh_token)
+            self._sent = None if refresh_token == self.record.refresh_token else refresh_token
             grant = grant.with_refresh_token(refresh_token)
             if self._modest:
                 grant = grant.with_scope(self.record.scope)
@@ -260,7 +262,9 @@ class RefreshAttempt:
     def _build_rescued(self) -> RescuedAnswer:
         """The answer that this attempt received, before it is judged."""
         key, lineage = self.context.grant_key, self.record.lineage
-        return RescuedAnswer(key, self.lease.fence, lineage, None, None, self._arrived)
+        return RescuedAnswer(
+            key, self.lease.fence, lineage, None, None, self._arrived, sent=self._sent
+        )
 
     def persist(self, granted: Granted) -> GrantRecord:
         """Store the tokens and release the lease; returns the stored record, which may be newer.
@@ -270,7 +274,7 @@ class RefreshAttempt:
         """
         rescued = self._reader.add_grant(self._build_rescued(), granted, self.record)
         # A refresh token that exists nowhere else goes into a file first.
-        is_new = rescued.refresh_token not in {None, self.record.refresh_token}
+        is_new = rescued.living not in {None, self.record.refresh_token}
         if is_new and not self._file.is_written:
             self._file.save(rescued)
         self._write_or_rescue(rescued, self._reader.store_grant(rescued))

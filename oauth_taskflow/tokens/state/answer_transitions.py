@@ -55,8 +55,8 @@ def store_unusable(
             return None
         if not is_same(record.lineage, rescued.lineage):
             return add_alternate(record, rescued)
-        came = rescued.refresh_token
-        new = came is not None and came != record.refresh_token
+        came, sent = rescued.refresh_token, rescued.sent or record.refresh_token
+        new = came is not None and came != sent
         after = replace(
             free_lease(record, rescued.fence),
             state=record.state if failure.passing else GrantState.MISCONFIGURED,
@@ -66,7 +66,7 @@ def store_unusable(
         )
         if came is None or not new:
             return after
-        return _rotate(after, came, fingerprint or "", rescued.others)
+        return _rotate(after, came, fingerprint or "", rescued.others, sent or "")
 
     return transition
 
@@ -81,15 +81,15 @@ def _open_journal(
 
 
 def _rotate(
-    record: GrantRecord, refresh_token: str, fingerprint: str, others: tuple[str, ...]
+    record: GrantRecord, refresh_token: str, fingerprint: str, others: tuple[str, ...], sent: str
 ) -> GrantRecord:
-    """``record`` with a new refresh token; one of ``others`` or the replaced one may be the right one after all."""
+    """``record`` with a new refresh token; one of ``others`` or the one that was ``sent`` may be the right one after all."""
     return replace(
         record,
         refresh_token=refresh_token,
         lineage=fingerprint,
         alternates=others,
-        predecessor=record.refresh_token or "",
+        predecessor=sent,
     )
 
 
@@ -118,7 +118,8 @@ def store_reread(lease: Lease, before: KeptAnswer, found: FoundTokens) -> Transi
         new, token = found.refresh_token not in known, found.token
         if new and found.refresh_token is not None:
             after = replace(after, journal=None)
-            after = _rotate(after, found.refresh_token, found.fingerprint, found.others)
+            sent = record.refresh_token or ""
+            after = _rotate(after, found.refresh_token, found.fingerprint, found.others, sent)
         if token is not None and _is_latest(token, record):
             after = replace(after, token=token)
         if new or (token is not None and record.state is GrantState.MISCONFIGURED):

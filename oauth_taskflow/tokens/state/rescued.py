@@ -31,7 +31,8 @@ class RescuedAnswer(SecretValue, frozen=True):
 
     ``token`` is set once ``answer``, as it arrived, is judged. ``misplaced``: the refresh token was not where the
     connection looks for it. ``consent`` is set for the answer to a person's consent, which replaces the whole grant.
-    ``others`` may be the right refresh token in the place of ``refresh_token``.
+    ``others`` may be the right refresh token in the place of ``refresh_token``. ``sent`` is the refresh token that was sent
+    where it is not the stored one, but an alternate or a predecessor.
     """
 
     grant_key: str
@@ -43,17 +44,29 @@ class RescuedAnswer(SecretValue, frozen=True):
     misplaced: bool = False
     consent: ConsentFacts | None = None
     others: Hidden[tuple[str, ...]] = ()
+    sent: Hidden[str | None] = None
+
+    @property
+    def living(self) -> str | None:
+        """The refresh token that is valid after a granted request: the received one, otherwise the sent one (RFC 6749 §6).
+
+        None where that is the stored one.
+        """
+        return self.refresh_token or self.sent
 
     @property
     def fields(self) -> dict[str, Any]:
         """It as JSON values; without an answer, version 0.1 reads them too."""
         fields = asdict(self)
         fields["token"] = None if self.token is None else token_fields(self.token)
-        del fields["answer"], fields["misplaced"], fields["consent"], fields["others"]
+        for name in ("answer", "misplaced", "consent", "others", "sent"):
+            del fields[name]
         if self.answer is not None:
             fields |= {"answer": self.answer.fields, "misplaced": self.misplaced}
         if self.others:
             fields["others"] = list(self.others)
+        if self.sent is not None:
+            fields["sent"] = self.sent
         if self.consent is not None:
             fields["consent"] = asdict(self.consent)
         return fields

@@ -45,8 +45,8 @@ def holds(record: GrantRecord, lease: Lease, lineage: str) -> bool:
 def is_superseded(record: GrantRecord, fingerprints: Fingerprints) -> bool:
     """Whether the connection holds a refresh token that was never seen for this grant.
 
-    One that was seen, however long ago, supersedes nothing: a worker that still has last week's connection must not
-    bring a spent refresh token back.
+    One of the latest ``_MOST_SEEDS`` supersedes nothing: a worker that still has an earlier connection must not bring a
+    spent refresh token back.
     """
     if not fingerprints.seed:
         return False
@@ -147,7 +147,7 @@ def store_grant(
 
     Args:
         rescued: the answer, with its token.
-        fingerprint: that of the received refresh token; None without one.
+        fingerprint: that of ``rescued.living``; None without one.
         known: the lifetimes that are known of the provider's refresh tokens.
     """
     assert rescued.token is not None, "an answer that was judged as granting has a token"
@@ -160,8 +160,9 @@ def store_grant(
             return add_alternate(record, rescued)
         if _is_older(token, record, rescued.lineage):
             return free_lease(record, rescued.fence)
-        refresh_token = rescued.refresh_token or record.refresh_token
-        rotated = refresh_token != record.refresh_token
+        sent = rescued.sent or record.refresh_token
+        refresh_token = rescued.refresh_token or sent
+        rotated = refresh_token != sent
         consent = renew_consent(record.consent, token, known, rotated=rotated)
         return replace(
             record,
@@ -172,7 +173,7 @@ def store_grant(
             lineage=fingerprint or record.lineage,
             alternates=rescued.others,
             answer=rescued.answer,
-            predecessor=record.refresh_token or "" if rotated and rescued.misplaced else "",
+            predecessor=sent or "" if rotated and rescued.misplaced else "",
             dpop_key=token.dpop_key or record.dpop_key,
             journal=carry_doubt(record, rescued, fingerprint),
             last_failure=None,
@@ -204,7 +205,7 @@ def _is_older(token: Token, record: GrantRecord, lineage: str) -> bool:
 
 def add_alternate(record: GrantRecord, rescued: RescuedAnswer) -> GrantRecord | None:
     """``record`` with a refresh token that came too late as an alternate; None when it has it already."""
-    mine = rescued.refresh_token
+    mine = rescued.living
     if mine is None or mine in (record.refresh_token, *record.alternates):
         return None
     late = (mine, *rescued.others, *record.alternates)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from oauth_taskflow.errors import (
     InvalidClient,
@@ -14,6 +16,7 @@ from oauth_taskflow.errors import (
 )
 from oauth_taskflow.oauth.client import Client
 from oauth_taskflow.oauth.endpoint.outcomes import Granted
+from oauth_taskflow.oauth.token import Token
 from oauth_taskflow.tokens.events import Event, Step
 from oauth_taskflow.tokens.state.record import GrantState
 from tests.support.clock import FakeClock
@@ -105,6 +108,60 @@ def test_an_alternate_is_tried_when_the_stored_refresh_token_is_dead(
     assert under_test.replace_refused("first").access_token == "2"
     assert endpoint.sent == ["seed-token", "rt-1", "newer", "older"]
     assert read_stored(store, under_test).alternates == ()
+
+
+@pytest.mark.parametrize("place", ["alternate", "predecessor"])
+def test_a_token_that_is_accepted_in_the_place_of_the_stored_one_takes_its_place(
+    store: ClockedStore, clock: FakeClock, place: str
+) -> None:
+    unrotated = [grants(clock, name, None) for name in ("2", "3")]
+    endpoint = script_endpoint(grants(clock, "first", "rt-1"), invalid_grant(), *unrotated)
+    under_test = manager(store, endpoint)
+    under_test.token()
+    given = {"alternates": ("living",)} if place == "alternate" else {"predecessor": "living"}
+    store.change(read_stored(store, under_test), lambda record: replace(record, **given))
+    assert under_test.replace_refused("first").access_token == "2"
+    record = read_stored(store, under_test)
+    assert (record.refresh_token, record.alternates, record.predecessor) == ("living", (), "")
+    assert record.lineage == store.cipher.fingerprint("living")
+    clock.advance(4000)
+    assert manager(store, endpoint).token().access_token == "3"
+    assert endpoint.sent == ["seed-token", "rt-1", "living", "living"]
+
+
+def test_an_alternate_that_another_worker_made_late_is_kept_when_it_was_accepted(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    def answer() -> Granted:
+        rotate_elsewhere(store, under_test.grant_key, clock, "other")
+        store.change(read_stored(store, under_test), lambda record: replace(record, alternates=()))
+        return grants(clock, "late", None)()
+
+    endpoint = script_endpoint(grants(clock, "first", "rt-1"), invalid_grant(), answer)
+    under_test = manager(store, endpoint)
+    under_test.token()
+    give_alternates(store, under_test, "living")
+    assert under_test.replace_refused("first").access_token == "at-other"
+    assert read_stored(store, under_test).alternates == ("living",)
+
+
+def test_what_is_found_elsewhere_never_takes_the_place_of_the_token_that_works(
+    store: ClockedStore, clock: FakeClock
+) -> None:
+    """A server that does not rotate, and writes another thing by the name of a refresh token elsewhere."""
+
+    def find(number: int) -> Callable[[], Granted]:
+        ends_at = clock.now() + 4000 * number
+        token = Token(f"at-{number}", clock.now(), ends_at)
+        return lambda: Granted(token, f"device-{number}", found_at="mfa.id")
+
+    endpoint = script_endpoint(find(1), invalid_grant(), find(2), invalid_grant(), find(3))
+    under_test = manager(store, endpoint, "living")
+    for number in (1, 2, 3):
+        assert under_test.token().access_token == f"at-{number}"
+        clock.advance(4000)
+    assert endpoint.sent == ["living", "device-1", "living", "device-2", "living"]
+    assert read_stored(store, under_test).predecessor == "living"
 
 
 def test_each_alternate_is_tried_once(store: ClockedStore, clock: FakeClock) -> None:
