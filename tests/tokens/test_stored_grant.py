@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from cryptography.fernet import Fernet
 from msgspec.structs import replace
@@ -15,6 +17,7 @@ from oauth_taskflow.tokens.sql.store import SqlTokenStore
 from oauth_taskflow.tokens.state.record import GrantState
 from tests.support.clock import FakeClock
 from tests.tokens.clocked_store import ClockedStore
+from tests.tokens.conftest import KEY
 from tests.tokens.endpoints import grants, invalid_grant, script_endpoint
 from tests.tokens.grant import give_alternates, manager, read_stored, rotate_elsewhere
 
@@ -184,6 +187,34 @@ def test_forgetting_in_the_middle_of_a_refresh_costs_one_more_refresh(
     worker = TokenManager.for_grant(store, endpoint, ClientCredentials(), clock=clock)
     assert worker.token().access_token == "at-next"
     assert len(endpoint.sent) == 2
+
+
+class NumberedStore(ClockedStore):
+    """Rows begin at a number of the clock, as they really do."""
+
+    _first_number = SqlTokenStore._first_number
+
+
+@pytest.mark.parametrize("changes", range(6))
+def test_the_late_answer_of_a_forgotten_grant_is_no_part_of_the_next_consent(
+    tmp_path: Path, clock: FakeClock, changes: int
+) -> None:
+    """However many changes the new row has seen: the numbers of the former one are all lower."""
+    store = NumberedStore(f"sqlite:///{tmp_path}/t.db", [KEY], clock=clock)
+
+    def another_account_consents() -> Granted:
+        other.stored.forget()
+        clock.advance(1)
+        other.stored.expect_consent().store(consent(clock))
+        for _ in range(changes):
+            store.change(store.read(other.grant_key), lambda record: replace(record, conn_id="crm"))
+        return grants(clock, "at-former", "rt-former")()
+
+    other = manager(store, script_endpoint())
+    worker = manager(store, script_endpoint(another_account_consents))
+    assert worker.token().access_token == "at-new"
+    record = read_stored(store, worker)
+    assert (record.refresh_token, record.alternates) == ("rt-new", ())
 
 
 def test_a_record_that_no_key_opens_is_replaced_by_a_new_consent(

@@ -10,10 +10,12 @@ from pathlib import Path
 from msgspec.structs import replace
 from sqlalchemy import (
     URL,
+    BigInteger,
     ColumnElement,
     Connection,
     and_,
     bindparam,
+    cast,
     delete,
     insert,
     or_,
@@ -200,13 +202,21 @@ class SqlTokenStore:
         statement = update(GRANTS).where(*same).values(values)
         return self._database.run(lambda c: c.execute(statement).rowcount == 1, writes=True)
 
-    @staticmethod
-    def _insert(connection: Connection, grant_key: str) -> None:
+    def _insert(self, connection: Connection, grant_key: str) -> None:
         """Add the missing row, unless another worker was faster."""
+        first = self._first_number()
+        row = {**EMPTY_ROW, "grant_key": grant_key, "fence": first, "revision": first}
         try:
-            connection.execute(insert(GRANTS).values(grant_key=grant_key, **EMPTY_ROW))
+            connection.execute(insert(GRANTS).values(row))
         except IntegrityError:
             connection.rollback()
+
+    def _first_number(self) -> ColumnElement[int]:
+        """SQL for the number at which fence and revision of a new row begin: milliseconds since the epoch.
+
+        They must be above those of a row that was forgotten: by them, its workers' late answers are recognized.
+        """
+        return cast(self._now() * 1000, BigInteger)
 
     def _select(self, connection: Connection, grant_key: str) -> GrantRecord:
         monotonic, wall = self._clock.monotonic(), self._clock.now()

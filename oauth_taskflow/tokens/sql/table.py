@@ -100,11 +100,9 @@ def create_schema(engine: Engine, table: Table = GRANTS) -> None:
 
 EMPTY_ROW = {
     "conn_id": "",
-    "revision": 0,
     "version": 0,
     "state": GrantState.EMPTY.value,
     "lineage": "",
-    "fence": 0,
 }
 
 

@@ -129,7 +129,7 @@ def test_a_lease_is_prolonged_by_the_databases_clock_and_only_while_it_is_in_for
     record = real_store.read(key)
     assert record.lease.until == pytest.approx(record.read_at.store + 30, abs=5)
     assert real_store.acquire(key, owner="b", ttl=30) is None
-    theirs = real_store.acquire(key, owner="b", ttl=30, breaking=1)
+    theirs = real_store.acquire(key, owner="b", ttl=30, breaking=mine.lease.fence)
     assert theirs is not None
     assert not real_store.prolong(key, mine.lease, ttl=300, waits=True)
     assert real_store.read(key).lease == theirs.lease
@@ -150,10 +150,12 @@ def test_a_lease_that_was_seen_to_run_out_is_not_taken_from_the_next_holder(
     real_store: SqlTokenStore,
 ) -> None:
     key = f"lapsed-{os.getpid()}"
-    real_store.acquire(key, owner="a", ttl=0)
-    real_store.acquire(key, owner="b", ttl=0)
-    assert real_store.acquire(key, owner="c", ttl=30, lapsed=1) is None
-    assert real_store.acquire(key, owner="c", ttl=30, lapsed=2) is not None
+    seen = real_store.acquire(key, owner="a", ttl=0)
+    later = real_store.acquire(key, owner="b", ttl=0)
+    assert seen is not None
+    assert later is not None
+    assert real_store.acquire(key, owner="c", ttl=30, lapsed=seen.lease.fence) is None
+    assert real_store.acquire(key, owner="c", ttl=30, lapsed=later.lease.fence) is not None
     real_store.forget(key)
 
 

@@ -79,22 +79,25 @@ def test_the_lease_has_one_holder_at_a_time(real_store: SqlTokenStore, grant_key
 
 
 def test_a_lease_runs_out_by_the_databases_clock(real_store: SqlTokenStore, grant_key: str) -> None:
-    assert real_store.acquire(grant_key, owner="a", ttl=0.05)
+    first = real_store.acquire(grant_key, owner="a", ttl=0.05)
+    assert first is not None
     for _ in range(500):  # the database's clock cannot be faked
         if (taken := real_store.acquire(grant_key, owner="b", ttl=30)) is not None:
             break
         time.sleep(0.01)
     assert taken is not None
-    assert (taken.lease.owner, taken.lease.fence) == ("b", 2)
+    assert (taken.lease.owner, taken.lease.fence) == ("b", first.lease.fence + 1)
 
 
 def test_only_the_lease_of_the_named_fence_is_broken(
     real_store: SqlTokenStore, grant_key: str
 ) -> None:
-    real_store.acquire(grant_key, owner="dead", ttl=30)
-    assert real_store.acquire(grant_key, owner="b", ttl=30, breaking=7) is None
-    assert real_store.acquire(grant_key, owner="b", ttl=30, breaking=1) is not None
-    assert real_store.acquire(grant_key, owner="c", ttl=30, breaking=1) is None
+    dead = real_store.acquire(grant_key, owner="dead", ttl=30)
+    assert dead is not None
+    fence = dead.lease.fence
+    assert real_store.acquire(grant_key, owner="b", ttl=30, breaking=fence + 6) is None
+    assert real_store.acquire(grant_key, owner="b", ttl=30, breaking=fence) is not None
+    assert real_store.acquire(grant_key, owner="c", ttl=30, breaking=fence) is None
 
 
 def test_a_released_lease_is_free(real_store: SqlTokenStore, grant_key: str) -> None:
@@ -158,10 +161,15 @@ def test_a_row_swapped_with_another_is_refused(real_store: SqlTokenStore, grant_
         real_store.read(grant_key)
 
 
-def test_a_forgotten_grant_is_gone(real_store: SqlTokenStore, grant_key: str) -> None:
-    fill_record(real_store, grant_key)
+def test_a_forgotten_grant_is_gone_and_the_numbers_of_the_next_one_are_higher(
+    real_store: SqlTokenStore, grant_key: str
+) -> None:
+    before = fill_record(real_store, grant_key)
     real_store.forget(grant_key)
     assert real_store.read(grant_key).state is GrantState.EMPTY
+    after = fill_record(real_store, grant_key)
+    assert after.revision > before.revision
+    assert after.lease.fence > before.lease.fence
 
 
 @pytest.mark.slow
