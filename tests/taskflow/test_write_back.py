@@ -17,12 +17,18 @@ from oauth_taskflow.taskflow.connection_lookup import load_settings
 from oauth_taskflow.taskflow.grants import write_back
 from oauth_taskflow.taskflow.sessions import open_session, token_source
 from oauth_taskflow.testing import OAuthTestServer
+from oauth_taskflow.tokens.grant_key import Fingerprints
 from oauth_taskflow.tokens.sql.store import SqlTokenStore
+from oauth_taskflow.tokens.state.transitions import is_superseded
 from tests.api.scripted import Asked, Reply, ScriptedApi, scripted
 from tests.connections.samples import connection
+from tests.support.clock import FakeClock
 from tests.taskflow.conftest import SetConnection
 from tests.taskflow.later import an_hour_later
 from tests.taskflow.test_secrets_backend import as_airflow_makes_it
+from tests.tokens.clocked_store import ClockedStore
+from tests.tokens.endpoints import grants, script_endpoint
+from tests.tokens.grant import manager, rotate_elsewhere
 
 
 class StoredConnection:
@@ -282,3 +288,23 @@ def test_a_rest_api_that_refuses_costs_the_copy_and_not_the_token(
 def test_a_grant_without_a_refresh_token_leaves_its_connection_alone(tmp_path: Path) -> None:
     store = SqlTokenStore(f"sqlite:///{tmp_path}/tokens.db", [Fernet.generate_key()])
     write_back.write_back("nowhere", store, "a" * 64)  # would refuse the missing connection
+
+
+def test_a_token_that_is_rotated_while_it_is_written_back_counts_as_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FakeClock()
+    store = ClockedStore(f"sqlite:///{tmp_path}/tokens.db", [Fernet.generate_key()], clock=clock)
+    under_test = manager(store, script_endpoint(grants(clock, "at-1", "rt-1")))
+    under_test.token()
+    copied: list[str | None] = []
+    monkeypatch.setattr(write_back, "in_task", lambda: False)
+    monkeypatch.setattr(
+        write_back, "_into_database", lambda copy: copied.append(copy.record.refresh_token)
+    )
+    store.meanwhile = lambda: rotate_elsewhere(store, under_test.grant_key, clock, "2")
+    write_back.write_back("crm", store, under_test.grant_key)
+    rotate_elsewhere(store, under_test.grant_key, clock, "3")
+    assert copied == ["rt-2"]
+    seen = Fingerprints(store.cipher.fingerprints("rt-2"), ("client",))
+    assert not is_superseded(store.read(under_test.grant_key), seen)

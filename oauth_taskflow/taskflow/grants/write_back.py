@@ -57,12 +57,17 @@ def write_back(
         ApiError: Airflow's REST API refused.
         TokenStoreError: the store failed.
     """
-    record = store.read(grant_key)
+
+    def remember(current: GrantRecord) -> GrantRecord | None:
+        stored = current.refresh_token
+        if stored is None:
+            return None
+        return transitions.remember_seeds(current, store.cipher.fingerprint(stored))
+
+    # Before the connection has it: an unknown refresh token there would replace the stored one.
+    record = store.change(store.read(grant_key), remember)
     if record.refresh_token is None:
         return
-    fingerprint = store.cipher.fingerprint(record.refresh_token)
-    # Before the connection has it: an unknown refresh token there would replace the stored one.
-    record = store.change(record, lambda current: transitions.remember_seeds(current, fingerprint))
     copy = _Copy(conn_id, record, store)
     if in_task():
         _through_rest_api(copy, open_session)
