@@ -69,10 +69,11 @@ class StoredGrant:
         """Store the consents that wait for that grant: the connection had it when the person consented, and was edited since."""
         StoredGrant(replace(self._context, grant_key=grant_key)).import_consents()
 
-    def store_revocation(self) -> GrantRecord:
+    def store_revocation(self, revoked: GrantRecord) -> GrantRecord:
         """Record that the authorization server ended the grant: its tokens are removed, and no worker requests any.
 
-        The refresh token written in the connection counts as seen: it is dead too.
+        The refresh token written in the connection counts as seen: it is dead too. Returns the stored record; unchanged
+        where a worker stored another refresh token than that of ``revoked``, which then still has to be revoked.
         """
         conn_id = self._context.conn_id
         error = TokenRequestError(
@@ -81,8 +82,12 @@ class StoredGrant:
             hint=f"Authorize it again: airflow oauth login {conn_id}",
         )
         client = self._context.fingerprints.client[0]
-        return self.write(
-            lambda record: replace(
+        failure = LastFailure.from_error(error, client, None, 1)
+
+        def transition(record: GrantRecord) -> GrantRecord | None:
+            if not transitions.is_same(record.lineage, revoked.lineage):
+                return None
+            return replace(
                 transitions.remember_seeds(record, *self._context.fingerprints.seed),
                 state=GrantState.REVOKED,
                 token=None,
@@ -98,11 +103,10 @@ class StoredGrant:
                 origin="",
                 left_scope="",
                 journal=None,
-                last_failure=LastFailure.from_error(error, client, None, 1).follow(
-                    None, record.read_at.store
-                ),
+                last_failure=failure.follow(None, record.read_at.store),
             )
-        )
+
+        return self.write(transition)
 
     def forget(self) -> None:
         """Delete the record; see ``forget_grant``."""

@@ -148,7 +148,7 @@ def test_it_is_stored_although_the_store_was_away_before_the_trade_too(
     store: AbsentStore, clock: FakeClock
 ) -> None:
     under_test = manager(store, script_endpoint())
-    under_test.stored.store_revocation()
+    under_test.stored.store_revocation(under_test.stored.read())
     store.away = True
     lose_store(store, under_test, clock)
     assert under_test.token().access_token == "at-new"
@@ -196,7 +196,7 @@ END: dict[str, Importing] = {
     "another consent": lambda one: one.stored.expect_consent().store(
         grants(one._context.clock, "at-later", "rt-later")()
     ),
-    "a revocation": lambda one: one.stored.store_revocation(),
+    "a revocation": lambda one: one.stored.store_revocation(one.stored.read()),
 }
 
 

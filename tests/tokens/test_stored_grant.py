@@ -109,7 +109,7 @@ def test_a_worker_in_the_middle_of_a_refresh_does_not_undo_a_revocation(
     store: ClockedStore, clock: FakeClock, grant: Grant
 ) -> None:
     def person_revokes() -> Granted:
-        other.stored.store_revocation()
+        other.stored.store_revocation(other.stored.read())
         return grants(clock, "at-late", "rt-late")()
 
     other = TokenManager.for_grant(store, script_endpoint(), grant, clock=clock)
@@ -151,7 +151,7 @@ def test_after_a_revocation_no_request_is_sent_until_a_new_consent(
 ) -> None:
     under_test = manager(store, script_endpoint(grants(clock, "at-1", "rt-1")))
     under_test.token()
-    record = under_test.stored.store_revocation()
+    record = under_test.stored.store_revocation(under_test.stored.read())
     assert (record.state, record.token, record.refresh_token) == (GrantState.REVOKED, None, None)
     worker = manager(store, script_endpoint())
     with pytest.raises(TokenRequestError) as caught:

@@ -10,6 +10,7 @@ from oauth_taskflow.taskflow.grants.connection_check import try_connection
 from oauth_taskflow.taskflow.grants.managed_grant import ManagedGrant, load_managed_grant
 from oauth_taskflow.taskflow.grants.revocation import read_revocable, revoke_tokens
 from oauth_taskflow.tokens.registry import open_store
+from oauth_taskflow.tokens.state.record import GrantState
 from oauth_taskflow.tokens.stored_grant import forget_grant
 
 
@@ -36,13 +37,17 @@ def revoke_grant(conn_id: str) -> ManagedGrant:
     """
     grant = load_managed_grant(conn_id)
     url = grant.endpoint_url("revoke_url")
-    if not revoke_tokens(grant, url, read_revocable(grant)):
-        raise OAuthTaskflowError(f"Connection {conn_id!r} has no token that could be revoked")
-    if grant.auth.grant_type == "refresh_token":
-        grant.manager.stored.store_revocation()
-    else:
-        grant.manager.stored.forget()
-    return grant
+    record = read_revocable(grant)
+    while True:
+        if not revoke_tokens(grant, url, record):
+            raise OAuthTaskflowError(f"Connection {conn_id!r} has no token that could be revoked")
+        if grant.auth.grant_type != "refresh_token":
+            grant.manager.stored.forget()
+            return grant
+        # Servers report success for a token that a worker has spent meanwhile (RFC 7009 §2.2): then its successor is next.
+        record = grant.manager.stored.store_revocation(record)
+        if record.state is GrantState.REVOKED:
+            return grant
 
 
 def forget_grants(conn_id: str, grant_key: str | None = None) -> int:

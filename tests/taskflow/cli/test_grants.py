@@ -17,9 +17,12 @@ from msgspec.structs import replace
 
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.iso8601 import parse_instant
+from oauth_taskflow.oauth.endpoint.revocation import revoke as send_revocation
 from oauth_taskflow.taskflow.cli.commands import get_cli_commands
 from oauth_taskflow.taskflow.cli.grant_rows import status_row
 from oauth_taskflow.taskflow.cli.grants import forget, refresh, revoke, status
+from oauth_taskflow.taskflow.grants import revocation
+from oauth_taskflow.taskflow.grants.actions import refresh_now
 from oauth_taskflow.taskflow.sessions import open_session
 from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.testing.authorization import TokenPolicy
@@ -200,6 +203,24 @@ def test_revoke_ends_the_grant_at_the_server_and_in_the_store(
     with pytest.raises(OAuthTaskflowError, match="revoked by a person"):
         call_api()
     assert oauth_server.requests == []
+
+
+def test_a_refresh_token_that_a_worker_gets_during_a_revocation_is_revoked_too(
+    crm: str, shown: Shown, oauth_server: OAuthTestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Servers report success for the spent one (RFC 7009 §2.2)."""
+    call_api()
+    send, rotated = send_revocation, list[str | None]()
+
+    def send_late(*arguments: Any, **options: Any) -> None:
+        if not rotated:
+            rotated.append(refresh_now(crm).manager.stored.read().refresh_token)
+        send(*arguments, **options)
+
+    monkeypatch.setattr(revocation, "revoke", send_late)
+    assert shown(revoke)[0]["state"] == "revoked"
+    sent = [call.form["token"] for call in oauth_server.requests if "revoke" in call.path]
+    assert rotated[0] in sent
 
 
 def test_a_refresh_token_that_was_never_used_is_revoked_too(

@@ -98,7 +98,7 @@ def test_a_new_consent_brings_its_own_key_and_revocation_drops_it(
     renewed = worker(server, tmp_path, RefreshToken("seed")).stored.read()
     assert renewed.dpop_key == outcome.token.dpop_key != old.dpop_key
     assert manager.replace_refused(old.access_token).dpop_key == outcome.token.dpop_key
-    assert manager.stored.store_revocation().dpop_key == ""
+    assert manager.stored.store_revocation(manager.stored.read()).dpop_key == ""
 
 
 def test_dpop_makes_another_grant_and_its_absence_changes_no_known_key(

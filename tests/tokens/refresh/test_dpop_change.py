@@ -72,7 +72,7 @@ def test_a_revocation_forgets_a_moved_refresh_token(
     with pytest.raises(Exception, match="unavailable"):
         moved.token()
     assert moved.stored.read().scope == GRANTED
-    moved.stored.store_revocation()
+    moved.stored.store_revocation(moved.stored.read())
     assert moved.stored.read().scope == ""
 
 

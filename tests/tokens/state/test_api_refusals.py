@@ -219,7 +219,7 @@ def test_a_grant_revoked_just_after_a_forced_refresh_is_reported_as_revoked(
         self: ClockedStore, record: GrantRecord, transition: Transition
     ) -> GrantRecord:
         if transition is api_refusals.note_doubt:  # the lease is given back by then
-            under_test.stored.store_revocation()
+            under_test.stored.store_revocation(under_test.stored.read())
         return change(self, record, transition)
 
     monkeypatch.setattr(ClockedStore, "change", revoke_before)

@@ -222,7 +222,7 @@ def test_a_revoked_grant_and_one_without_refresh_token_have_no_consent(
 ) -> None:
     under_test, _ = provider_manager(store, IDLE, grants(clock, "a"))
     under_test.token()
-    assert under_test.stored.store_revocation().consent is None
+    assert under_test.stored.store_revocation(under_test.stored.read()).consent is None
     alone = TokenManager.for_grant(
         store, script_endpoint(grants(clock, "b")), ClientCredentials(), clock=clock
     )
