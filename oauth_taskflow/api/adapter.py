@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import io
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from http.client import HTTPResponse
@@ -28,6 +29,8 @@ from oauth_taskflow.api.response_limits import AnswerLimits, Deadline, get_limit
 
 _deadline: ContextVar[Deadline | None] = ContextVar("oauth_taskflow_deadline", default=None)
 _permits: ContextVar[list[Permit]] = ContextVar("oauth_taskflow_permits")
+# As for ``socket.setsockopt``: level, option and value.
+SocketOptions = Sequence[tuple[int, int, int | bytes]]
 
 
 class _TimedReader(io.RawIOBase):
@@ -143,19 +146,32 @@ _POOLS = {"http": _Pool, "https": _SecurePool}
 
 
 class BoundedAdapter(HTTPAdapter):
-    """An adapter that returns ``ApiResponse`` objects with ``limits``, else with the limits of their request."""
+    """An adapter that returns ``ApiResponse`` objects with ``limits``, else with the limits of their request.
 
-    def __init__(self, *, limits: AnswerLimits | None = None, **options: Any) -> None:
+    ``socket_options`` are set on each socket, also of connections to a proxy; None leaves those of urllib3.
+    """
+
+    def __init__(
+        self,
+        *,
+        limits: AnswerLimits | None = None,
+        socket_options: SocketOptions | None = None,
+    ) -> None:
         self._limits = limits
-        super().__init__(**options)
+        self._of_pools: dict[str, Any] = {}
+        if socket_options is not None:
+            self._of_pools["socket_options"] = socket_options
+        super().__init__(pool_connections=4, pool_maxsize=32)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """As in ``requests``, with connections that observe the deadline."""
+        kwargs.update(self._of_pools)
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         """As in ``requests``; a SOCKS proxy uses other connections, which have only the read time-out."""
+        kwargs.update(self._of_pools)
         manager = super().proxy_manager_for(proxy, **kwargs)
         if type(manager) is ProxyManager:
             manager.pool_classes_by_scheme = _POOLS

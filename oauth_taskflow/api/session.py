@@ -135,7 +135,7 @@ class OAuthSession(requests.Session):
         self.pulls = session_log(self, clock)
         self.headers.update({**default_headers(), **(headers or {})})
         for scheme in ("https://", "http://"):
-            self.mount(scheme, BoundedAdapter(pool_connections=4, pool_maxsize=32))
+            self.mount(scheme, BoundedAdapter())
 
     def __repr__(self) -> str:
         return f"<OAuthSession for {self.origins.names[0]}>"

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowException
 from airflow.providers.http.hooks.http import HttpHook
 from requests import Response
+from requests.adapters import HTTPAdapter
 
+from oauth_taskflow.api.adapter import BoundedAdapter
 from oauth_taskflow.api.errors import combine_classes
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.errors import ApiRequestFailed
@@ -54,13 +56,20 @@ class OAuth2Hook(HttpHook):
         self._use_base_url(session.base_url, hidden=bool(settings.url_secrets))
         self.merged_extra = {**settings.http_options, **(extra_options or {})}
         _apply_options(session, self.merged_extra)
-        adapter = self.adapter or self.keep_alive_adapter
+        adapter = self._choose_adapter()
         if adapter is not None:
             for scheme in ("http://", "https://"):
                 session.mount(scheme, adapter)
         session.headers.update(self.default_headers)
         session.headers.update(headers or {})
         return session
+
+    def _choose_adapter(self) -> HTTPAdapter | None:
+        """The adapter of the arguments; None leaves that of the session."""
+        if self.adapter is not None or self.keep_alive_adapter is None:
+            return self.adapter
+        # The adapter of ``HttpHook`` itself would accept headers that are cut off, and know no deadline.
+        return BoundedAdapter(socket_options=self.keep_alive_adapter.socket_options)
 
     def _use_base_url(self, url: str, *, hidden: bool) -> None:
         self.base_url = url

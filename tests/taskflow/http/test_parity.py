@@ -20,11 +20,9 @@ from airflow.providers.http.operators.http import HttpOperator
 from airflow.providers.http.sensors.http import HttpSensor
 from airflow.sdk.bases.sensor import PokeReturnValue
 from airflow.sdk.exceptions import AirflowException, TaskDeferred
-from requests_toolbelt.adapters.socket_options import (  # type: ignore[import-untyped]  # no stubs
-    TCPKeepAliveAdapter,
-)
 
 from oauth_taskflow import OAuth2Hook, OAuth2HttpOperator, OAuth2HttpSensor
+from oauth_taskflow.api.adapter import BoundedAdapter
 from oauth_taskflow.errors import ApiRequestFailed, ResultRefused
 from tests.api.scripted import Asked, Reply, ScriptedApi, scripted
 from tests.taskflow.conftest import SetConnection
@@ -230,13 +228,18 @@ def test_the_hook_accepts_positional_arguments_too() -> None:
     assert (hook.method, hook.http_conn_id, hook.keep_alive_adapter) == ("GET", "crm", None)
 
 
-def test_connections_are_kept_alive_as_the_arguments_say(api: ScriptedApi) -> None:
-    session = OAuth2Hook("GET", "ours", tcp_keep_alive_idle=7).get_conn()
-    adapter = session.get_adapter(api.url)
-    assert isinstance(adapter, TCPKeepAliveAdapter)
-    assert any(7 in option for option in adapter.socket_options)
-    plain = OAuth2Hook("GET", "ours", tcp_keep_alive=False).get_conn().get_adapter(api.url)
-    assert not isinstance(plain, TCPKeepAliveAdapter)
+def test_connections_are_kept_alive_as_with_the_hook_of_airflow(api: ScriptedApi) -> None:
+    def read_options(hook: HttpHook) -> list[tuple[int, int, int]]:
+        with hook.get_conn() as session:
+            manager = session.get_adapter(api.url).poolmanager  # type: ignore[attr-defined]
+            return list(manager.connection_pool_kw.get("socket_options", ()))
+
+    for arguments in ({}, {"tcp_keep_alive_idle": 7}, {"tcp_keep_alive": False}):
+        asked = read_options(HttpHook("GET", "stock", **arguments))
+        assert read_options(OAuth2Hook("GET", "ours", **arguments)) == asked
+        assert bool(asked) == arguments.get("tcp_keep_alive", True)
+    session = OAuth2Hook("GET", "ours").get_conn()
+    assert isinstance(session.get_adapter(api.url), BoundedAdapter)
 
 
 @pytest.mark.parametrize("hook", [HttpHook("GET", "stock"), OAuth2Hook("GET", "ours")])
