@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from oauth_taskflow.api.additions import credentials_of_caller, hidden_by
 from oauth_taskflow.api.aio.budgets import AsyncGate, AsyncPermit, with_async_gate
 from oauth_taskflow.api.aio.errors import AsyncApiResponse, to_httpx_error
-from oauth_taskflow.api.aio.logged_client import LoggedClient
+from oauth_taskflow.api.aio.hooks import HookedClient
 from oauth_taskflow.api.aio.redirects import AsyncRedirects
 from oauth_taskflow.api.aio.sending import send_once
 from oauth_taskflow.api.aio.transport import (
@@ -61,7 +61,7 @@ _THREADS = 4
 T = TypeVar("T")
 
 
-class AsyncOAuthSession(LoggedClient):
+class AsyncOAuthSession(HookedClient):
     """``OAuthSession`` for ``async`` code: an ``httpx.AsyncClient`` for one API.
 
     Base URL, allowed origins, redirects, time-outs, attempts, waits, the replay after a 401 and ``paginate`` work as in
@@ -124,15 +124,6 @@ class AsyncOAuthSession(LoggedClient):
         self.pulls = session_log(self, clock)
         self._threads = asyncio.Semaphore(_THREADS)
         self.event_hooks = {}
-
-    @property
-    def event_hooks(self) -> dict[str, list[Callable[..., Any]]]:
-        """As in ``httpx``, but response hooks are called with redirects and the final response only."""
-        return self._hooks
-
-    @event_hooks.setter
-    def event_hooks(self, hooks: Mapping[str, Iterable[Callable[..., Any]]]) -> None:
-        self._hooks = {kind: list(hooks.get(kind, ())) for kind in ("request", "response")}
 
     def __repr__(self) -> str:
         return f"<AsyncOAuthSession for {self.origins.names[0]}>"
@@ -350,15 +341,6 @@ class AsyncOAuthSession(LoggedClient):
             await gate.learn(response.headers)
         return response
 
-    async def _run_hooks(self, response: httpx.Response) -> None:
-        """Call the author's response hooks with ``response``."""
-        try:
-            for hook in self._hooks["response"]:
-                await hook(response)
-        except BaseException:
-            await response.aclose()
-            raise
-
     async def _sign(self, request: httpx.Request, credentials: Credentials) -> None:
         """Put ``credentials`` on ``request``; waits for a token if necessary."""
         view = request_view(request)
@@ -389,8 +371,7 @@ class AsyncOAuthSession(LoggedClient):
         permit: AsyncPermit | None,
     ) -> AsyncApiResponse:
         """Send once; reads the body within ``limits`` unless the response is streamed."""
-        # Read now, because authors change the mapping and its lists.
-        httpx.AsyncClient.event_hooks.fset(self, {"request": self._hooks["request"]})  # type: ignore[attr-defined]  # a property's
+        self._use_request_hooks()
         return await send_once(super().send, request, options, limits, permit)
 
 
