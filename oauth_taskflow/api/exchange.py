@@ -130,26 +130,36 @@ class RequestPlan(Struct, Generic[GateT], frozen=True):
     ) -> float | None:
         """Seconds to wait before the next attempt; None when this response is final.
 
+        A used-up limit holds the gate either way, because it concerns the requests of all workers.
+
         Raises:
             ApiStatusError: the server asks for a wait longer than ``policy.longest_wait``; see ``retry_after``.
         """
-        if not self._may_retry(response, decision, attempt):
-            return None
-        policy, status = self.policy, response.status_code
+        may_retry = self._may_retry(response, decision, attempt)
         by_rule = decision is not None and decision.holds_all
-        is_named = decision is not None and decision.is_named
-        named = policy.server_wait(status, response.headers, now, limited=by_rule)
-        wait = None if is_named else named
-        if wait is None and decision is not None:
-            wait = decision.wait
-        if wait is not None and wait > policy.longest_wait:
-            raise self._too_long(response, wait, now)
-        wait = wait or policy.backoff_seconds(
-            attempt
-        )  # zero or a date in the past would repeat at once
-        if self.gate is not None and (by_rule or status == 429):
-            self.gate.hold(wait)
+        gate = self.gate if by_rule or response.status_code == 429 else None
+        if gate is None and not may_retry:
+            return None
+        named = self._named_wait(response, decision, now)
+        # Zero or a date in the past would repeat at once.
+        wait = named or self.policy.backoff_seconds(attempt)
+        if gate is not None:
+            gate.hold(wait)
+        if not may_retry:
+            return None
+        if named is not None and named > self.policy.longest_wait:
+            raise self._too_long(response, named, now)
         return None if self.once else wait
+
+    def _named_wait(
+        self, response: requests.Response, decision: Decision | None, now: float
+    ) -> float | None:
+        """The wait in seconds that the rule behind ``decision`` or ``response`` names."""
+        if decision is not None and decision.is_named:
+            return decision.wait
+        limited = decision is not None and decision.holds_all
+        wait = self.policy.server_wait(response.status_code, response.headers, now, limited=limited)
+        return decision.wait if wait is None and decision is not None else wait
 
     def wait_after_error(
         self, error: requests.RequestException, request: requests.PreparedRequest, attempt: int

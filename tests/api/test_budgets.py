@@ -7,24 +7,30 @@ import stat
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from oauth_taskflow.api.errors import ApiStatusError
 from oauth_taskflow.api.options import PageNumberPaginator, RateLimit, Records, ResponseRule
 from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.request import ApiRequest
+from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.budgets.gate import BudgetGate
 from oauth_taskflow.budgets.keeper import Budgets, BudgetSet
 from oauth_taskflow.budgets.local import budget_folder, local_budgets, open_local_store
 from oauth_taskflow.budgets.slots import Slot
 from oauth_taskflow.errors import ApiError
+from tests.api.aio.twins import Asking, Twin, twin
 from tests.api.conftest import Connect, Converse, Serve
 from tests.api.scripted import Asked, FakeClock, Reply
 from tests.budgets.memory import MemoryBudgetStore
 from tests.support.clock import FakeClock as MovedClock
 
+__all__ = ["twin"]  # a fixture
 MakeBudgets = Callable[..., Budgets]
 
 
@@ -52,6 +58,10 @@ def budgets(store: MemoryBudgetStore, moved: MovedClock) -> MakeBudgets:
 
 
 ONE_A_MINUTE = RateLimit(requests=1, per="PT1M")
+
+
+def limited(wait: str | None = None, status: int = 429) -> Reply:
+    return Reply({}, status, {} if wait is None else {"Retry-After": wait})
 
 
 def test_a_session_of_a_connection_with_a_budget_waits(
@@ -102,6 +112,48 @@ def test_an_async_session_holds_the_budget_after_a_429(
     other = budgets(RateLimit(requests=50, per="PT1S")).find_gate("/x")
     assert other is not None
     assert other.acquire().waited == 0  # the wait is over for all
+
+
+BY_RULE = [ResponseRule(status=418, action="rate_limit")]
+LAST_BY_RULE = [replace(BY_RULE[0], max_attempts=1)]
+Case = tuple[Reply, str, dict[str, Any], float]
+# The answer, the method, the options of the session, and for how long others are held at least.
+HELD: dict[str, Case] = {
+    "a wait longer than the session's": (limited("3600"), "GET", {}, 3599.9),
+    "the same by a rule": (limited("3600", 418), "GET", {"responses": BY_RULE}, 3599.9),
+    "a rule's last attempt": (limited("100", 418), "GET", {"responses": LAST_BY_RULE}, 99.9),
+    "a request that is not repeated": (limited("100"), "POST", {}, 99.9),
+    "the last attempt": (limited("100"), "GET", {"retry": RetryPolicy(attempts=1)}, 99.9),
+    "no wait named": (limited(), "POST", {}, 0.2),
+}
+
+
+@pytest.mark.parametrize("case", HELD.values(), ids=HELD)
+def test_a_used_up_limit_holds_the_budget_also_where_the_request_is_not_repeated(
+    serve: Serve, twin: Twin, budgets: MakeBudgets, moved: MovedClock, case: Case
+) -> None:
+    moved.advance(
+        60.0
+    )  # a gate at the second 0 of its clock takes a hold below a second for an old one
+    reply, method, options, shortest = case
+    api, limit = serve(lambda _: reply), RateLimit(requests=50, per="PT1S")
+    with suppress(ApiStatusError):
+        outcome = twin(api, Asking(method=method), budgets=budgets(limit), **options)
+        assert outcome.status == reply.status
+    assert len(api.asked) == 1
+    other = budgets(limit).find_gate("/x")
+    assert other is not None
+    # A gate that just asked its store asks again after a second.
+    assert shortest <= other.acquire().waited <= max(shortest + 0.2, 1.0)
+
+
+def test_other_errors_hold_no_budget(
+    serve: Serve, twin: Twin, budgets: MakeBudgets, store: MemoryBudgetStore
+) -> None:
+    api = serve(lambda _: Reply([], 503, {"Retry-After": "3600"}))
+    with pytest.raises(ApiStatusError):
+        twin(api, Asking(), budgets=budgets(ONE_A_MINUTE))
+    assert [question for question in store.questions if question.hold] == []
 
 
 def test_each_hop_of_a_redirect_counts(

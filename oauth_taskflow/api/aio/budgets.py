@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 from msgspec.structs import replace
@@ -27,9 +28,7 @@ class AsyncGate:
         return AsyncPermit(self, await self._take())
 
     async def _take(self) -> Permit:
-        holding, self._holding = self._holding, None
-        if holding is not None:
-            await holding
+        await self.finish_hold()
         with self._gate.enter() as ticket:
             while (wait := await asyncio.to_thread(ticket.poll)) > 0:
                 ticket.waited += wait
@@ -49,9 +48,19 @@ class AsyncGate:
         await asyncio.to_thread(self._gate.observe, headers)
 
     def hold(self, seconds: float) -> None:
-        """As the gate itself, in a thread; an error is raised where the gate is passed next."""
+        """As the gate itself, in a thread; an error is raised where that is awaited, by ``finish_hold``."""
         loop = asyncio.get_running_loop()
         self._holding = loop.run_in_executor(None, self._gate.hold, seconds)
+
+    async def finish_hold(self) -> None:
+        """Wait until a hold is kept where other workers find it.
+
+        Raises:
+            TokenStoreError: the store of the budgets cannot be asked.
+        """
+        holding, self._holding = self._holding, None
+        if holding is not None:
+            await holding
 
 
 class AsyncPermit:
@@ -76,9 +85,17 @@ class AsyncPermit:
         return 0.0
 
 
-def with_async_gate(
+@asynccontextmanager
+async def with_async_gate(
     plan: RequestPlan[AsyncGate], budgets: GateKeeper | None, url: str, sleep: Sleep
-) -> RequestPlan[AsyncGate]:
-    """``plan`` with the gate of requests to ``url``, where a budget applies."""
-    gate = None if budgets is None else budgets.find_gate(url)
-    return plan if gate is None else replace(plan, gate=AsyncGate(gate, sleep))
+) -> AsyncIterator[RequestPlan[AsyncGate]]:
+    """``plan`` with the gate of requests to ``url``, where a budget applies; a hold is kept when the block ends."""
+    found = None if budgets is None else budgets.find_gate(url)
+    if found is None:
+        yield plan
+        return
+    gate = AsyncGate(found, sleep)
+    try:
+        yield replace(plan, gate=gate)
+    finally:
+        await gate.finish_hold()

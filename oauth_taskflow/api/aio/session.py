@@ -248,7 +248,12 @@ class AsyncOAuthSession(HookedClient):
         self, request: httpx.Request, credentials: Credentials, plan: RequestPlan[AsyncGate]
     ) -> tuple[httpx.Response, FetchResult]:
         """Send ``request`` until a response is final; returns it and the result of the decisions about it."""
-        plan = with_async_gate(plan, self.budgets, str(request.url), self._sleep)
+        async with with_async_gate(plan, self.budgets, str(request.url), self._sleep) as gated:
+            return await self._repeat(request, credentials, gated)
+
+    async def _repeat(
+        self, request: httpx.Request, credentials: Credentials, plan: RequestPlan[AsyncGate]
+    ) -> tuple[httpx.Response, FetchResult]:
         state = AttemptState(plan, self.origins)
         request.url = httpx.URL(self.origins.accept(str(request.url)))
         await self._sign(request, credentials)
