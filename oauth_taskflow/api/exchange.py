@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import requests
 from msgspec import Struct
+from msgspec.structs import replace
 
 from oauth_taskflow.api.auth import (
     Credentials,
@@ -228,7 +229,8 @@ class RequestPlan(Struct, Generic[GateT], frozen=True):
 class AttemptState(Struct):
     """The progress of one request: attempts so far, and which of the three remedies were used.
 
-    A renewed token, a proof with the API's nonce and a proof with the API's clock are each tried once.
+    A renewed token, a proof with the API's nonce and a proof with the API's clock are each tried once. ``is_bare`` says
+    that the last response answers a hop without credentials; see ``OriginExit``.
     """
 
     plan: RequestPlan[Any]
@@ -237,6 +239,7 @@ class AttemptState(Struct):
     renewed: bool = False
     used_nonce: bool = False
     used_clock: bool = False
+    is_bare: bool = False
 
     def settle(
         self,
@@ -251,6 +254,8 @@ class AttemptState(Struct):
             ApiStatusError: the server asks for a wait longer than ``policy.longest_wait``; see ``retry_after``.
         """
         plan = self.plan
+        if self.is_bare and response.url not in self.origins:
+            plan = replace(plan, gate=None)  # the limit of another origin is none of the API's
         wait = plan.wait_after_response(response, decision, self.attempt, now)
         if wait is not None and rewind(request):
             return AttemptResult(wait)
@@ -267,14 +272,14 @@ class AttemptState(Struct):
         if self._wants_proof(response):
             return True
         wanted = decision.action == "refresh" if decision else can_refresh_help(response)
-        # A foreign origin, reached by a bare redirect, received no token that it could refuse.
-        if not wanted or self.renewed or response.url not in self.origins:
+        # A hop without credentials brought no token that could be refused.
+        if not wanted or self.renewed or self.is_bare:
             return False
         self.renewed = True
         return True
 
     def _wants_proof(self, response: requests.Response) -> bool:
-        if response.status_code != 401 or response.url not in self.origins:
+        if response.status_code != 401 or self.is_bare:
             return False
         before = self.used_nonce, self.used_clock
         self.used_nonce = self.used_nonce or wants_nonce(response)

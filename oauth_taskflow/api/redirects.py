@@ -7,7 +7,7 @@ from urllib.parse import urldefrag, urljoin
 import requests
 from requests.cookies import RequestsCookieJar, extract_cookies_to_jar, merge_cookies
 
-from oauth_taskflow.api.auth import Credentials, rewind
+from oauth_taskflow.api.auth import Credentials, NoAuth, rewind
 from oauth_taskflow.api.errors import ApiCallFailed, add_library_class
 from oauth_taskflow.api.origins import AllowedOrigins, is_unambiguous
 from oauth_taskflow.api.request_secrets import redact_request_url, secrets_of
@@ -39,7 +39,8 @@ class OriginExit:
 class Redirects:
     """The hops of one request. ``requests`` itself would send custom token headers to foreign origins.
 
-    With ``leave_bare`` a GET or HEAD may leave the allowed origins; see ``OriginExit``.
+    With ``leave_bare`` a GET or HEAD may leave the allowed origins; see ``OriginExit``. Then ``is_bare`` is set, and
+    ``credentials`` put nothing on this and all later hops.
     """
 
     def __init__(
@@ -55,6 +56,16 @@ class Redirects:
         self._credentials = credentials
         self._exit = OriginExit(origins, permitted=leave_bare)
         self.history: list[requests.Response] = []
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether a hop has left the allowed origins."""
+        return self._exit.has_left
+
+    @property
+    def credentials(self) -> Credentials:
+        """The credentials of the last hop that was asked for."""
+        return NoAuth() if self.is_bare else self._credentials
 
     def next_request(
         self, response: requests.Response, first: requests.PreparedRequest

@@ -284,7 +284,7 @@ class OAuthSession(requests.Session):
         while True:
             state.attempt += 1
             try:
-                response = self._send_with_redirects(request, plan, credentials)
+                response = self._send_with_redirects(request, state, credentials)
             except ApiRequestFailed:
                 raise
             except requests.RequestException as error:
@@ -324,10 +324,11 @@ class OAuthSession(requests.Session):
     def _send_with_redirects(
         self,
         request: requests.PreparedRequest,
-        plan: RequestPlan[Gate],
+        state: AttemptState,
         credentials: Credentials,
     ) -> requests.Response:
         """Send one attempt and follow its redirects; each hop passes the origin check."""
+        plan, state.is_bare = state.plan, False
         options = {**plan.options}
         follow = options.pop("allow_redirects", True)
         defaults = {
@@ -347,7 +348,10 @@ class OAuthSession(requests.Session):
         redirects = Redirects(self, self.origins, credentials, leave_bare=bare)
         while self.get_redirect_target(response):
             following = redirects.next_request(run_hooks(response, request, options), request)
-            response = self._send_within_budget(following, options, plan, credentials, is_hop=True)
+            response = self._send_within_budget(
+                following, options, plan, redirects.credentials, is_hop=True
+            )
+            state.is_bare = redirects.is_bare
         response.history = redirects.history
         return response
 

@@ -6,7 +6,7 @@ import httpx
 
 from oauth_taskflow.api.aio.errors import to_httpx_error
 from oauth_taskflow.api.aio.views import can_replay, request_view
-from oauth_taskflow.api.auth import Credentials
+from oauth_taskflow.api.auth import Credentials, NoAuth
 from oauth_taskflow.api.origins import AllowedOrigins
 from oauth_taskflow.api.redirects import (
     OriginExit,
@@ -19,7 +19,7 @@ from oauth_taskflow.errors import ForeignOriginRefused
 
 
 class AsyncRedirects:
-    """The hops of one request. After a hop has left the allowed origins, ``is_bare`` is set and no hop is signed."""
+    """The hops of one request. After a hop has left the allowed origins, ``is_bare`` is set and ``credentials`` are none."""
 
     def __init__(
         self,
@@ -41,6 +41,11 @@ class AsyncRedirects:
     def is_bare(self) -> bool:
         """Whether a hop has left the allowed origins."""
         return self._exit.has_left
+
+    @property
+    def credentials(self) -> Credentials:
+        """The credentials of the last hop that was asked for."""
+        return NoAuth() if self.is_bare else self._credentials
 
     def next_request(self, response: httpx.Response, following: httpx.Request) -> httpx.Request:
         """The request that ``response`` redirects to; ``following`` is the one that ``httpx`` has built.

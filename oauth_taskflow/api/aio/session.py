@@ -260,7 +260,7 @@ class AsyncOAuthSession(HookedClient):
         while True:
             state.attempt += 1
             try:
-                response = await self._send_with_redirects(request, credentials, plan)
+                response = await self._send_with_redirects(request, credentials, state)
             except ApiRequestFailed:
                 raise
             except httpx.RequestError as error:
@@ -304,9 +304,10 @@ class AsyncOAuthSession(HookedClient):
         await self._pause(wait, request, PauseReason.of(error))
 
     async def _send_with_redirects(
-        self, request: httpx.Request, credentials: Credentials, plan: RequestPlan[AsyncGate]
+        self, request: httpx.Request, credentials: Credentials, state: AttemptState
     ) -> AsyncApiResponse:
         """Send one attempt and follow its redirects; each hop passes the origin check."""
+        plan, state.is_bare = state.plan, False
         options = plan.options
         redirects = AsyncRedirects(
             request,
@@ -323,10 +324,11 @@ class AsyncOAuthSession(HookedClient):
             if redirects.is_bare:
                 options = {**options, "auth": None}
             else:
-                await self._sign(hop, credentials)
+                await self._sign(hop, redirects.credentials)
             gate = plan.gate if str(hop.url) in self.origins else None
             hop_plan = replace(plan, options=options, gate=gate, admit=None)
-            response = await self._send_within_budget(hop, credentials, hop_plan)
+            response = await self._send_within_budget(hop, redirects.credentials, hop_plan)
+            state.is_bare = redirects.is_bare
         response.history = redirects.history
         return response
 
