@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import re
 import threading
 from collections.abc import Mapping
@@ -37,11 +38,14 @@ from oauth_taskflow.oauth.token import Token, TokenState
 from oauth_taskflow.redaction import redact_text, redact_url
 from oauth_taskflow.secret_values import Hidden, SecretValue
 
+_log = logging.getLogger(__name__)
 _RETRY = RetryPolicy(attempts=3, longest_wait=30.0)
 # A token is small, and a slow login delays every thread that waits for it.
 _LIMITS = AnswerLimits(bytes=1 << 20, depth=64, seconds=60.0)
 # Wrong credentials sent again by every thread and retry would lock the account.
 _REFUSAL_HOLDS = 60.0
+# The share of a stale token's remaining time that passes until the next login after one that failed.
+_PAUSED_SHARE = 0.1
 _SHOWN = 200
 _MOST_NAMES, _LONGEST_NAME = 12, 40
 _OPAQUE = re.compile(r"[A-Za-z0-9._~+/=-]{20,}")
@@ -95,7 +99,8 @@ class Login(SecretValue, frozen=True):
 class LoginTokenSource:
     """A token source that logs in, remembers the token and logs in again when the token is refused.
 
-    All threads of the process share one login. Refused credentials are not sent again for a minute.
+    All threads of the process share one login. Refused credentials are not sent again for a minute. While the login
+    server is away, a stale token is used until it expires.
     """
 
     def __init__(self, login: Login, *, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -104,12 +109,13 @@ class LoginTokenSource:
         self._lock = threading.Lock()
         self._token: Token | None = None
         self._refusal: tuple[float, TokenRequestError] | None = None
+        self._paused_until = 0.0
 
     def __repr__(self) -> str:
         return f"LoginTokenSource({redact_url(self._login.url, self._login.url_secrets)!r})"
 
     def token(self) -> Token:
-        """The token of the last login while it is fresh, else that of a new one.
+        """The token of the last login while it is fresh, else that of a new one, or the stale one if that fails for now.
 
         Raises:
             TokenRequestRejected: the credentials were refused.
@@ -117,11 +123,13 @@ class LoginTokenSource:
             InvalidTokenResponse: the response does not contain a token.
         """
         token = self._token
-        if token is not None and self._is_fresh(token):
+        if token is not None and self._is_good(token):
             return token
         with self._lock:
             token = self._token
-            return token if token is not None and self._is_fresh(token) else self._log_in()
+            if token is None:
+                return self._log_in()
+            return token if self._is_good(token) else self._log_in_again(token)
 
     def replace_refused(self, access_token: str) -> Token:
         """A token other than ``access_token``; logs in only when that is still the current one.
@@ -133,8 +141,27 @@ class LoginTokenSource:
             token = self._token
             return token if token and token.access_token != access_token else self._log_in()
 
-    def _is_fresh(self, token: Token) -> bool:
-        return token.state(self._clock.now(), self._login.leeway) is TokenState.FRESH
+    def _is_good(self, token: Token) -> bool:
+        """Whether ``token`` is used without a login: while it is fresh, or stale shortly after a login that failed."""
+        now = self._clock.now()
+        state = token.state(now, self._login.leeway)
+        is_paused = state is TokenState.STALE and now < self._paused_until
+        return state is TokenState.FRESH or is_paused
+
+    def _log_in_again(self, stale: Token) -> Token:
+        """The token of a new login, or ``stale`` if that fails for now and it has not expired."""
+        try:
+            return self._log_in()
+        except TokenRequestError as failure:
+            now = self._clock.now()
+            expired = stale.state(now, self._login.leeway) is TokenState.EXPIRED
+            if expired or not failure.retryable:
+                raise
+            _log.warning("%r: the current token is used until it expires: %s", self, failure)
+            # Each login that fails takes seconds, in which all threads wait.
+            left = (stale.expires_at or now) - now
+            self._paused_until = now + (failure.retry_after or left * _PAUSED_SHARE)
+            return stale
 
     def _log_in(self) -> Token:
         if self._refusal is not None and self._clock.now() < self._refusal[0]:

@@ -178,6 +178,52 @@ def test_a_server_that_stays_down_is_a_retryable_error(serve: Serve, clock: Fake
         gone.token()
 
 
+def stale(answer: Reply, serve: Serve, clock: FakeClock) -> tuple[LoginTokenSource, ScriptedApi]:
+    """A source whose token ends in 55 seconds, and its server, which gives ``answer`` from the second login on."""
+    api = serve(lambda _: answer if len(api.asked) > 1 else {"access_token": "t1"})
+    login = source(api, clock, lifetime=3600.0)
+    login.token()
+    clock.sleep(3545.0)
+    return login, api
+
+
+@pytest.mark.parametrize("answer", [Reply({}, 503), Reply(drop=True), Reply(b"", 200)])
+def test_a_token_is_used_to_its_end_while_the_login_server_is_away(
+    serve: Serve, clock: FakeClock, caplog: pytest.LogCaptureFixture, answer: Reply
+) -> None:
+    login, api = stale(answer, serve, clock)
+    assert [login.token().access_token for _ in range(5)] == ["t1"] * 5
+    assert len(api.asked) == 1 + 3  # one login, of three attempts
+    assert "the current token is used until it expires: " in caplog.text
+    assert "hush-hush" not in caplog.text
+    clock.sleep(6.0)
+    assert login.token().access_token == "t1"
+    assert len(api.asked) == 1 + 6
+    with pytest.raises(TokenEndpointUnavailable):
+        login.replace_refused("t1")
+    clock.sleep(60.0)
+    with pytest.raises(TokenEndpointUnavailable):
+        login.token()
+
+
+def test_a_stale_token_is_replaced_once_the_login_server_is_back(
+    serve: Serve, clock: FakeClock
+) -> None:
+    login, api = stale(Reply({}, 429, {"Retry-After": "40"}), serve, clock)
+    assert login.token().access_token == "t1"
+    api.route = lambda _: {"access_token": "t2"}
+    clock.sleep(39.0)
+    assert login.token().access_token == "t1"
+    clock.sleep(2.0)
+    assert login.token().access_token == "t2"
+
+
+def test_a_stale_token_hides_no_refusal_of_the_login(serve: Serve, clock: FakeClock) -> None:
+    login, _ = stale(Reply({}, 401), serve, clock)
+    with pytest.raises(TokenRequestRejected):
+        login.token()
+
+
 def test_a_long_wait_is_raised_not_slept(serve: Serve, clock: FakeClock) -> None:
     login = source(serve(lambda _: Reply({}, 429, {"Retry-After": "900"})), clock)
     with pytest.raises(TokenEndpointUnavailable) as caught:
