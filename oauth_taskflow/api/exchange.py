@@ -30,7 +30,7 @@ from oauth_taskflow.api.rate_limit import Gate, Holds, Permit
 from oauth_taskflow.api.response import ApiResponse
 from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, AnswerLimits
 from oauth_taskflow.api.response_rules import Decision
-from oauth_taskflow.api.retry import RetryPolicy
+from oauth_taskflow.api.retry import RetryPolicy, is_used_up
 from oauth_taskflow.errors import ApiError
 
 if TYPE_CHECKING:
@@ -138,7 +138,8 @@ class RequestPlan(Struct, Generic[GateT], frozen=True):
         """
         may_retry = self._may_retry(response, decision, attempt)
         by_rule = decision is not None and decision.holds_all
-        gate = self.gate if by_rule or response.status_code == 429 else None
+        is_limited = by_rule or is_used_up(response.status_code, response.headers)
+        gate = self.gate if is_limited else None
         if gate is None and not may_retry:
             return None
         named = self._named_wait(response, decision, now)

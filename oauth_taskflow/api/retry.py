@@ -77,6 +77,11 @@ def is_rate_limited(headers: Mapping[str, str]) -> bool:
     return "Retry-After" in headers or headers.get("X-RateLimit-Remaining", "").strip() == "0"
 
 
+def is_used_up(status: int, headers: Mapping[str, str]) -> bool:
+    """Whether a response says that a rate limit is used up, which concerns the requests of all workers."""
+    return status == 429 or (status == 403 and is_rate_limited(headers))
+
+
 def is_overload(status: int, headers: Mapping[str, str]) -> bool:
     """Whether a response says that requests come too fast or too many at once."""
     return status in _RATE_LIMIT_STATUSES or (status == 403 and is_rate_limited(headers))
