@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from hmac import compare_digest
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace as replace_field
@@ -27,7 +26,6 @@ from oauth_taskflow.consents.sql import SqlConsentStore, open_consent_store
 from oauth_taskflow.errors import AuthorizationFailed, OAuthTaskflowError, TokenStoreError
 from oauth_taskflow.oauth.endpoint.outcomes import NotProcessed
 from oauth_taskflow.oauth.login.device import Pause, ask_once, authorize_device
-from oauth_taskflow.presets.model import STANDARD
 from oauth_taskflow.secret_values import Hidden, SecretValue
 from oauth_taskflow.taskflow.config import fernet_keys, store_url
 from oauth_taskflow.taskflow.grants.consent_flow import (
@@ -55,7 +53,6 @@ _MARGIN = 5.0
 # Seconds. A request of the page waits no longer for a busy token endpoint; the page waits itself, and says so.
 _LONGEST_PAUSE = 2.0
 _PAUSE = 5.0
-_REPLACES = "A new consent replaces a grant that may be in use elsewhere."
 _AGAIN = "Start again with Connect."
 
 
@@ -66,24 +63,6 @@ class ConsentRequest(Struct, frozen=True):
     redirect_uri: str = ""
     return_to: str = ""
     revoke_old: bool = False
-
-
-class ConsentOffer(Struct, frozen=True):
-    """Facts that a person should know before a consent.
-
-    ``redirect_uri`` is the connection's own, empty without one. ``no_browser`` and ``no_device`` say why that way is
-    closed; empty where it is open. ``place`` is the host that asks the person.
-    """
-
-    conn_id: str
-    provider: str
-    place: str
-    scope: str
-    redirect_uri: str
-    no_browser: str
-    no_device: str
-    can_revoke_old: bool
-    warnings: tuple[str, ...]
 
 
 class DevicePrompt(SecretValue, frozen=True):
@@ -124,52 +103,6 @@ def open_consents() -> SqlConsentStore:
         TokenStoreError: the token store's URL or keys are unusable.
     """
     return open_consent_store(store_url(), fernet_keys())
-
-
-def describe_offer(conn_id: str) -> ConsentOffer:
-    """Actions that are possible for the Connection ``conn_id``. The issuer's metadata may be fetched; nothing is stored.
-
-    Raises:
-        OAuthTaskflowError: the connection needs no consent, is wrong, or the store failed.
-    """
-    grant = load_managed_grant(conn_id)
-    refuse_without_consent(grant)
-    unreadable = check_store(grant)
-    no_browser = _find_obstacle(grant, "authorize_url")
-    address = "" if no_browser else grant.server.authorize_url
-    return ConsentOffer(
-        conn_id=conn_id,
-        provider=_name_provider(grant),
-        place=urlsplit(address).hostname or "",
-        scope=grant.options.scope,
-        redirect_uri=grant.consent.redirect_uri,
-        no_browser=no_browser,
-        no_device=_find_obstacle(grant, "device_url"),
-        can_revoke_old=_can_revoke_old(grant),
-        warnings=() if unreadable is None else (f"{_REPLACES} {unreadable}",),
-    )
-
-
-def _name_provider(grant: ManagedGrant) -> str:
-    """The title of the connection's preset; empty without one. The preset of settings is a copy of the one it was made from."""
-    title = grant.auth.preset.title
-    return "" if title == STANDARD.title else title
-
-
-def _find_obstacle(grant: ManagedGrant, name: str) -> str:
-    """Why a consent by the endpoint ``name`` is not possible; empty if it is."""
-    try:
-        grant.endpoint_url(name)
-    except OAuthTaskflowError as error:
-        return str(error)
-    return ""
-
-
-def _can_revoke_old(grant: ManagedGrant) -> bool:
-    try:
-        return bool(find_revocation_url(grant))
-    except OAuthTaskflowError:
-        return False
 
 
 def begin_in_browser(conn_id: str, request: ConsentRequest) -> str:

@@ -20,6 +20,7 @@ from starlette.concurrency import run_in_threadpool
 from oauth_taskflow.consents.record import Wait
 from oauth_taskflow.consents.sql import Parked
 from oauth_taskflow.errors import OAuthTaskflowError
+from oauth_taskflow.taskflow.grants.consent_offer import describe_offer
 from oauth_taskflow.taskflow.grants.managed_grant import load_managed_grant
 from oauth_taskflow.taskflow.grants.served_consent import (
     ConsentRequest,
@@ -28,7 +29,6 @@ from oauth_taskflow.taskflow.grants.served_consent import (
     begin_in_browser,
     begin_with_device,
     cancel_device,
-    describe_offer,
     finish_in_browser,
     open_consents,
 )
