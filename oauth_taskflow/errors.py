@@ -124,7 +124,7 @@ class ConnectionConfigError(OAuthTaskflowError):
     """A Connection is missing, incomplete or contradicts itself; ``field`` names the part at fault.
 
     ``where`` replaces the usual place in the message, for a ``what`` that names the connection itself. ``problems``
-    lists every problem of the connection: this alone, or those that ``all_of`` joined. ``may_pass``: a server's answer said so.
+    lists every problem of the connection: this alone, or those that ``all_of`` joined. ``may_pass``: others said so, for now.
     """
 
     # The defaults also serve an error that was rebuilt from a trigger's event.

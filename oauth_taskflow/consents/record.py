@@ -59,7 +59,7 @@ class PendingConsent(SecretValue, frozen=True):
 
 
 class TakenConsent(SecretValue, frozen=True):
-    """A consent that was handed out: no other server gets it.
+    """A consent that came back: once it was taken, no other server gets it.
 
     ``answer`` are the parameters that the authorization server sent to the redirect URI, None when none came; ``age`` is
     the time since the consent was asked for, in seconds.

@@ -14,6 +14,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
+    Select,
     Update,
     delete,
     func,
@@ -144,6 +145,33 @@ class SqlConsentStore:
         )
         return Parked(conn_id, ticket) if kept else Parking.REPEATED
 
+    def read(self, ticket: str) -> TakenConsent | None:
+        """The consent of ``ticket``, which stays here; None if it is over or was handed out.
+
+        Raises:
+            TokenUndecryptable: no key opens it any more.
+            TokenStoreError: the store failed.
+        """
+        there = self._select_aged(ticket).where(
+            CONSENTS.c.taken_by.is_(None), CONSENTS.c.expires_at > self._now()
+        )
+        row = self._database.run(lambda connection: connection.execute(there).first(), writes=False)
+        return None if row is None else self._open_all(row)
+
+    def prolong(self, ticket: str, *, pause: float) -> None:
+        """Keep the consent of ``ticket``, if it is here, until five minutes after ``pause`` seconds.
+
+        Raises:
+            TokenStoreError: the store failed.
+        """
+        statement = (
+            update(CONSENTS)
+            .where(CONSENTS.c.ticket_key == _key("ticket", ticket))
+            .where(CONSENTS.c.taken_by.is_(None), CONSENTS.c.expires_at > self._now())
+            .values(expires_at=self._now() + pause + ANSWER_LIFETIME)
+        )
+        self._database.run(lambda connection: connection.execute(statement), writes=True)
+
     def take(self, ticket: str) -> TakenConsent | None:
         """Hand out the consent of ``ticket`` and delete it; None if it is over or was handed out before.
 
@@ -159,11 +187,11 @@ class SqlConsentStore:
             .where(CONSENTS.c.taken_by.is_(None) | (CONSENTS.c.taken_by == owner))
             .values(taken_by=owner)
         )
-        row = self._claim(claim, key)
+        row = self._claim(claim, ticket)
         if row is None:
             return None
         self._remove((CONSENTS.c.ticket_key == key) | self._is_over())
-        return TakenConsent(self._open(row), self._open_answer(row), max(0.0, float(row.age)))
+        return self._open_all(row)
 
     def put_back(self, ticket: str, taken: TakenConsent, *, pause: float) -> None:
         """Keep what ``take`` gave, unused, under the same ``ticket``, until five minutes after ``pause`` seconds.
@@ -188,7 +216,7 @@ class SqlConsentStore:
             .where(*live, CONSENTS.c.taken_by.is_(None), CONSENTS.c.ask_at <= self._now())
             .values(ask_at=self._now() + busy)
         )
-        row = self._claim(claim, key)
+        row = self._claim(claim, ticket)
         if row is not None:
             return DeviceTurn(self._open(row), float(row.pause))
         statement = select((CONSENTS.c.ask_at - self._now()).label("seconds")).where(
@@ -252,10 +280,14 @@ class SqlConsentStore:
                 hint="Wait ten minutes, and find out who starts so many.",
             )
 
-    def _claim(self, claim: Update, key: str) -> Row[Any] | None:
-        """The row with the ticket ``key`` if ``claim`` changes it, with its age in seconds."""
+    def _select_aged(self, ticket: str) -> Select[Any]:
+        """The row of ``ticket`` with its age in seconds."""
         age = (self._now() - CONSENTS.c.began_at).label("age")
-        chosen = select(CONSENTS, age).where(CONSENTS.c.ticket_key == key)
+        return select(CONSENTS, age).where(CONSENTS.c.ticket_key == _key("ticket", ticket))
+
+    def _claim(self, claim: Update, ticket: str) -> Row[Any] | None:
+        """The row of ``ticket`` if ``claim`` changes it, with its age in seconds."""
+        chosen = self._select_aged(ticket)
 
         def write(connection: Connection) -> Row[Any] | None:
             if connection.execute(claim).rowcount != 1:
@@ -263,6 +295,9 @@ class SqlConsentStore:
             return connection.execute(chosen).one()
 
         return self._database.run(write, writes=True)
+
+    def _open_all(self, row: Row[Any]) -> TakenConsent:
+        return TakenConsent(self._open(row), self._open_answer(row), max(0.0, float(row.age)))
 
     def _open(self, row: Row[Any]) -> PendingConsent:
         return PendingConsent.from_json(self._decrypt(row, row.content, _CONTENT))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
-from sqlalchemy import create_engine, text, update
+from sqlalchemy import create_engine, select, text, update
 from sqlalchemy.exc import OperationalError
 
 from oauth_taskflow.consents import sql
@@ -92,6 +92,36 @@ def test_one_that_was_put_back_is_taken_once_more_with_its_age(servers: Servers)
     assert second is not None
     assert (second.pending, second.answer) == (first.pending, first.answer)
     assert 100 <= second.age < 130
+    assert servers[1].take(ticket) is None
+
+
+def test_one_that_is_read_stays_until_it_is_taken(servers: Servers) -> None:
+    servers[0].begin(make_pending(state=STATE))
+    ticket = park(servers[1])
+    for server in servers:
+        seen = server.read(ticket)
+        assert seen is not None
+        assert (seen.pending, seen.answer) == (make_pending(state=STATE), ANSWER)
+        assert 0 <= seen.age < 30
+    assert servers[0].read("another") is None
+    assert servers[2].take(ticket) is not None
+    assert servers[0].read(ticket) is None
+
+
+def test_one_that_is_prolonged_ends_five_minutes_after_its_pause(
+    servers: Servers, url: str
+) -> None:
+    servers[0].begin(make_pending(state=STATE))
+    ticket = park(servers[1])
+    servers[2].prolong(ticket, pause=200)
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        began, ends = connection.execute(select(CONSENTS.c.began_at, CONSENTS.c.expires_at)).one()
+    engine.dispose()
+    assert 500 <= ends - began < 530
+    servers[0].prolong(ticket, pause=-301)
+    assert servers[1].read(ticket) is None
+    servers[0].prolong(ticket, pause=200)  # one that is over does not live again
     assert servers[1].take(ticket) is None
 
 

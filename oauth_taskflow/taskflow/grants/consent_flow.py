@@ -214,8 +214,20 @@ def try_trade(
         arriving.drop()
         if isinstance(outcome, NotProcessed):
             return outcome
+        if _lacks_address(outcome.error):
+            return NotProcessed(outcome.error)
         raise outcome.error
     return mask_result(outcome, arriving)
+
+
+def may_pass(error: OAuthTaskflowError) -> bool:
+    """Whether the step that raised ``error`` may succeed a while later, although nothing is changed."""
+    return error.retryable or _lacks_address(error)
+
+
+def _lacks_address(error: OAuthTaskflowError) -> bool:
+    """Whether the connection or the metadata of its issuer were not found for now: nothing was sent."""
+    return isinstance(error, ConnectionConfigError) and error.may_pass
 
 
 def mask_result(outcome: Granted | Unusable, arriving: ArrivingConsent) -> ConsentResult:

@@ -6,7 +6,9 @@ API servers may answer each request: all they know is in the token store's datab
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from hmac import compare_digest
 
 from msgspec import Struct
@@ -18,13 +20,20 @@ from oauth_taskflow.consents.record import (
     ANSWER_LIFETIME,
     CONSENT_LIFETIME,
     LONGEST_DEVICE_LIFETIME,
+    DeviceTurn,
     PendingConsent,
     TakenConsent,
     Wait,
 )
 from oauth_taskflow.consents.sql import SqlConsentStore, open_consent_store
-from oauth_taskflow.errors import AuthorizationFailed, OAuthTaskflowError, TokenStoreError
+from oauth_taskflow.errors import (
+    AuthorizationFailed,
+    ConnectionConfigError,
+    OAuthTaskflowError,
+    TokenStoreError,
+)
 from oauth_taskflow.oauth.endpoint.outcomes import NotProcessed
+from oauth_taskflow.oauth.login.authorization import Authorization
 from oauth_taskflow.oauth.login.device import Pause, ask_once, authorize_device
 from oauth_taskflow.secret_values import Hidden, SecretValue
 from oauth_taskflow.taskflow.config import fernet_keys, store_url
@@ -36,6 +45,7 @@ from oauth_taskflow.taskflow.grants.consent_flow import (
     expect_answer,
     find_revocation_url,
     mask_result,
+    may_pass,
     refuse_without_consent,
     resume_attempt,
     start_attempt,
@@ -80,7 +90,7 @@ class DevicePrompt(SecretValue, frozen=True):
 
 
 class Postponed(Struct, frozen=True):
-    """The token endpoint was busy or away, and nothing was lost: the same may be asked in ``wait`` seconds."""
+    """A server, the store or the connection was away, and nothing was lost: the same may be asked in ``wait`` seconds."""
 
     wait: float
     reason: str
@@ -154,11 +164,36 @@ def finish_in_browser(
     Raises:
         OAuthTaskflowError: the consent is over, belongs to another user or connection, was refused, or failed.
     """
-    taken = open_consents().take(ticket)
+    consents = open_consents()
+    parked = consents.read(ticket)
+    if parked is None or parked.answer is None:
+        raise _over(conn_id)
+    try:
+        _check_owner(parked.pending, conn_id, user_id)
+        grant, attempt = _resume(parked)
+    except OAuthTaskflowError as error:
+        if not may_pass(error):
+            consents.take(ticket)
+            raise
+        return _postpone(parked, error, partial(consents.prolong, ticket))
+    # All that may be away for a while was asked: from here on the answer is used, and by this request only.
+    taken = consents.take(ticket)
     if taken is None or taken.answer is None:
         raise _over(conn_id)
-    pending = taken.pending
-    _check_owner(pending, conn_id, user_id)
+    by, code = user_name or user_id, attempt.read(taken.answer)
+    traded = try_trade(grant, code, by=by, longest_pause=_LONGEST_PAUSE)
+    if isinstance(traded, NotProcessed):
+        return _postpone(taken, traded.error, partial(consents.put_back, ticket, taken))
+    return _store(grant, taken.pending, traded)
+
+
+def _resume(parked: TakenConsent) -> tuple[ManagedGrant, Authorization]:
+    """The connection's grant and the attempt that ``parked`` answers.
+
+    Raises:
+        OAuthTaskflowError: the connection was edited or cannot be used; or it, the store or the issuer's metadata are away.
+    """
+    pending = parked.pending
     grant = _load_again(pending)
     attempt = resume_attempt(
         grant,
@@ -166,20 +201,18 @@ def finish_in_browser(
         state=pending.state,
         verifier=pending.verifier,
         # The answer came in time; it may wait for the person a little longer.
-        age=max(0.0, taken.age - ANSWER_LIFETIME),
+        age=max(0.0, parked.age - ANSWER_LIFETIME),
     )
-    by, code = user_name or user_id, attempt.read(taken.answer)
-    traded = try_trade(grant, code, by=by, longest_pause=_LONGEST_PAUSE)
-    if isinstance(traded, NotProcessed):
-        return _postpone(ticket, taken, traded.error)
-    return _store(grant, pending, traded)
+    return grant, attempt
 
 
-def _postpone(ticket: str, taken: TakenConsent, error: OAuthTaskflowError) -> Postponed:
-    """Park the answer again, until five minutes after the moment that the token endpoint asks for.
+def _postpone(
+    taken: TakenConsent, error: OAuthTaskflowError, park: Callable[..., None]
+) -> Postponed:
+    """Have ``park`` keep the answer until five minutes after the moment that ``error`` names.
 
     Raises:
-        OAuthTaskflowError: the consent would be too old by then.
+        OAuthTaskflowError: the consent would be too old by then; or the answer cannot be kept.
     """
     wait = error.retry_after or _PAUSE
     if taken.age + wait > CONSENT_LIFETIME:
@@ -188,7 +221,7 @@ def _postpone(ticket: str, taken: TakenConsent, error: OAuthTaskflowError) -> Po
             f"{error.what}, and asks to wait {wait:.0f} s: longer than a consent lives",
             f"Start again with Connect after that time. {error.hint}",
         )
-    open_consents().put_back(ticket, taken, pause=wait)
+    park(pause=wait)
     return Postponed(wait, f"{error.what} {error.where}".strip())
 
 
@@ -199,21 +232,37 @@ def ask_device(conn_id: str, ticket: str, user_id: str, *, user_name: str = "") 
         OAuthTaskflowError: the consent is over or was refused, or it failed.
     """
     consents = open_consents()
-    busy = load_managed_grant(conn_id).endpoint.transport.timeouts.total + _MARGIN
+    try:
+        busy = load_managed_grant(conn_id).endpoint.transport.timeouts.total + _MARGIN
+    except ConnectionConfigError as error:
+        return _wait_for_connection(consents, ticket, error)
     turn = consents.take_turn(ticket, busy=busy)
     if turn is None:
         raise _over(conn_id)
     if isinstance(turn, Wait):
         return turn
+    _check_owner(turn.pending, conn_id, user_id)
+    return _ask_in_turn(consents, ticket, turn, by=user_name or user_id)
+
+
+def _ask_in_turn(
+    consents: SqlConsentStore, ticket: str, turn: DeviceTurn, *, by: str
+) -> Connected | Wait:
+    """Ask the token endpoint, as the only one who does so now.
+
+    Raises:
+        OAuthTaskflowError: the consent is over or was refused, or it failed.
+    """
     pending = turn.pending
-    _check_owner(pending, conn_id, user_id)
     try:
         grant = _load_again(pending)
-        endpoint, arriving = expect_answer(grant, user_name or user_id)
+        endpoint, arriving = expect_answer(grant, by)
         decided = ask_once(endpoint, pending.device_code, grant.options, turn.interval)
     except OAuthTaskflowError as error:
-        if not error.retryable:
+        if not may_pass(error):
             consents.take(ticket)
+        elif not isinstance(error, TokenStoreError):
+            return Wait(_PAUSE)
         raise
     if isinstance(decided, Pause):
         arriving.drop()
@@ -226,8 +275,21 @@ def ask_device(conn_id: str, ticket: str, user_id: str, *, user_name: str = "") 
         raise arriving.explain(failure) from failure
     if not is_wanted:
         arriving.drop()
-        raise _over(conn_id)  # cancelled while the server was asked
+        raise _over(pending.conn_id)  # cancelled while the server was asked
     return _store(grant, pending, mask_result(decided, arriving))
+
+
+def _wait_for_connection(
+    consents: SqlConsentStore, ticket: str, error: ConnectionConfigError
+) -> Wait:
+    """The pause after which ``error`` may be gone.
+
+    Raises:
+        OAuthTaskflowError: it stays, or the consent is over.
+    """
+    if not may_pass(error) or consents.read(ticket) is None:
+        raise error
+    return Wait(_PAUSE)
 
 
 def cancel_device(conn_id: str, ticket: str, user_id: str) -> bool:

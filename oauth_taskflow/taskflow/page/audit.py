@@ -43,6 +43,12 @@ _LOOK_PAUSE = 60.0
 _MARGIN = 60
 
 
+class AuditLogAway(OAuthTaskflowError):
+    """The audit log cannot be written, so that the action was not begun; the same request may be sent again."""
+
+    retryable = True
+
+
 class AuditNote:
     """The result of one action; ``outcome`` goes into the audit log when the action ends."""
 
@@ -58,7 +64,7 @@ def audited(user: BaseUser, action: str, conn_id: str, **facts: Any) -> Iterator
     ``oauth_<action>``.
 
     Raises:
-        OAuthTaskflowError: the audit log cannot be written; the action was not begun.
+        AuditLogAway: the audit log cannot be written; the action was not begun.
     """
     assert action in ACTIONS, (
         f"rows of {action} would stay without an outcome when a server is killed"
@@ -149,7 +155,7 @@ def _write(user: BaseUser, action: str, extra: dict[str, Any]) -> int:
             session.flush()
             return int(row.id)
     except SQLAlchemyError as failure:
-        raise OAuthTaskflowError(
+        raise AuditLogAway(
             f"The audit log cannot be written ({type(failure).__name__}), so nothing was done",
             hint="Look at Airflow's metadata database.",
         ) from None

@@ -33,7 +33,13 @@ from oauth_taskflow.taskflow.grants.served_consent import (
     open_consents,
 )
 from oauth_taskflow.taskflow.page.access import GetUserDep, is_logged_in, may_change_connection
-from oauth_taskflow.taskflow.page.audit import audited, begin_followed, end_followed
+from oauth_taskflow.taskflow.page.audit import (
+    AuditLogAway,
+    audited,
+    begin_followed,
+    end_followed,
+)
+from oauth_taskflow.taskflow.page.failures import problem_answer
 from oauth_taskflow.taskflow.page.places import CONSENT_PAGE, page_url, ui_url
 from oauth_taskflow.taskflow.page.rendering import answer_json, render_page
 from oauth_taskflow.taskflow.page.return_address import (
@@ -104,13 +110,16 @@ def begin(connection_id: str, wish: Wish, request: Request, user: GetUserDep) ->
 @router.post("/finish")
 def finish(connection_id: str, claim: Claim, user: GetUserDep) -> Response:
     """Trades the parked answer of this user, stores the grant and makes a test call; or when to ask for that again."""
-    with audited(user, "connect", connection_id, way="browser") as note:
-        connected = finish_in_browser(
-            connection_id, claim.ticket, user.get_id(), user_name=user.get_name()
-        )
-        note.outcome = "connected"
-        if isinstance(connected, Postponed):
-            note.outcome = f"postponed: {connected.reason}"
+    try:
+        with audited(user, "connect", connection_id, way="browser") as note:
+            connected = finish_in_browser(
+                connection_id, claim.ticket, user.get_id(), user_name=user.get_name()
+            )
+            note.outcome = "connected"
+            if isinstance(connected, Postponed):
+                note.outcome = f"postponed: {connected.reason}"
+    except AuditLogAway as away:  # the answer is still parked: after 503 the page asks again
+        return problem_answer(503, away.what, hint=away.hint)
     return answer_json(connected)
 
 

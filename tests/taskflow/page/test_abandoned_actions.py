@@ -19,6 +19,7 @@ from oauth_taskflow.testing import OAuthTestServer
 from oauth_taskflow.tokens.refresh import lease_owner
 from tests.taskflow.conftest import Connect
 from tests.taskflow.page.conftest import SAME_ORIGIN
+from tests.taskflow.page.consents import agree, begin, come_back, finish, read_ticket
 from tests.taskflow.page.stored_rows import empty, read_audit
 
 if TYPE_CHECKING:
@@ -160,6 +161,23 @@ def test_without_writes_to_the_database_the_list_is_shown_and_nothing_is_done(
         assert "The audit log cannot be written" in answer.json()["detail"]
         assert "so nothing was done" in answer.json()["detail"]
     assert oauth_server.requests == []
+
+
+@pytest.mark.usefixtures("at_loopback")
+def test_a_parked_answer_waits_for_the_audit_log(
+    admin: TestClient, connect: Connect, request: pytest.FixtureRequest
+) -> None:
+    from oauth_taskflow.taskflow.grants.served_consent import (  # noqa: PLC0415 - as above
+        open_consents,
+    )
+
+    connect()
+    place = come_back(admin, agree(begin(admin)))
+    request.getfixturevalue("read_only_database")
+    answer = finish(admin, place)
+    assert "The audit log cannot be written" in answer.json()["detail"]
+    assert answer.status_code == 503  # after which the page asks again
+    assert open_consents().read(read_ticket(place)) is not None
 
 
 def test_an_unknown_action_is_refused_by_the_code_itself(root_app: Any) -> None:

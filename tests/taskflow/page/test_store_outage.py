@@ -64,7 +64,10 @@ def store(
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path}/tokens.db"
         _use(url, monkeypatch)
-        yield lambda: _rename(url, GRANTS.name, "away"), lambda: _rename(url, "away", GRANTS.name)
+        yield (
+            lambda: rename_table(url, GRANTS.name, "away"),
+            lambda: rename_table(url, "away", GRANTS.name),
+        )
         return
     place = make_url(empty_tables(of_server))
     assert place.port is not None
@@ -79,7 +82,7 @@ def _use(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webbrowser, "open", lambda url: requests.get(url, timeout=60).ok)
 
 
-def _rename(url: str, old: str, new: str) -> None:
+def rename_table(url: str, old: str, new: str) -> None:
     engine = create_engine(url)
     with engine.begin() as connection:
         connection.execute(text(f"ALTER TABLE {old} RENAME TO {new}"))
