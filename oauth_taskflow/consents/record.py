@@ -30,7 +30,7 @@ class PendingConsent(SecretValue, frozen=True):
 
     ``user_id`` is the Airflow user who asked, ``binding`` a hash of the connection's facts at that moment. ``state`` and
     ``verifier`` are those of the authorization request, ``device_code`` that of RFC 8628; empty if unused.
-    ``return_to`` is the path of the page to which the person goes back.
+    ``return_to`` is the path of the page to which the person goes back, ``revoke_url`` the place that may end the old grant.
     """
 
     conn_id: str
@@ -39,6 +39,7 @@ class PendingConsent(SecretValue, frozen=True):
     redirect_uri: str = ""
     return_to: str = ""
     revoke_old: bool = False
+    revoke_url: str = ""
     state: Hidden[str] = ""
     verifier: Hidden[str] = ""
     dpop_key: Hidden[str] = ""

@@ -62,14 +62,23 @@ def forget_grants(conn_id: str, grant_key: str | None = None) -> int:
         TokenStoreError: the store failed.
     """
     store = open_store(store_url(), fernet_keys())
-    known = {*store.list_grants(), *store.recovery.list_consents()}
-    stored = sorted(key for owner, key in known if owner == conn_id)
-    keys = [key for key in stored if grant_key in {None, key}]
+    keys = [key for key in find_grants(conn_id) if grant_key in {None, key}]
     if not keys:
         raise OAuthTaskflowError(f"Nothing is stored for connection {conn_id!r}")
     for key in keys:
         forget_grant(store, key)
     return len(keys)
+
+
+def find_grants(conn_id: str) -> list[str]:
+    """The grant keys under which something is stored for ``conn_id``, or waits in a file of this machine to be stored.
+
+    Raises:
+        TokenStoreError: the store failed.
+    """
+    store = open_store(store_url(), fernet_keys())
+    known = {*store.list_grants(), *store.recovery.list_consents()}
+    return sorted(key for owner, key in known if owner == conn_id)
 
 
 def is_testing_allowed() -> bool:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from msgspec import to_builtins
 from msgspec.structs import replace
 
 from oauth_taskflow import secret_registry
@@ -90,16 +91,22 @@ def check_store(grant: ManagedGrant) -> TokenUndecryptable | None:
 
 
 def bind_attempt(grant: ManagedGrant) -> str:
-    """A hash of what a person consents to: an answer must not go to another server because the connection was edited."""
-    consent = grant.consent
+    """A hash of what a person consents to: neither answer nor tokens go elsewhere because the connection was edited.
+
+    It holds the facts of all ``ADDRESS_KEYS`` of ``connections.drafts.stored`` except ``revoke_url``, which gets nothing of
+    this consent.
+    """
+    settings, auth, consent = grant.settings, grant.auth, grant.consent
     facts = [
         grant.manager.grant_key,
         grant.endpoint.url,
-        consent.authorize_url,
-        consent.device_url,
-        consent.issuer,
+        *(consent.authorize_url, consent.device_url, consent.par_url, consent.issuer),
+        *(consent.redirect_uri, auth.introspect_url, auth.preset.title),
+        *(settings.base_url, settings.base_url_from, settings.allowed_origins),
+        *(settings.verify, dict(settings.proxies)),
     ]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+    text = json.dumps(to_builtins(facts), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def start_attempt(grant: ManagedGrant, redirect_uri: str) -> Authorization:

@@ -320,6 +320,7 @@ def _new_pending(grant: ManagedGrant, request: ConsentRequest) -> PendingConsent
         conn_id=grant.conn_id,
         user_id=request.user_id,
         binding=bind_attempt(grant),
+        revoke_url=grant.consent.revoke_url,
         redirect_uri=request.redirect_uri,
         return_to=request.return_to,
         revoke_old=request.revoke_old,
@@ -330,10 +331,12 @@ def _new_pending(grant: ManagedGrant, request: ConsentRequest) -> PendingConsent
 def _load_again(pending: PendingConsent) -> ManagedGrant:
     """The grant of the connection as it is now, if that is what the person consented to."""
     grant = load_managed_grant(pending.conn_id)
-    if not compare_digest(bind_attempt(grant), pending.binding):
+    is_same = compare_digest(bind_attempt(grant), pending.binding)
+    # The old tokens would go there. Where there is none any more, they stay, and the new ones are kept all the same.
+    if not is_same or grant.consent.revoke_url not in {"", pending.revoke_url}:
         raise _failure(
             pending.conn_id,
-            "The connection was edited while the consent was under way: client, scope or a URL is another one",
+            "The connection was edited while the consent was under way: client, scope or an address is another one",
         )
     return replace(grant, endpoint=replace_field(grant.endpoint, dpop_key=pending.dpop_key))
 

@@ -22,8 +22,8 @@ from oauth_taskflow.connections.drafts.stored import (
     find_changed_addresses,
     rewrite_connection,
 )
-from oauth_taskflow.taskflow.config import fernet_keys, presets_folder, store_url
-from oauth_taskflow.taskflow.grants.actions import forget_grants
+from oauth_taskflow.taskflow.config import presets_folder
+from oauth_taskflow.taskflow.grants.actions import find_grants, forget_grants
 from oauth_taskflow.taskflow.page.access import (
     GetUserDep,
     may_add_connections,
@@ -41,7 +41,6 @@ from oauth_taskflow.taskflow.page.connection_store import (
 from oauth_taskflow.taskflow.page.rendering import answer_json
 from oauth_taskflow.taskflow.page.return_address import find_redirect_uri, find_weaknesses
 from oauth_taskflow.taskflow.page.visibility import list_addable_teams
-from oauth_taskflow.tokens.registry import open_store
 
 router = APIRouter(prefix="/api")
 _CONNECTION = "/connections/{connection_id:path}"
@@ -134,13 +133,12 @@ def edit(connection_id: str, body: EditedConnection, user: GetUserDep) -> Respon
 
 
 def _forget_grants(conn_id: str, changed: list[str], *, confirmed: bool) -> None:
-    """Deletes the stored grants: their tokens would go to the new address.
+    """Deletes the stored grants and those that wait to be stored: their tokens would go to the new address.
 
     Raises:
         Conflict: there are some, and the user has not confirmed it.
     """
-    store = open_store(store_url(), fernet_keys())
-    if conn_id not in {owner for owner, _ in store.list_grants()}:
+    if not find_grants(conn_id):
         return
     if not confirmed:
         what = _ASK_FIRST.format(" and ".join(changed))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from oauth_taskflow.connections.drafts.stored import ADDRESS_KEYS
 from oauth_taskflow.errors import AuthorizationFailed
 from oauth_taskflow.oauth.login.authorization import Authorization
 from oauth_taskflow.taskflow.grants.consent_flow import (
@@ -18,6 +21,21 @@ from tests.taskflow.conftest import Connect
 
 pytestmark = pytest.mark.usefixtures("own_store")
 CALLBACK = "http://127.0.0.1:8080/oauth/callback"
+EDITED: list[dict[str, Any]] = [
+    {"token_url": "https://evil.example/token"},
+    {"authorize_url": "https://evil.example/authorize"},
+    {"issuer": "https://evil.example"},
+    {"scope": "everything"},
+    {"host": "https://evil.example"},
+    {"allowed_origins": ["https://evil.example"]},
+    {"par_url": "https://evil.example/par"},
+    {"device_url": "https://evil.example/device"},
+    {"introspect_url": "https://evil.example/introspect"},
+    {"redirect_uri": "https://evil.example/callback"},
+    {"proxies": {"https": "http://evil.example:3128"}},
+    {"verify": False},
+    {"provider": "xero"},
+]
 
 
 def resume(begun: Authorization, age: float) -> Authorization:
@@ -46,23 +64,23 @@ def test_a_resumed_attempt_is_over_after_ten_minutes(connect: Connect) -> None:
         resume(begun, 601.0).read([("code", "abc"), ("state", begun.state)])
 
 
-@pytest.mark.parametrize(
-    "edited",
-    [
-        {"token_url": "https://evil.example/token"},
-        {"authorize_url": "https://evil.example/authorize"},
-        {"issuer": "https://evil.example"},
-        {"scope": "everything"},
-    ],
-)
+@pytest.mark.parametrize("edited", EDITED, ids=str)
 def test_an_edit_of_the_connection_changes_what_an_attempt_is_bound_to(
-    connect: Connect, oauth_server: OAuthTestServer, edited: dict[str, str]
+    connect: Connect, oauth_server: OAuthTestServer, edited: dict[str, Any]
 ) -> None:
     connect()
     before = bind_attempt(load_managed_grant("crm"))
     assert bind_attempt(load_managed_grant("crm")) == before
     connect(**edited)
     assert bind_attempt(load_managed_grant("crm")) != before
+
+
+def test_every_address_key_was_considered() -> None:
+    """A new one belongs into ``bind_attempt`` and into the test above, if it counts for a consent."""
+    through_others = {"auth_type", "host_values", "login_url"}  # no consent, and a part of the host
+    apart = {"revoke_url"}  # kept next to the hash
+    bound = {name for edited in EDITED for name in edited}
+    assert bound | through_others | apart >= ADDRESS_KEYS
 
 
 def test_a_connection_that_needs_no_person_is_refused(connect: Connect) -> None:

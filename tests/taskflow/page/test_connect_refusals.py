@@ -142,12 +142,22 @@ def test_a_parameter_that_comes_twice_is_refused(connect: Connect, admin: TestCl
     assert answer.json()["detail"] == "The answer repeats a parameter (RFC 6749 §3.1)"
 
 
+@pytest.mark.parametrize(
+    "edited",
+    [
+        {"token_url": "https://evil.example/token"},
+        {"host": "https://evil.example"},
+        {"allowed_origins": ["https://evil.example"]},
+        {"revoke_url": "https://evil.example/revoke"},
+    ],
+    ids=str,
+)
 def test_an_edited_connection_gets_no_code(
-    connect: Connect, admin: TestClient, oauth_server: OAuthTestServer
+    connect: Connect, admin: TestClient, oauth_server: OAuthTestServer, edited: dict[str, Any]
 ) -> None:
     connect()
     place = come_back(admin, agree(begin(admin)))
-    connect(token_url="https://evil.example/token")
+    connect(**edited)
     answer = finish(admin, place)
     assert "The connection was edited while the consent was under way" in answer.json()["detail"]
     assert oauth_server.counters.token_requests == 0

@@ -9,6 +9,7 @@ import pytest
 
 from oauth_taskflow.testing import OAuthTestServer
 from tests.taskflow.page.conftest import Browse
+from tests.taskflow.page.consents import leave_kept_consent
 from tests.taskflow.page.stored_rows import (
     SECRET,
     SEED,
@@ -110,6 +111,30 @@ def test_stored_grants_do_not_follow_to_another_address(browse: Browse) -> None:
         confirmed = edited(open_form(client), typed, forget_grants=True)
         assert put(client, confirmed).status_code == 200
         assert stored_grants() == 0
+
+
+def test_a_consent_that_waits_in_a_file_does_not_follow_to_another_address_either(
+    browse: Browse,
+) -> None:
+    with OAuthTestServer() as server:
+        connection = server.connection_to_authorize()
+        write_row("crm", connection.pop("extra"), **connection)
+        leave_kept_consent()
+        client = browse("admin")
+        typed = {"host": "https://evil.example", "password": "another-secret"}
+        answer = put(client, edited(open_form(client), typed))
+        assert (answer.status_code, fields_of(answer)) == (409, {"forget_grants"})
+        assert waiting_consents() == 1
+        confirmed = edited(open_form(client), typed, forget_grants=True)
+        assert put(client, confirmed).status_code == 200
+        assert waiting_consents() == 0
+
+
+def waiting_consents() -> int:
+    from oauth_taskflow.taskflow.config import fernet_keys, store_url  # noqa: PLC0415 - see above
+    from oauth_taskflow.tokens.registry import open_store  # noqa: PLC0415 - see above
+
+    return len(open_store(store_url(), fernet_keys()).recovery.list_consents())
 
 
 def stored_grants() -> int:
