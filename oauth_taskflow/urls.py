@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import SplitResult, quote, unquote_plus, urlsplit, urlunsplit
 
+from oauth_taskflow.redaction import REDACTED
+
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -49,6 +51,15 @@ def add_param(url: str, name: str, value: str) -> str:
     pair = f"{quote(name, safe='')}={quote(value, safe='')}"
     query = f"{parts.query}&{pair}" if parts.query else pair
     return urlunsplit(parts._replace(query=query))
+
+
+def supply_param(url: str, name: str, value: str) -> str:
+    """``url`` with the parameter ``name``: with ``value``, unless its query has another one.
+
+    Asterisks do not count as one: so its value was removed from the link of a deferred call.
+    """
+    bare = remove_param(url, name) if find_param(url, name) == REDACTED else url
+    return bare if has_param(bare, name) else add_param(bare, name, value)
 
 
 def remove_param(url: str, name: str) -> str:

@@ -19,7 +19,7 @@ from oauth_taskflow.api.request_secrets import (
 )
 from oauth_taskflow.errors import ApiRequestFailed
 from oauth_taskflow.secret_values import Hidden, SecretValue
-from oauth_taskflow.urls import add_param, has_param, remove_param
+from oauth_taskflow.urls import remove_param, supply_param
 
 _FORM = "application/x-www-form-urlencoded"
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
@@ -96,8 +96,7 @@ class AddingAuth(StaticAuth):
         """
         self._remember(request)  # before the rest, whose errors may show the URL
         for name, value in self._additions.params.items():
-            if not has_param(request.url or "", name):
-                request.url = add_param(request.url or "", name, value)
+            request.url = supply_param(request.url or "", name, value)
         if self._additions.body:
             add_members(request, self._additions.body)
         self.inner.apply(request)

@@ -33,7 +33,7 @@ from oauth_taskflow.oauth.request_proof import RequestProof
 from oauth_taskflow.oauth.token import Token, TokenSource
 from oauth_taskflow.redaction import redact_url
 from oauth_taskflow.secret_values import Hidden, NeverPickled, SecretValue
-from oauth_taskflow.urls import add_param, find_param, has_param, remove_param
+from oauth_taskflow.urls import add_param, find_param, remove_param, supply_param
 
 if TYPE_CHECKING:
     import httpx
@@ -166,8 +166,7 @@ class ApiKeyAuth(StaticAuth):
         if self._placement == "header":
             put_header(request, self._name, self._value.text)
             return
-        if not has_param(request.url or "", self._name):
-            request.url = add_param(request.url or "", self._name, self._value.text)
+        request.url = supply_param(request.url or "", self._name, self._value.text)
 
     @property
     def hides(self) -> Remembered:

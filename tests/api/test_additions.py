@@ -136,6 +136,18 @@ def test_next_links_that_repeat_a_parameter_stay_as_they_are(
     assert api.asked[1].query == {"page": "2", "auth": HUSH, "v": "2"}
 
 
+def test_a_secret_that_was_removed_from_a_next_link_is_put_back(
+    serve: Serve, call: Call, source: Sources
+) -> None:
+    api = serve(lambda _: {})
+    path = "/a?auth=***&v=3&k=%2A%2A%2A&page=2"
+    for inner in (ApiKeyAuth("k", "a-key", placement="query"), OAuth2Auth(source, param="k")):
+        call(api, adding(inner), "GET", path)
+    assert [asked.query for asked in api.asked] == [
+        {"auth": HUSH, "v": "3", "k": key, "page": "2"} for key in ("a-key", "t1")
+    ]
+
+
 def test_paging_in_the_body_keeps_the_members(serve: Serve, connect: Connect) -> None:
     pages = iter([{"rows": [1], "next": "c2"}, {"rows": [2], "next": None}])
     api = serve(lambda _: next(pages))

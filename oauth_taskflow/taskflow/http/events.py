@@ -25,7 +25,9 @@ _SHORTEST_SECRET = 8
 
 
 def success_event(response: httpx.Response) -> Event:
-    """The event for ``response``, without its cookies and without an API key in its URL.
+    """The event for ``response``, without its cookies, and without a token or API key in its URL and headers.
+
+    APIs repeat the query of a request in ``Link`` and ``Location``. So it is with every redirect before.
 
     Raises:
         ResultRefused: the body holds a token or secret of the connection.
@@ -36,10 +38,14 @@ def success_event(response: httpx.Response) -> Event:
 def _serialize_response(response: httpx.Response) -> Event:
     content = reject_secrets(response.content, f"of {response.request.method} in a trigger")
     secrets = [secret for secret in list_secrets() if len(secret) >= _SHORTEST_SECRET]
-    headers = {k: v for k, v in response.headers.items() if k.lower() not in _LEFT_OUT}
+    headers = {
+        name: remove_secrets(value, secrets)
+        for name, value in response.headers.items()
+        if name.lower() not in _LEFT_OUT
+    }
     return {
         "status_code": response.status_code,
-        "reason": response.reason_phrase,
+        "reason": remove_secrets(response.reason_phrase, secrets),
         "url": remove_secrets(str(response.url), secrets),
         "headers": headers,
         "content": base64.b64encode(content).decode("ascii"),

@@ -211,6 +211,25 @@ def test_extra_never_becomes_headers_and_an_api_key_in_the_query_is_not_in_the_e
     assert "static-api-key" not in json.dumps(event)
 
 
+def test_a_token_that_the_api_repeats_in_headers_is_not_in_the_event(
+    crm: OAuthTestServer, set_connection: SetConnection
+) -> None:
+    place = {"password": "static+api/key", "api_key_name": "k", "api_key_in": "query"}
+    unused = {"token_url": None, "scope": None}
+    set_connection("keyed", crm.connection(auth_type="api_key", **place, **unused))
+    moved = {"Location": "/b?k=static%2Bapi%2Fkey", "X-Asked": "/a?k=static+api/key"}
+    linked = {"Link": '</b?k=static%2Bapi%2Fkey&page=2>; rel="next"', "X-Total": "2"}
+    crm.fault("/a", status=302, headers=moved)
+    crm.fault("/b", status=200, headers=linked, body="[]")
+    event = fire(OAuth2HttpTrigger(http_conn_id="keyed", method="GET", endpoint="/a"))
+    response = response_from_event(event)
+    assert response.headers["Link"] == '</b?k=***&page=2>; rel="next"'
+    assert response.headers["X-Total"] == "2"
+    (hop,) = response.history
+    assert (hop.headers["Location"], hop.headers["X-Asked"]) == ("/b?k=***", "/a?k=***")
+    assert "static" not in json.dumps(event)
+
+
 def test_a_posted_body_and_options_go_out_as_with_the_sync_operator(crm: OAuthTestServer) -> None:
     trigger = OAuth2HttpTrigger(
         http_conn_id="crm",
