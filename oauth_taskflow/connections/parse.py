@@ -18,9 +18,11 @@ from oauth_taskflow.api.response_limits import DEFAULT_LIMITS
 from oauth_taskflow.connections.address import read_address
 from oauth_taskflow.connections.brokered import BrokeredFields, gather_former_keys
 from oauth_taskflow.connections.convert import BadValue, convert, is_given, list_allowed_values
+from oauth_taskflow.connections.fields.field import AUTH_TYPES
 from oauth_taskflow.connections.fields.table import (
     BY_NAME,
     ELSEWHERE,
+    FIELDS,
     HTTP_HOOK_IGNORED,
     HTTP_HOOK_NAMES,
     HTTP_HOOK_OPTIONS,
@@ -177,17 +179,47 @@ def _warn_of_short_credentials(parts: ConnectionParts) -> None:
 def may_hold_grant(connection: AirflowConnection) -> bool:
     """Whether ``connection`` may hold secrets that get tokens.
 
-    For type oauth2 that is every kind except the static ones, misspelled kinds included; for type http only a kind that gets
-    tokens.
+    For type oauth2 that is every kind except the static ones, misspelled kinds included; for type http a kind that gets
+    tokens, also with a slip in key or kind. For both it is everything that has a key of such kinds, such as a refresh token.
     """
     conn_type = (connection.conn_type or "").lower()
+    if conn_type not in {"oauth2", *_HTTP_TYPES}:
+        return False
     try:
-        auth_type = str(_extra(connection).get("auth_type") or "").strip().lower()
-    except ConnectionConfigError:
-        auth_type = ""
+        extra = _extra(connection)
+    except ConnectionConfigError:  # a slip in the JSON, or in what is no JSON
+        text = _squeeze(connection.extra or "")
+        return conn_type == "oauth2" or any(name in text for name in _GRANT_NAMES)
+    if any(is_given(raw) and _squeeze(name) in _GRANT_NAMES for name, raw in extra.items()):
+        return True
     if conn_type == "oauth2":
-        return auth_type not in {"bearer", "api_key", "basic", "aws_sigv4", "none"}
-    return conn_type in _HTTP_TYPES and auth_type in {"oauth2", "session", "self_signed_jwt"}
+        return str(extra.get("auth_type") or "").strip().lower() not in _STATIC_KINDS
+    kinds = [raw for name, raw in extra.items() if _is_like_auth_type(name)]
+    return any(find_closest(str(kind).strip().lower(), _TOKEN_KINDS) for kind in kinds)
+
+
+def _squeeze(text: str) -> str:
+    """``text`` as it is compared with the names of keys: ``clientSecret`` and ``client-secret`` mean ``client_secret``."""
+    return text.lower().replace("_", "").replace("-", "")
+
+
+def _is_like_auth_type(name: str) -> bool:
+    return bool(find_closest(_squeeze(name), ["authtype"], cutoff=0.8))
+
+
+_STATIC_KINDS = frozenset({"bearer", "api_key", "basic", "aws_sigv4", "none"})
+_TOKEN_KINDS = frozenset(AUTH_TYPES) - _STATIC_KINDS
+# Keys that have no effect with a static kind and lead to tokens, under the names of other tools too.
+_GRANT_KEYS = frozenset(
+    field.name
+    for field in FIELDS
+    if not field.auth_types & _STATIC_KINDS
+    and (field.is_secret or field.holds_secrets or field.name.endswith("_url"))
+)
+_GRANT_NAMES = frozenset(
+    _squeeze(name)
+    for name in (*_GRANT_KEYS, *(other for other, ours in ELSEWHERE.items() if ours in _GRANT_KEYS))
+)
 
 
 def _take_http_hook_options(extra: dict[str, Any]) -> dict[str, Any]:

@@ -149,6 +149,28 @@ def test_static_kinds_and_other_connection_types_are_handed_out_unchanged(
     assert backend.get_connection(question_id("other")) is None
 
 
+@pytest.mark.parametrize("conn_type", ["http", "oauth2"])
+@pytest.mark.parametrize(
+    "kind", [{"auth_type": "oauth"}, {"authtype": "oauth2"}, {"auth_type": "bearer"}], ids=str
+)
+def test_a_grant_whose_kind_is_wrong_is_denied_and_not_handed_out_as_it_is_stored(
+    conn_type: str,
+    kind: dict[str, str],
+    backend: OAuthBroker,
+    oauth_server: OAuthTestServer,
+    set_connection: SetConnection,
+) -> None:
+    seed = oauth_server.issue_refresh_token()
+    stored = oauth_server.connection(conn_type=conn_type, refresh_token=seed, **kind)
+    set_connection("crm", stored)
+    with pytest.raises(PermissionError) as caught:
+        backend.get_connection("crm")
+    said = repr(caught.value) + str(vars(caught.value))
+    assert seed not in said
+    assert oauth_server.client_secret not in said
+    assert oauth_server.requests == []
+
+
 def test_a_failure_is_a_denial_that_ends_the_search_with_403(
     backend: OAuthBroker, oauth_server: OAuthTestServer, set_connection: SetConnection
 ) -> None:
