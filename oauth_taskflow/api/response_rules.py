@@ -115,7 +115,7 @@ class Decision(Struct, frozen=True):
 class _Rule:
     def __init__(self, rule: ResponseRule) -> None:
         self._statuses = _status_ranges(rule.status)
-        self._when = rule.when
+        self._when = _require_path(rule.when)
         self._text = None if rule.when_text is None else re.compile(rule.when_text)
         self._wait = rule.wait if isinstance(rule.wait, RuleWait) else None
         self._headers = {name: re.compile(pattern) for name, pattern in rule.header.items()}
@@ -158,11 +158,28 @@ class _Rule:
         try:
             return bool(Body.from_response(response).find(self._when))
         except ApiError:
-            return False  # an error page in HTML has no fields
+            return False  # an error page in HTML has no fields, and a value of another type has no match
+
+
+def _require_path(when: str | None) -> str | None:
+    """Returns ``when``, which no answer could match if it always failed: a bad answer would pass.
+
+    Raises:
+        RecordsNotFound: it is not a JMESPath expression, or calls a function in a way that always fails.
+    """
+    if when is not None:
+        from oauth_taskflow.api.decoders.json import compile_path  # noqa: PLC0415  # loads jmespath and requests
+
+        compile_path(when)
+    return when
 
 
 class Rules:
-    """The user's rules in their order; when none matches, the retry policy decides."""
+    """The user's rules in their order; when none matches, the retry policy decides.
+
+    Raises:
+        RecordsNotFound: the ``when`` of a rule is not a JMESPath expression, or always fails.
+    """
 
     def __init__(self, rules: Sequence[ResponseRule]) -> None:
         self._rules = [_Rule(rule) for rule in rules]

@@ -8,6 +8,7 @@ import pytest
 
 from oauth_taskflow.api.options import ResponseRule
 from oauth_taskflow.api.response_rules import Decision, Rules
+from oauth_taskflow.errors import RecordsNotFound
 from tests.api.pull.offline import answer
 
 
@@ -58,6 +59,26 @@ def test_headers_match_by_regular_expression_in_any_case() -> None:
 )
 def test_bodies_match_by_a_true_jmespath(when: str, body: Any, hit: bool) -> None:
     assert matches(ResponseRule(when=when, action="skip"), body=body) is hit
+
+
+@pytest.mark.parametrize(
+    ("when", "message"),
+    [
+        (
+            "lower(state) == 'error'",
+            "The JMESPath \"lower(state) == 'error'\" always fails: there is no function lower().",
+        ),
+        (
+            "starts_with(state)",
+            "The JMESPath 'starts_with(state)' always fails: starts_with() takes 2 arguments, not 1.",
+        ),
+        ("state[", "'state[' is not a JMESPath expression: "),
+    ],
+)
+def test_a_condition_that_no_answer_could_meet_is_refused(when: str, message: str) -> None:
+    with pytest.raises(RecordsNotFound) as caught:
+        Rules([ResponseRule(when=when, action="fail")])
+    assert str(caught.value).startswith(message)
 
 
 def test_all_conditions_of_a_rule_must_hold() -> None:

@@ -226,6 +226,12 @@ REFUSALS: dict[str, tuple[Connection, str]] = {
         kind("session", {"token_path": "a..b"}),
         "This is not a JMESPath expression in connection 'crm', field 'token_path'. Write it as in access_token.",
     ),
+    "function of a token path": (
+        kind("session", {"token_path": "first(tokens)"}),
+        "This JMESPath always fails: there is no function first() in connection 'crm', field 'token_path'. JMESPath has "
+        "abs, avg, ceil, contains, ends_with, floor, join, keys, length, map, max, max_by, merge, min, min_by, not_null, "
+        "reverse, sort, sort_by, starts_with, sum, to_array, to_number, to_string, type, values.",
+    ),
     "seconds": (
         connection({"leeway": "soon"}),
         "The value must be a number, 0 or more in connection 'crm', field 'leeway'.",

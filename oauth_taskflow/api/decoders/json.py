@@ -27,6 +27,7 @@ from oauth_taskflow.api.request_secrets import redact_request_url
 from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, AnswerLimits, format_bytes
 from oauth_taskflow.content_coding import BadCoding, decode_pieces
 from oauth_taskflow.errors import InvalidRecord, RecordsNotFound
+from oauth_taskflow.jmespath_calls import find_path_flaw
 from oauth_taskflow.record_values import find_cause, show_value
 from oauth_taskflow.redaction import redact_text
 
@@ -100,14 +101,18 @@ def compile_path(path: str) -> jmespath.parser.ParsedResult:
     """The compiled JMESPath ``path``.
 
     Raises:
-        RecordsNotFound: it is not a JMESPath expression.
+        RecordsNotFound: it is not a JMESPath expression, or calls a function in a way that always fails.
     """
     try:
-        return jmespath.compile(path)
+        compiled = jmespath.compile(path)
     except JMESPathError as error:
         raise RecordsNotFound(
             f"{path!r} is not a JMESPath expression: {' '.join(str(error).split())}"
         ) from error
+    flaw = find_path_flaw(compiled.parsed)
+    if flaw is not None:
+        raise RecordsNotFound(f"The JMESPath {path!r} always fails: {flaw.reason}", hint=flaw.hint)
+    return compiled
 
 
 def find_in(record: Any, path: str) -> Any:

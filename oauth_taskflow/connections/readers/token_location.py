@@ -102,16 +102,20 @@ def read_jmespath(parts: ConnectionParts, name: str, default: str) -> str:
     """Returns the JMESPath expression of the field ``name``, else ``default``.
 
     Raises:
-        ConnectionConfigError: it is not a JMESPath expression.
+        ConnectionConfigError: it is not a JMESPath expression, or calls a function in a way that always fails.
     """
     import jmespath  # noqa: PLC0415 - only this kind of connection needs it
     from jmespath.exceptions import JMESPathError  # noqa: PLC0415 - as above
 
+    from oauth_taskflow.jmespath_calls import find_path_flaw  # noqa: PLC0415 - as above
+
     text = str(parts.values.get(name, default))
     try:
-        jmespath.compile(text)
+        flaw = find_path_flaw(jmespath.compile(text).parsed)
     except JMESPathError:
         raise parts.error(
             "This is not a JMESPath expression", name, f"Write it as in {default}."
         ) from None
+    if flaw is not None:
+        raise parts.error(f"This JMESPath always fails: {flaw.reason}", name, flaw.hint)
     return text

@@ -29,16 +29,19 @@ _OTHER_LANGUAGES = (
 
 @endpoint_rule("bad-jmespath")
 def bad_jmespath(view: EndpointView) -> Findings:
-    """A path into the response that JMESPath cannot read; names with other characters need quotes.
+    """A path that JMESPath cannot read, or that fails for every value; names with other characters need quotes.
 
-    Bad: `next: @odata.nextLink`, `records: data[`
+    A function must be one of JMESPath's, with its number of arguments; `&` is before those of `map`, `sort_by`, `min_by` and
+    `max_by` that name a field.
 
-    Good: `next: '"@odata.nextLink"'`, `records: data[]`
+    Bad: `next: @odata.nextLink`, `records: data[`, `where: "lower(state) == 'open'"`, `records: map(items, &id)`
+
+    Good: `next: '"@odata.nextLink"'`, `records: data[]`, `where: "state == 'open'"`, `records: map(&id, items)`
     """
     for path, expression in list_expressions(view.endpoint):
-        reason = "" if _PLAIN.match(expression) else _jmespath_error(expression)
-        if reason:
-            yield Finding(path, f"not a JMESPath: {reason}", _find_hint(expression))
+        flaw = None if _PLAIN.match(expression) else _find_flaw(expression)
+        if flaw is not None:
+            yield Finding(path, *flaw)
 
 
 def _find_hint(expression: str) -> str:
@@ -51,22 +54,26 @@ def _find_hint(expression: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _jmespath_error(expression: str) -> str:
+def _find_flaw(expression: str) -> tuple[str, str] | None:
+    """Message and hint about an ``expression`` that cannot be read, or that always fails."""
     import jmespath  # noqa: PLC0415  # most expressions are plain paths, which need no parser
     from jmespath.exceptions import JMESPathError  # noqa: PLC0415  # as above
 
+    from oauth_taskflow.jmespath_calls import find_path_flaw  # noqa: PLC0415  # as above
+
     if len(expression) > LONGEST:
-        return f"longer than {LONGEST} characters"
+        return f"not a JMESPath: longer than {LONGEST} characters", _find_hint(expression)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            jmespath.compile(expression)
+            flaw = find_path_flaw(jmespath.compile(expression).parsed)
+        return None if flaw is None else (f"this JMESPath always fails: {flaw.reason}", flaw.hint)
     except PendingDeprecationWarning:
-        return "backticks enclose JSON; write text as 'text'"
+        reason = "backticks enclose JSON; write text as 'text'"
     except (JMESPathError, ValueError, RecursionError) as error:
         text = next(iter(str(error).splitlines()), "").partition(", for expression")[0]
-        return text.rstrip(": ") or type(error).__name__
-    return ""
+        reason = text.rstrip(": ") or type(error).__name__
+    return f"not a JMESPath: {reason}", _find_hint(expression)
 
 
 def list_expressions(endpoint: Endpoint) -> Iterator[tuple[YamlPath, str]]:
