@@ -29,7 +29,7 @@ def name_in_comparison(view: EndpointView) -> Findings:
 
     Good: `where: "status == 'open'"`, ``where: is_open == `true` ``
     """
-    for path, expression in list_expressions(view.endpoint):
+    for path, expression in list_expressions(view):
         if _COMPARES.search(expression) is None or len(expression) > LONGEST:
             continue
         tokens = _read_tokens(expression)

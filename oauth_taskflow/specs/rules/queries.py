@@ -10,10 +10,13 @@ from functools import lru_cache
 from oauth_taskflow.api.paginators.base import TotalRows
 from oauth_taskflow.api.paginators.flags import PageFlag
 from oauth_taskflow.api.pull.records import Records
+from oauth_taskflow.destinations.postgres.options import PostgresDestination
 from oauth_taskflow.fields.options import PathValue
+from oauth_taskflow.specs.export_cursor import CursorPlace
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions
 from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
+from oauth_taskflow.specs.windows import Incremental
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*\Z", re.ASCII)
 # Compiling takes a second for each hundred thousand characters.
@@ -38,7 +41,7 @@ def bad_jmespath(view: EndpointView) -> Findings:
 
     Good: `next: '"@odata.nextLink"'`, `records: data[]`, `where: "state == 'open'"`, `records: map(&id, items)`
     """
-    for path, expression in list_expressions(view.endpoint):
+    for path, expression in list_expressions(view):
         flaw = None if _PLAIN.match(expression) else _find_flaw(expression)
         if flaw is not None:
             yield Finding(path, *flaw)
@@ -76,21 +79,38 @@ def _find_flaw(expression: str) -> tuple[str, str] | None:
     return f"not a JMESPath: {reason}", _find_hint(expression)
 
 
-def list_expressions(endpoint: Endpoint) -> Iterator[tuple[YamlPath, str]]:
+def list_expressions(view: EndpointView) -> Iterator[tuple[YamlPath, str]]:
     """Yields the JMESPath expressions of an endpoint, with the place of each."""
+    endpoint = view.endpoint
     yield from _record_expressions(endpoint)
     yield from _paginator_expressions(endpoint)
-    if endpoint.incremental is not None and endpoint.incremental.field is not None:
-        yield ("incremental", "field"), endpoint.incremental.field
+    if endpoint.incremental is not None:
+        yield from _incremental_expressions(endpoint.incremental)
     for index, rule in enumerate(endpoint.responses):
         if rule.when is not None:
             yield ("responses", index, "when"), rule.when
     for name, over in endpoint.for_each.items():
         if isinstance(over, ForEachOptions):
-            yield from _find_copy_expressions(name, over)
+            yield from _variable_expressions(name, over)
+    for path, options in view.destinations:
+        if isinstance(options, PostgresDestination) and options.deleted_when is not None:
+            yield (*path, "deleted_when"), options.deleted_when
 
 
-def _find_copy_expressions(name: str, over: ForEachOptions) -> Iterator[tuple[YamlPath, str]]:
+def _incremental_expressions(options: Incremental) -> Iterator[tuple[YamlPath, str]]:
+    if options.field is not None:
+        yield ("incremental", "field"), options.field
+    if isinstance(options.cursor, CursorPlace):
+        yield ("incremental", "cursor", "path"), options.cursor.path
+    elif options.cursor is not None:
+        yield ("incremental", "cursor"), options.cursor
+    if options.expired.when is not None:
+        yield ("incremental", "expired", "when"), options.expired.when
+
+
+def _variable_expressions(name: str, over: ForEachOptions) -> Iterator[tuple[YamlPath, str]]:
+    if over.key is not None:
+        yield ("for_each", name, "key"), over.key
     for key, field in over.copy.items():
         path: YamlPath = ("for_each", name, "copy", key)
         yield (path, field) if isinstance(field, str) else ((*path, "path"), field.path)
