@@ -13,20 +13,9 @@ from typing import Any
 from jmespath.parser import ParsedResult
 
 from oauth_taskflow.api.decoders.json import Body, compile_path
+from oauth_taskflow.jmespath_roots import PROJECTING, Keys, iter_roots
 
-# Kinds of node that take their first child apart.
-_PROJECTING = frozenset(
-    {
-        "projection",
-        "value_projection",
-        "filter_projection",
-        "flatten",
-        "pipe",
-        "index_expression",
-    }
-)
 _NOTHING = (b"null", b"{}", b'""')
-Keys = tuple[str, ...]
 _PROJECTIONS = frozenset({"projection", "filter_projection", "value_projection"})
 # Functions whose result has the same items as their first argument.
 _REORDER = frozenset({"sort", "sort_by", "reverse", "to_array", "not_null"})
@@ -64,7 +53,7 @@ def may_be_null(body: Body, path: str) -> bool:
 @lru_cache(maxsize=256)
 def root_keys(path: str) -> tuple[Keys, ...]:
     """Returns the plain keys that ``path`` starts from: ``data.items`` in ``data.items[*].row``."""
-    return tuple(dict.fromkeys(_iter_roots(compile_path(path).parsed)))
+    return tuple(dict.fromkeys(iter_roots(compile_path(path).parsed)))
 
 
 @lru_cache(maxsize=256)
@@ -78,7 +67,7 @@ def has_default(path: str) -> bool:
 def filtered_keys(path: str) -> tuple[Keys, ...]:
     """Returns the plain keys of each list of the body that ``path`` filters: ``link`` in ``link[?rel=='next'].url | [0]``."""
     found = _iter_filtered(compile_path(path).parsed)
-    return tuple(keys for node in found for keys in _iter_roots(node))
+    return tuple(keys for node in found for keys in iter_roots(node))
 
 
 def _iter_filtered(node: Any) -> Iterator[Any]:
@@ -86,39 +75,9 @@ def _iter_filtered(node: Any) -> Iterator[Any]:
     kind, children = node["type"], node["children"]
     if kind == "filter_projection":
         yield children[0]
-    first_only = kind in _PROJECTING or kind == "subexpression"
+    first_only = kind in PROJECTING or kind == "subexpression"
     for child in children[:1] if first_only else children:
         yield from _iter_filtered(child)
-
-
-def _iter_roots(node: Any) -> Iterator[Keys]:
-    kind, children = node["type"], node["children"]
-    if kind == "field":
-        yield (node["value"],)
-    elif kind in {"identity", "current"}:
-        yield ()
-    elif kind == "subexpression":
-        yield from _join_keys(children)
-    elif kind in _PROJECTING:
-        yield from _iter_roots(children[0])
-    elif kind not in {"literal", "expref"}:
-        for child in children:
-            yield from _iter_roots(child)
-
-
-def _join_keys(children: list[Any]) -> Iterator[Keys]:
-    """Yields the keys of ``a.b``; a mapping built from values (``a.{b: c}``) adds no key."""
-    keys: Keys = ()
-    for child in children:
-        if child["type"] == "field":
-            keys += (child["value"],)
-            continue
-        if child["type"] in _PROJECTING or not keys:
-            yield from (keys + more for more in _iter_roots(child))
-        else:
-            yield keys
-        return
-    yield keys
 
 
 @lru_cache(maxsize=256)
@@ -134,7 +93,7 @@ def _iter_steps(node: Any) -> Iterator[str | int]:
     elif kind in {"subexpression", "index_expression"}:
         for child in children:
             yield from _iter_steps(child)
-    elif kind in _PROJECTING:
+    elif kind in PROJECTING:
         yield from _iter_steps(children[0])
 
 
@@ -168,7 +127,7 @@ def find_inner_keys(path: str) -> Keys:
     if source is None or not source.is_expanded or filtered_keys(path):
         return ()
     taken = _find_taken(compile_path(path).parsed)
-    return () if taken is None else next(_iter_roots(taken), ())
+    return () if taken is None else next(iter_roots(taken), ())
 
 
 def _find_taken(node: Any) -> Any:

@@ -20,6 +20,7 @@ from oauth_taskflow.fields.trace import (
 )
 from oauth_taskflow.specs.model import CopiedField, ForEachOptions
 from oauth_taskflow.specs.problem import Finding, YamlPath
+from oauth_taskflow.specs.rules.destination_fields import FieldUse, find_destination_uses
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
 
 _DONE = {
@@ -35,16 +36,18 @@ _DONE = {
 
 @endpoint_rule("field-lost", about=("fields", "for_each"))
 def field_lost(view: EndpointView) -> Findings:
-    """`primary_key`, `incremental.field` or a child endpoint names a field that `fields` takes away or renames.
+    """`primary_key`, `incremental.field`, a destination or a child endpoint names a field that `fields` takes away or renames.
 
-    Keys and change times are read after `fields`, and children read what was written: they use the new names.
+    Keys, change times, `partition_by` and `deleted_when` are read after `fields`, and children read what was written: they
+    use the new names.
 
     Bad: `fields: {names: snake_case}` with `primary_key: contactId`, `fields: {drop: [updatedAt]}` with
-    `incremental: {field: updatedAt}`
+    `incremental: {field: updatedAt}`, `fields: {names: snake_case}` with `deleted_when: isDeleted`
 
     Good: `fields: {names: snake_case}` with `primary_key: contact_id`
     """
-    for where, names, user in [*_find_own_uses(view), *_find_parent_uses(view)]:
+    uses = [*_find_own_uses(view), *find_destination_uses(view), *_find_parent_uses(view)]
+    for where, names, user in uses:
         fields = view.endpoint.fields if user is None else view.siblings[user].fields
         loss = (
             None if fields is None else find_loss(fields, names) or _find_hash(fields, names, where)
@@ -55,9 +58,8 @@ def field_lost(view: EndpointView) -> Findings:
 
 def _find_hash(fields: Fields, names: tuple[str, ...], where: YamlPath) -> Loss | None:
     """Returns that a field is hashed where the API, or the watermark, needs its value; a key may be a hash."""
-    if where[0] == "primary_key" or "copy" in where or not is_covered(fields.hashed, names):
-        return None
-    return Loss("hash")
+    is_free = where[0] == "primary_key" or "copy" in where or where[-2:-1] == ("partition_by",)
+    return Loss("hash") if not is_free and is_covered(fields.hashed, names) else None
 
 
 def _build_finding(
@@ -69,10 +71,7 @@ def _build_finding(
     return Finding(where, message, hint)
 
 
-Use = tuple[YamlPath, tuple[str, ...], "str | None"]
-
-
-def _find_own_uses(view: EndpointView) -> Iterator[Use]:
+def _find_own_uses(view: EndpointView) -> Iterator[FieldUse]:
     """Yields the fields that the endpoint's own key and watermark use, where their paths are plain."""
     if view.endpoint.fields is None:
         return
@@ -91,7 +90,7 @@ def _find_own_uses(view: EndpointView) -> Iterator[Use]:
             yield path, names, None
 
 
-def _find_parent_uses(view: EndpointView) -> Iterator[Use]:
+def _find_parent_uses(view: EndpointView) -> Iterator[FieldUse]:
     """Yields the fields of parents that the endpoint's templates and ``copy`` use."""
     for variable, (parent, _) in view.parents.items():
         if parent not in view.siblings or view.siblings[parent].fields is None:

@@ -12,6 +12,7 @@ from oauth_taskflow.fields.options import DateOptions, Fields, HashOptions, Path
 from oauth_taskflow.fields.paths import FieldPath, parse_field_path
 from oauth_taskflow.fields.trace import find_converter, read_path, read_plain_names, write_names
 from oauth_taskflow.specs.problem import Finding, YamlPath
+from oauth_taskflow.specs.rules.destination_fields import find_destination_uses
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
 from oauth_taskflow.specs.rules.schedules import zone_of
 from oauth_taskflow.specs.template_names import FIELD_NAMES
@@ -186,6 +187,9 @@ def _key_names(view: EndpointView) -> dict[str, str]:
     incremental = view.endpoint.incremental
     if incremental is not None and incremental.field is not None:
         names[incremental.field] = "incremental.field"
+    for where, (*above, last), _ in find_destination_uses(view):
+        if where[-1] == "field":
+            names[".".join([*above, last])] = "partition_by"
     return names
 
 

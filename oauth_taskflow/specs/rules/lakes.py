@@ -23,6 +23,11 @@ def _lakes(
             yield path, options
 
 
+def list_technical(options: DeltaDestination | IcebergDestination) -> frozenset[str]:
+    """Returns the names of the columns that the table has besides those of records."""
+    return frozenset(f"{options.column_prefix}{name}" for name in _TECHNICAL)
+
+
 @endpoint_rule("iceberg-catalog")
 def iceberg_catalog(view: EndpointView) -> Findings:
     """An Iceberg table needs a catalog: a folder as `warehouse` holds one, everything else needs a shared one.
@@ -57,8 +62,7 @@ def lake_column(view: EndpointView) -> Findings:
     Good: `fields: {set: {pulled_in: "{{ run_id }}"}}`
     """
     for _, options in _lakes(view):
-        technical = {f"{options.column_prefix}{name}" for name in _TECHNICAL}
-        yield from find_technical(view, technical)
+        yield from find_technical(view, list_technical(options))
 
 
 @endpoint_rule("lake-merge")
