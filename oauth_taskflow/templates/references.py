@@ -38,6 +38,8 @@ _WORDS = frozenset(
         "recursive",
     ]
 )
+TAKEN_WORDS = frozenset({"true", "false", "none", "True", "False", "None", "not", "self"})
+"""Names that mean something else in every template, whatever value is given for them."""
 _ONE_LOOKUP = re.compile(_LOOKUP, re.ASCII)
 _ONLY_LOOKUPS = re.compile(rf"(?:[^{{]|\{{(?![{{%#])|{_LOOKUP})*\Z", re.ASCII)
 

@@ -208,7 +208,7 @@ def _leave_out(value: Any) -> Any:
 
 
 def _evaluate_expression(expression: str, context: Mapping[str, Any]) -> Any:
-    value = _compile_expression(expression)(**context)
+    value = _compile_expression(expression)(context)  # no keywords: a name may be self
     if isinstance(value, Undefined):
         str(value)  # StrictUndefined raises here, with the name in its message
     _require_value(value)

@@ -18,6 +18,11 @@ def test_text_without_template_is_returned_as_it_is() -> None:
     assert render_text("100 % { plain }", SCOPE) == "100 % { plain }"
 
 
+def test_a_name_that_python_uses_for_arguments_breaks_no_other_template() -> None:
+    assert render_value("{{ region }}", {"self": {"id": 7}, "region": "eu"}) == "eu"
+    assert render_text("x{{ region }}", {"self": {"id": 7}, "region": "eu"}) == "xeu"
+
+
 def test_now_is_written_to_the_second_within_a_text() -> None:
     now = Now(2026, 1, 31, 10, 20, 30, 500_000, tzinfo=timezone.utc)
     assert render_text("read at {{ now }}", {"now": now}) == "read at 2026-01-31T10:20:30Z"

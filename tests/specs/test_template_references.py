@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 
 from oauth_taskflow.errors import TemplateFailed
 from oauth_taskflow.specs.template_names import RESERVED_NAMES, destination_names, request_names
-from oauth_taskflow.templates.references import Template, _parse_with_jinja, parse_template
+from oauth_taskflow.templates.references import (
+    TAKEN_WORDS,
+    Template,
+    _parse_with_jinja,
+    parse_template,
+)
 from oauth_taskflow.templates.render import render_text
 
 LOOK_UPS = ("{{ a }}", "{{a.b}}", "{{  c_1.d }}")
@@ -75,6 +80,16 @@ def test_a_template_without_error_renders_with_the_names_it_refers_to(text: str)
 def test_a_template_with_an_error_fails_in_the_task_too() -> None:
     with pytest.raises(TemplateFailed):
         render_text("{{ a | nofilter }}", {"a": 1})
+
+
+@pytest.mark.parametrize("name", sorted(TAKEN_WORDS | {"in", "if", "loop", "super", "import"}))
+def test_a_name_fails_in_templates_where_it_is_a_taken_word(name: str) -> None:
+    scope = {name: {"id": "x"}}
+    if name not in TAKEN_WORDS:
+        assert render_text(f"{{{{ {name}.id }}}}", scope) == "x"
+        return
+    with pytest.raises(TemplateFailed):
+        render_text(f"{{{{ {name}.id }}}}", scope)
 
 
 def test_the_window_exists_only_with_incremental_and_never_in_a_destination() -> None:

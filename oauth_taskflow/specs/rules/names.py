@@ -25,7 +25,7 @@ from oauth_taskflow.specs.template_names import (
 )
 from oauth_taskflow.suggestions import suggest_allowed
 from oauth_taskflow.templates.names import OMIT, PAGE, PAGE_NAMES
-from oauth_taskflow.templates.references import Template
+from oauth_taskflow.templates.references import TAKEN_WORDS, Template
 
 _OMIT, _OMIT_AND_PAGE = frozenset({OMIT}), frozenset({OMIT, PAGE})
 
@@ -154,7 +154,7 @@ def unused_variable(view: EndpointView) -> Findings:
     Good: `for_each: {region: [eu, us]}` with `request: {path: "/{{ region }}/orders"}`
     """
     for name in view.endpoint.for_each:
-        if name.isidentifier() and name not in view.names_used:
+        if name.isidentifier() and name not in view.names_used | TAKEN_WORDS:
             hint = f'Use "{{{{ {name} }}}}" in the request, or remove it.'
             yield Finding(("for_each", name), f"no template uses {name!r}", hint, at_key=True)
 
@@ -163,7 +163,7 @@ def unused_variable(view: EndpointView) -> Findings:
 def bad_variable_name(view: EndpointView) -> Findings:
     """A `for_each` variable must be usable in templates and must not hide a name that is there already.
 
-    Bad: `for_each: {contact-id: contacts}` (Jinja reads a minus), `for_each: {params: contacts}`
+    Bad: `for_each: {contact-id: contacts}` (Jinja reads a minus), `for_each: {params: contacts}`, `for_each: {self: contacts}`
 
     Good: `for_each: {contact: contacts}`
     """
@@ -172,6 +172,9 @@ def bad_variable_name(view: EndpointView) -> Findings:
             hint = f"Write {name.replace('-', '_')}."
             message = f"templates cannot use the name {name!r}"
             yield Finding(("for_each", name), message, hint, at_key=True)
+        elif name in TAKEN_WORDS:
+            message = f"{name!r} means something else in templates"
+            yield Finding(("for_each", name), message, "Choose another name.", at_key=True)
         elif name in RESERVED_NAMES or (name == WATERMARK and _keeps_watermark(view)):
             message = f"the name {name!r} is already taken by the run"
             yield Finding(("for_each", name), message, "Choose another name.", at_key=True)
