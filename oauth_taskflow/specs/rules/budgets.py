@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import ceil, inf
+from math import ceil, inf, nan
 
 from oauth_taskflow.api.rate_limit import RateLimit, RateLimits
 from oauth_taskflow.iso8601 import duration_length
@@ -65,10 +65,10 @@ def _find_incomplete(limits: RateLimits | None) -> Findings:
 def rate_limit_contradiction(view: EndpointView) -> Findings:
     """Parts of a budget that do not fit each other: no request would ever be sent, or a part has no effect.
 
-    A weight is at most the whole budget. `reset_header` belongs to a `remaining_header`. `endpoints` chooses among the
+    A weight is a number above 0, and at most the whole budget. `reset_header` belongs to a `remaining_header`. `endpoints` chooses among the
     endpoints of a file or connection, so it has no effect below one endpoint. Names that begin with `spec:` are taken.
 
-    Bad: `rate_limit: {requests: 10, weight: 20}`, `rate_limit: {requests: 10, endpoints: [search]}` in an endpoint
+    Bad: `rate_limit: {requests: 10, weight: 20}`, `weight: heavy`, `rate_limit: {requests: 10, endpoints: [search]}` in an endpoint
 
     Good: `rate_limit: {requests: 100, per: PT1M, weight: 20}`
     """
@@ -99,7 +99,11 @@ def spec_rate_limit_contradiction(view: SpecView) -> Findings:
 
 
 def _find_contradictions(path: YamlPath, limit: RateLimit) -> Findings:
-    if isinstance(limit.weight, int | float) and limit.weight > (limit.requests or limit.weight):
+    cost = _find_constant_weight(limit)
+    if cost is not None and not cost > 0:
+        message = f"the weight {limit.weight!r} is not a number above 0"
+        yield Finding((*path, "weight"), message, "Write a number, or a template that gives one.")
+    elif cost is not None and cost > (limit.requests or cost):
         message = f"one request costs more than the whole budget of {limit.requests}"
         yield Finding((*path, "weight"), message, "Write a smaller weight, or more requests.")
     if limit.reset_header is not None and limit.remaining_header is None:
@@ -109,6 +113,16 @@ def _find_contradictions(path: YamlPath, limit: RateLimit) -> Findings:
     if limit.name is not None and limit.name.startswith(SPEC_PREFIX):
         message = f"names that begin with {SPEC_PREFIX} are those of budgets of a file"
         yield Finding((*path, "name"), message, "Choose another name.")
+
+
+def _find_constant_weight(limit: RateLimit) -> float | None:
+    """The weight of every request; not a number for a text that is none, None for a template."""
+    if isinstance(limit.weight, str) and "{" in limit.weight:
+        return None
+    try:
+        return float(limit.weight)
+    except ValueError:
+        return nan
 
 
 def _find_unknown_names(path: YamlPath, limit: RateLimit) -> Findings:
@@ -151,8 +165,8 @@ def concurrency_above_budget(view: EndpointView) -> Findings:
 
 def _count_under_way(limit: RateLimit, longest: float) -> float:
     """The most requests that ``limit`` lets be under way, each of them for at most ``longest`` seconds."""
-    weight = limit.weight if isinstance(limit.weight, int | float) else 0.0
-    if limit.requests is None or not weight:
+    weight = _find_constant_weight(limit) or 0.0
+    if limit.requests is None or not weight > 0:
         return inf
     periods = 1 + ceil(longest / (duration_length(limit.per) or 1.0))
     return limit.requests // weight * periods
@@ -205,7 +219,7 @@ def rate_limit_never_used_up(view: EndpointView) -> Findings:
     plain = [
         (path, limit.requests, duration_length(limit.per) or 1.0)
         for path, limit in list_entries(view.endpoint.rate_limit)
-        if limit.requests is not None and limit.weight == 1 and limit.name is None
+        if limit.requests is not None and _find_constant_weight(limit) == 1 and limit.name is None
     ]
     for path, requests, per in plain:
         for _, others, other_per in plain:
