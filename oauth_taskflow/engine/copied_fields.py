@@ -7,19 +7,30 @@ from typing import Any
 
 from oauth_taskflow.api.decoders.json import search_value
 from oauth_taskflow.engine.for_each import for_each_options
-from oauth_taskflow.errors import InvalidRecord
+from oauth_taskflow.errors import InvalidRecord, SpecError
 from oauth_taskflow.specs.model import CopiedField, Endpoint
 
 
 class FieldCopier:
-    """The fields to copy of one endpoint; ``is_active`` when there are any."""
+    """The fields to copy of one endpoint; ``is_active`` when there are any.
+
+    Raises:
+        SpecError: two variables copy a field of one name, so that the value of one of them would be lost.
+    """
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self._fields = {
-            name: (source, field if isinstance(field, CopiedField) else CopiedField(path=field))
-            for source, option in for_each_options(endpoint).items()
-            for name, field in option.copy.items()
-        }
+        self._fields: dict[str, tuple[str, CopiedField]] = {}
+        for source, option in for_each_options(endpoint).items():
+            for name, field in option.copy.items():
+                if name in self._fields:
+                    raise SpecError(
+                        [
+                            f"for_each.{source}.copy.{name}: for_each.{self._fields[name][0]}.copy writes the field "
+                            f"{name!r}, too. Give each another name."
+                        ]
+                    )
+                copied = field if isinstance(field, CopiedField) else CopiedField(path=field)
+                self._fields[name] = source, copied
         self._replaced = {name for name, (_, field) in self._fields.items() if field.replace}
 
     @property

@@ -105,6 +105,11 @@ def find_taker(options: Fields, names: Names) -> Loss | None:
     return _find_move(options, names)
 
 
+def is_moved(options: Fields, names: Names) -> bool:
+    """Whether a step before ``names`` takes the field ``names`` to another place, so that its name is free."""
+    return _find_move(options, names) is not None
+
+
 def write_names(options: Fields, names: Names) -> Names:
     """Returns ``names`` as ``names`` and ``flatten`` of the options write them."""
     if options.names is not None:

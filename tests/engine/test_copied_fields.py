@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from oauth_taskflow.engine.copied_fields import FieldCopier
-from oauth_taskflow.errors import InvalidRecord
-from oauth_taskflow.specs.model import CopiedField, Endpoint, ForEachOptions
+from oauth_taskflow.errors import InvalidRecord, SpecError
+from oauth_taskflow.specs.model import CopiedField, Endpoint, ForEach, ForEachOptions
 
 
 def copier(**copy: str | CopiedField) -> FieldCopier:
@@ -43,3 +43,12 @@ def test_replace_of_one_field_does_not_allow_another_to_be_overwritten() -> None
 def test_an_endpoint_without_copies_has_nothing_to_do() -> None:
     assert not copier().is_active
     assert copier(a="@").is_active
+
+
+def test_two_variables_cannot_copy_a_field_of_one_name() -> None:
+    several: dict[str, ForEach] = {
+        "contact": ForEachOptions(endpoint="contacts", copy={"x": "id"}),
+        "region": ForEachOptions(values=["eu"], copy={"x": CopiedField(path="@", replace=True)}),
+    }
+    with pytest.raises(SpecError, match=r"for_each\.contact\.copy writes the field 'x', too"):
+        FieldCopier(Endpoint(for_each=several))

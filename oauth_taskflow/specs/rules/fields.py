@@ -10,7 +10,14 @@ from msgspec.structs import replace
 from oauth_taskflow.date_forms import find_form_flaw
 from oauth_taskflow.fields.options import DateOptions, Fields, HashOptions, PathValue
 from oauth_taskflow.fields.paths import FieldPath, parse_field_path
-from oauth_taskflow.fields.trace import find_converter, read_path, read_plain_names, write_names
+from oauth_taskflow.fields.trace import (
+    find_converter,
+    is_moved,
+    read_path,
+    read_plain_names,
+    write_names,
+)
+from oauth_taskflow.specs.model import ForEachOptions
 from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.destination_fields import find_destination_uses
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
@@ -193,27 +200,44 @@ def _key_names(view: EndpointView) -> dict[str, str]:
     return names
 
 
-@endpoint_rule("field-clash", about="fields")
+@endpoint_rule("field-clash", about=("fields", "for_each"))
 def field_clash(view: EndpointView) -> Findings:
-    """Two steps of `fields` write a field of the same name, so that one would overwrite the other.
+    """Two variables of `for_each` or two steps of `fields` write a field of the same name: one would overwrite the other.
 
-    Bad: `move: {a: url}` with `set: {url: x}`, `names: snake_case` with `set: {readAt: a, read_at: b}`
+    Bad: `move: {a: url}` with `set: {url: x}`, `names: snake_case` with `set: {readAt: a, read_at: b}`,
+    `for_each: {contact: {endpoint: contacts, copy: {x: id}}}` with `set: {x: 1}`
 
     Good: another name for each
     """
-    fields = view.endpoint.fields
-    if fields is None:
-        return
-    made: dict[tuple[str, ...], str] = {}
+    fields = view.endpoint.fields or Fields()
+    copied: Makers = {}
+    made: Makers = {}
+    for where, name in _list_copies(view):
+        is_first = (name,) not in copied
+        yield from _note_maker(copied, where, (name,), name)
+        if is_first and not is_moved(fields, (name,)):
+            yield from _note_maker(made, where, write_names(fields, (name,)), name)
     for where, text in _list_targets(fields):
         path = read_path(text)
-        if path is None:
-            continue
-        names = _final_names(fields, path)
-        if names in made:
-            hint = "Give each another name."
-            yield Finding(where, f"{made[names]} writes the field {text!r}, too", hint)
-        made.setdefault(names, ".".join(map(str, where)))
+        if path is not None:
+            yield from _note_maker(made, where, _final_names(fields, path), text)
+
+
+Makers = dict[tuple[str, ...], str]
+
+
+def _note_maker(makers: Makers, where: YamlPath, names: tuple[str, ...], text: str) -> Findings:
+    """Notes that the option at ``where`` writes the field ``names``; yields a finding where another one does."""
+    if names in makers:
+        message = f"{makers[names]} writes the field {text!r}, too"
+        yield Finding(where, message, "Give each another name.")
+    makers.setdefault(names, ".".join(map(str, where)))
+
+
+def _list_copies(view: EndpointView) -> Iterator[tuple[YamlPath, str]]:
+    for variable, over in view.endpoint.for_each.items():
+        for name in over.copy if isinstance(over, ForEachOptions) else ():
+            yield ("for_each", variable, "copy", name), name
 
 
 def _list_targets(fields: Fields) -> Iterator[tuple[YamlPath, str]]:
