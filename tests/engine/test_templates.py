@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import timezone
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -184,3 +184,20 @@ def test_a_header_holds_one_line_of_latin_1(value: str) -> None:
     with pytest.raises(TemplateFailed, match="which no header can carry"):
         render_request(endpoint, {"value": value})
     assert render_request(endpoint, {"value": " ü\ta\n"}).headers == {"X-A": "ü\ta"}
+
+
+@pytest.mark.parametrize(
+    ("template", "sent"),
+    [
+        ("{{ run_after.isoformat() }}", "2026-01-31T00:00:00+00:00"),
+        ("at {{ run_after }}", "at 2026-01-31 00:00:00+00:00"),
+        ("{{ run_after | string }}", "2026-01-31 00:00:00+00:00"),
+    ],
+)
+def test_an_instant_is_written_into_json_as_text(template: str, sent: str) -> None:
+    scope = {"run_after": datetime(2026, 1, 31, tzinfo=timezone.utc)}
+    endpoint = Endpoint(request=Request(path="/a", method="POST", json={"since": template}))
+    assert render_request(endpoint, scope).json == {"since": sent}
+    whole = Endpoint(request=Request(path="/a", method="POST", json={"since": "{{ run_after }}"}))
+    with pytest.raises(TemplateFailed, match="not JSON serializable"):
+        render_request(whole, scope)

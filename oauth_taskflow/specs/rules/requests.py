@@ -12,6 +12,12 @@ _BRACES = re.compile(r"(?<!\{)\{(\w+)\}(?!\})")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`|~]+")
 _HEADER_VALUE = re.compile(r"[\t -~\x80-\xff]*")
 
+# A whole template that gives an instant of the run, with a default or not.
+_WHOLE_INSTANT = re.compile(
+    r"\s*\{\{-?\s*(run_after|logical_date|data_interval_(?:start|end))\s*"
+    r"(?:\|\s*default\([^{}]*\)\s*|\bor\s+\w+\s*)*-?\}\}\s*"
+)
+
 
 @endpoint_rule("missing-path")
 def missing_path(view: EndpointView) -> Findings:
@@ -68,6 +74,21 @@ def body_conflict(view: EndpointView) -> Findings:
     if bodies and request.method == "GET":
         message = f"a GET request carries no {bodies[0]} body"
         yield Finding(("request", bodies[0]), message, "Write method: POST, or use params.")
+
+
+@endpoint_rule("instant-in-json", about="request.json")
+def instant_in_json(view: EndpointView) -> Findings:
+    """JSON has no instants: a whole template of one keeps its type, and the body could not be sent.
+
+    Bad: `json: {since: "{{ data_interval_start }}"}`
+
+    Good: `json: {since: "{{ data_interval_start.isoformat() }}"}`, `json: {since: "{{ window.start }}"}` with `incremental`
+    """
+    for path, text in view.request_texts:
+        whole = _WHOLE_INSTANT.fullmatch(text) if path[:2] == ("request", "json") else None
+        if whole is not None:
+            hint = f'Write it as text: "{{{{ {whole[1]}.isoformat() }}}}".'
+            yield Finding(path, f"{whole[1]} is an instant, which JSON does not have", hint)
 
 
 @endpoint_rule("mapping-as-parameter", about=("request.params", "request.form"))
