@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from oauth_taskflow.contracts.check_options import CheckSet
+from oauth_taskflow.contracts.check_options import Checks, CheckSet
 from oauth_taskflow.fields.trace import find_loss, is_covered, read_path
 from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
@@ -42,7 +42,7 @@ def check_values_hashed(view: EndpointView) -> Findings:
     Good: `where: "status == 'open'"`, which comes before `fields`
     """
     fields = view.endpoint.fields
-    for prefix, options in _sets(view):
+    for prefix, options in list_check_sets(view.endpoint.checks):
         for name in options.accepted_values:
             path = read_path(name)
             if fields is not None and path is not None and is_covered(fields.hashed, path.names):
@@ -62,7 +62,7 @@ def freshness_without_field(view: EndpointView) -> Findings:
     incremental = view.endpoint.incremental
     if incremental is not None and incremental.field is not None:
         return
-    for prefix, options in _sets(view):
+    for prefix, options in list_check_sets(view.endpoint.checks):
         if options.freshness is not None:
             hint = "Name the time of change: incremental: {field: updated_at, …}."
             yield Finding((*prefix, "freshness"), "freshness needs incremental.field", hint)
@@ -76,7 +76,7 @@ def checks_empty(view: EndpointView) -> Findings:
 
     Good: `checks: {min_rows: 1}`
     """
-    sets = list(_sets(view))
+    sets = list(list_check_sets(view.endpoint.checks))
     if (
         sets
         and all(options == CheckSet() for _, options in sets if type(options) is CheckSet)
@@ -90,8 +90,8 @@ def checks_empty(view: EndpointView) -> Findings:
                 yield Finding(where, "no value is accepted", "List the values.", at_key=True)
 
 
-def _sets(view: EndpointView) -> Iterator[tuple[YamlPath, CheckSet]]:
-    checks = view.endpoint.checks
+def list_check_sets(checks: Checks | None) -> Iterator[tuple[YamlPath, CheckSet]]:
+    """Yields the checks that fail a run and those that warn, with their places."""
     if checks is None:
         return
     yield ("checks",), checks
@@ -100,7 +100,7 @@ def _sets(view: EndpointView) -> Iterator[tuple[YamlPath, CheckSet]]:
 
 
 def _list_fields(view: EndpointView) -> Iterator[tuple[YamlPath, str]]:
-    for prefix, options in _sets(view):
+    for prefix, options in list_check_sets(view.endpoint.checks):
         yield from (((*prefix, "not_null", n), name) for n, name in enumerate(options.not_null))
         yield from (((*prefix, "accepted_values", name), name) for name in options.accepted_values)
         for number, names in enumerate(options.unique):

@@ -10,6 +10,7 @@ from oauth_taskflow.iso8601 import LONGEST_DURATION, duration_length
 from oauth_taskflow.specs.model import TASK_DURATIONS
 from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.budgets import list_entries
+from oauth_taskflow.specs.rules.checks import list_check_sets
 from oauth_taskflow.specs.rules.registry import (
     EndpointView,
     Findings,
@@ -19,16 +20,18 @@ from oauth_taskflow.specs.rules.registry import (
 )
 from oauth_taskflow.specs.rules.schedules import DURATION_LIKE
 
-# Keys where a duration of zero would mean no schedule, an endless loop, or no limit.
 _USUAL = frozenset({"PT1S", "PT10S", "PT30S", "PT1M", "PT5M", "PT15M", "PT1H", "P1D", "P7D"})
-_POSITIVE = frozenset({"schedule", "step", "per"})
+# Keys where a duration of zero would mean no schedule, an endless loop, no limit, or one that no run keeps.
+_POSITIVE = frozenset(
+    {"schedule", "step", "per", "time", "freshness", "execution_timeout", "dagrun_timeout"}
+)
 
 
 @spec_rule("bad-duration")
 def dag_durations(view: SpecView) -> Findings:
     """A duration in ISO 8601 form, at most a hundred years, and longer than nothing where nothing makes no sense.
 
-    Bad: `step: 7d`, `step: P0D`, `schedule: P0D`
+    Bad: `step: 7d`, `step: P0D`, `schedule: P0D`, `limits: {time: PT0S}`
 
     Good: `step: P7D`, `schedule: PT15M`
     """
@@ -48,7 +51,7 @@ def dag_durations(view: SpecView) -> Findings:
 def endpoint_durations(view: EndpointView) -> Findings:
     """A duration in ISO 8601 form, at most a hundred years, and longer than nothing where nothing makes no sense.
 
-    Bad: `step: 7d`, `step: P0D`, `schedule: P0D`
+    Bad: `step: 7d`, `step: P0D`, `schedule: P0D`, `limits: {time: PT0S}`
 
     Good: `step: P7D`, `schedule: PT15M`
     """
@@ -56,7 +59,10 @@ def endpoint_durations(view: EndpointView) -> Findings:
     found = [
         *_texts(endpoint.task, ("task",), TASK_DURATIONS),
         *_texts(endpoint.incremental, ("incremental",), ("step", "lookback", "unit")),
+        *_texts(endpoint.limits, ("limits",), ("time",)),
     ]
+    for path, checks in list_check_sets(endpoint.checks):
+        found += _texts(checks, path, ("freshness",))
     for path, limit in list_entries(endpoint.rate_limit):
         found += _texts(limit, path, ("per",))
     for index, rule in enumerate(endpoint.responses):
