@@ -21,6 +21,7 @@ from oauth_taskflow.connections.readers.rate_limit import read_limits
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
 from oauth_taskflow.oauth.dpop import DPOP_ALGORITHMS
 from oauth_taskflow.oauth.endpoint.request_encoding import JsonText
+from oauth_taskflow.schema.types import LONGEST_TIMEOUT
 from oauth_taskflow.suggestions import find_closest
 
 _GRANT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._:/-]+")  # RFC 6749 §4.5: a name, or a URI
@@ -142,6 +143,8 @@ def _timeout(value: Value) -> tuple[float, float]:
     numbers = [_number(part) for part in parts]
     if len(numbers) not in {1, 2} or 0 in numbers:
         raise BadValue("must be one or two numbers of seconds above 0")
+    if max(numbers) > LONGEST_TIMEOUT:
+        raise BadValue(f"must be at most {LONGEST_TIMEOUT} seconds")
     return numbers[0], numbers[-1]
 
 

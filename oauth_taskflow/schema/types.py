@@ -23,6 +23,9 @@ Whole = Annotated[int, Meta(ge=0)]
 AtOnce = Annotated[int, Meta(ge=1, le=32)]
 Concurrency = Literal["auto"] | AtOnce
 Seconds = Annotated[float, Meta(gt=0)]
+LONGEST_TIMEOUT = 86_400
+"""Seconds, a day: no answer takes longer, and sockets overflow at times that are typing errors."""
+Timeout = Annotated[float, Meta(gt=0, le=LONGEST_TIMEOUT)]
 DottedPath = Annotated[str, Meta(pattern=r"^\w+(\.\w+)+$")]
 JmesPath = Annotated[
     str, doc("JMESPath into the response body.", "paging.next.after", min_length=1)

@@ -21,7 +21,7 @@ from oauth_taskflow.contracts.options import AnyContract
 from oauth_taskflow.destinations import AnyDestination
 from oauth_taskflow.destinations.quarantine_options import QuarantineOptions
 from oauth_taskflow.fields.options import Fields
-from oauth_taskflow.schema.types import Concurrency, Duration, JmesPath, Options, Seconds, doc
+from oauth_taskflow.schema.types import Concurrency, Duration, JmesPath, Options, Timeout, doc
 from oauth_taskflow.specs.request import Json as Json
 from oauth_taskflow.specs.request import Request as Request
 from oauth_taskflow.specs.windows import Incremental
@@ -249,7 +249,7 @@ class Endpoint(Options, frozen=True, kw_only=True):
         ),
     ] = True
     timeout: Annotated[
-        Seconds | None, doc("Seconds to wait for connect and for each read.", 30)
+        Timeout | None, doc("Seconds to wait for connect and for each read, up to 86400.", 30)
     ] = None
     limits: Annotated[
         Limits | None,

@@ -240,6 +240,10 @@ REFUSALS: dict[str, tuple[Connection, str]] = {
         connection({"timeout": 0}),
         "The value must be one or two numbers of seconds above 0 in connection 'crm', field 'timeout'.",
     ),
+    "time of a typing error": (
+        connection({"timeout": "10, 99999999999999"}),
+        "The value must be at most 86400 seconds in connection 'crm', field 'timeout'.",
+    ),
     "mapping": (
         connection({"api_headers": "X-Tenant"}),
         "The value must be a mapping, as in {\"name\": \"value\"} in connection 'crm', field 'api_headers'.",

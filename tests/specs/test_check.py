@@ -86,11 +86,15 @@ def test_a_warning_leaves_the_spec_usable() -> None:
 
 
 def test_an_error_that_json_schema_cannot_express_is_still_a_problem() -> None:
-    document = {"version": 1, "dag_id": "x", "endpoints": {"a": {"timeout": 10**400}}}
+    document = {
+        "version": 1,
+        "dag_id": "x",
+        "endpoints": {"a": {"checks": {"max_change": 10**400}}},
+    }
     ((rule, finding),) = schema_findings(document)
     assert (rule, finding.message) == (
         "out-of-range",
-        "Number out of range - at `$.endpoints[...].timeout`",
+        "Number out of range - at `$.endpoints[...].checks.max_change`",
     )
 
 

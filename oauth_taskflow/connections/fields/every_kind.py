@@ -74,7 +74,7 @@ EVERY_KIND_FIELDS: tuple[ConnectionField, ...] = (
         "timeout",
         "timeout",
         "Time-out",
-        "Seconds for connecting and for each read: one number, or two as in 10, 60 (default).",
+        "Seconds for connecting and for each read: one number, or two as in 10, 60 (default), up to 86400.",
     ),
     ConnectionField(
         "verify",
