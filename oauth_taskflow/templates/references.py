@@ -41,14 +41,22 @@ _WORDS = frozenset(
 TAKEN_WORDS = frozenset({"true", "false", "none", "True", "False", "None", "not", "self"})
 """Names that mean something else in every template, whatever value is given for them."""
 _ONE_LOOKUP = re.compile(_LOOKUP, re.ASCII)
+_KEYWORD = re.compile(r"(\w+)\s*=(?!=)")
+_FUNCTION = re.compile(r"\b(?:macro|call)\b")
+# Python takes twenty blocks within each other.
+_MANY_BLOCKS = 20
 _ONLY_LOOKUPS = re.compile(rf"(?:[^{{]|\{{(?![{{%#])|{_LOOKUP})*\Z", re.ASCII)
 
 
 class Template(Struct, frozen=True):
-    """The names a text refers to, each with the attribute taken from it (or empty text), or why it cannot be parsed."""
+    """The names a text refers to, each with the attribute taken from it (or empty text), or why it cannot be parsed.
+
+    ``built_in`` are those of them that Jinja has a value for where the run has none, such as ``range``.
+    """
 
     references: frozenset[tuple[str, str]] = frozenset()
     error: str = ""
+    built_in: frozenset[str] = frozenset()
 
 
 _PLAIN = Template()
@@ -119,9 +127,10 @@ def find_sent_bounds(references: Iterable[tuple[str, str]]) -> set[str]:
 
 @lru_cache(maxsize=1)
 def _environment() -> SandboxedEnvironment:
-    from jinja2.sandbox import SandboxedEnvironment  # noqa: PLC0415  # most specs need only look-ups
+    # Loads Jinja, and most specs need only look-ups.
+    from oauth_taskflow.templates.sandbox import Sandbox  # noqa: PLC0415
 
-    return SandboxedEnvironment(cache_size=0)
+    return Sandbox(str, cache_size=0)
 
 
 def _parse_with_jinja(text: str) -> Template:
@@ -130,10 +139,14 @@ def _parse_with_jinja(text: str) -> Template:
     environment = _environment()
     try:
         tree = environment.parse(text)
-        unknown = sorted(_unknown_filters(tree, environment))
-        if unknown:
-            return Template(error=f"no filter or test named {unknown[0]!r}")
+        flaw = _find_flaw(tree, environment)
+        if flaw:
+            return Template(error=flaw)
         free = _free_names(tree, environment)
+        if _may_not_compile(text):
+            environment.compile(text)
+    except SyntaxError as error:
+        return Template(error=error.msg)
     except (TemplateError, ValueError, RecursionError) as error:
         reason = str(error).partition("\n")[0]
         return Template(error=reason or type(error).__name__)
@@ -144,27 +157,65 @@ def _parse_with_jinja(text: str) -> Template:
         if isinstance(look.node, nodes.Name) and look.node.name in free
     }
     bare = {(name, "") for name in free}
-    return Template(frozenset(taken | bare))
+    return Template(frozenset(taken | bare), built_in=frozenset(free & environment.globals.keys()))
+
+
+def _find_flaw(tree: nodes.Template, environment: SandboxedEnvironment) -> str:
+    """Why ``tree`` fails whatever the names are; empty when it need not."""
+    from jinja2 import nodes  # noqa: PLC0415  # as above
+
+    loads = tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends))
+    if next(loads, None) is not None:
+        return "include, import and extends need files, which templates of a spec do not have"
+    unknown = sorted(_unknown_filters(tree, environment))
+    return f"no filter or test named {unknown[0]!r}" if unknown else ""
+
+
+def _may_not_compile(text: str) -> bool:
+    """Whether Python may refuse what Jinja accepts: one keyword twice, macros, deep blocks. Compiling takes milliseconds."""
+    keywords = _KEYWORD.findall(text)
+    return (
+        len(keywords) > len(set(keywords))
+        or _FUNCTION.search(text) is not None
+        or text.count("{%") > _MANY_BLOCKS
+    )
 
 
 def _free_names(tree: nodes.Template, environment: SandboxedEnvironment) -> set[str]:
-    """The names that ``tree`` takes from outside, found without computing anything.
+    """The names that ``tree`` takes from outside, without functions of Jinja that it only calls. Computes nothing.
 
     ``jinja2.meta.find_undeclared_variables`` evaluates constant expressions on its way: ``{{ [1] * 99999999 }}``.
     """
-    from jinja2 import meta, nodes  # noqa: PLC0415  # as above
+    from jinja2 import idtracking, meta, nodes  # noqa: PLC0415  # as above
 
     class Names(meta.TrackingCodeGenerator):
         def __init__(self, environment: SandboxedEnvironment) -> None:
             super().__init__(environment)
             self.optimizer = None
 
+        def enter_frame(self, frame: Any) -> None:
+            super().enter_frame(frame)
+            # Jinja leaves out its globals here, but a variable may have the name of one.
+            self.undeclared_identifiers.update(
+                name
+                for action, name in frame.symbols.loads.values()
+                if action == idtracking.VAR_LOAD_RESOLVE
+            )
+
         def _output_child_to_const(self, *_: Any) -> str:
             raise nodes.Impossible
 
     names = Names(environment)
     names.visit(tree)
-    return names.undeclared_identifiers - set(environment.globals)
+    return names.undeclared_identifiers - (environment.globals.keys() - _uncalled_names(tree))
+
+
+def _uncalled_names(tree: nodes.Template) -> set[str]:
+    """The names that ``tree`` uses in another way than by calling them."""
+    from jinja2 import nodes  # noqa: PLC0415  # as above
+
+    called = {id(call.node) for call in tree.find_all(nodes.Call)}
+    return {name.name for name in tree.find_all(nodes.Name) if id(name) not in called}
 
 
 def _attribute(node: Any) -> str:
@@ -178,6 +229,8 @@ def _attribute(node: Any) -> str:
 def _unknown_filters(tree: nodes.Template, environment: SandboxedEnvironment) -> set[str]:
     from jinja2 import nodes  # noqa: PLC0415  # as above
 
-    filters = {node.name for node in tree.find_all(nodes.Filter)} - set(environment.filters)
+    # Names that begin with _ are the sandbox's own.
+    known = {name for name in environment.filters if not name.startswith("_")}
+    filters = {node.name for node in tree.find_all(nodes.Filter)} - known
     tests = {node.name for node in tree.find_all(nodes.Test)} - set(environment.tests)
     return filters | tests

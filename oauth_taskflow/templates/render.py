@@ -232,6 +232,8 @@ def _evaluate(template: str, run: Any) -> Any:
         return run()
     except UndefinedError as error:
         raise _explain_undefined(template, error) from find_cause(error)
+    except SyntaxError as error:  # Python refuses what Jinja made of it
+        raise TemplateFailed(template, error.msg) from error
     except (
         *(TemplateError, ValueError, TypeError, AttributeError),
         *(LookupError, ArithmeticError, RecursionError),

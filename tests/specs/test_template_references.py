@@ -14,7 +14,7 @@ from oauth_taskflow.templates.references import (
     _parse_with_jinja,
     parse_template,
 )
-from oauth_taskflow.templates.render import render_text
+from oauth_taskflow.templates.render import render_text, render_value
 
 LOOK_UPS = ("{{ a }}", "{{a.b}}", "{{  c_1.d }}")
 MORE = ("{% if a %}1{% endif %}", "{# note #}", "{{ a | upper }}", "{{ a['k'] }}")
@@ -37,6 +37,9 @@ def names(text: str) -> set[tuple[str, str]]:
         ("{% for i in items %}{{ i.x }}{{ loop.index }}{% endfor %}", {("items", "")}),
         ("{% set v = 1 %}{{ v }}{{ range(3) }}", set()),
         ("{{ true }}{{ False }}{{ none }}", set()),
+        ("{{ range.id | upper }}", {("range", "id"), ("range", "")}),
+        ("{{ range(range.n) }}", {("range", "n"), ("range", "")}),
+        ("{% set range = 1 %}{{ range }}", set()),
     ],
 )
 def test_references_are_the_free_names(text: str, expected: set[tuple[str, str]]) -> None:
@@ -53,6 +56,15 @@ def test_references_are_the_free_names(text: str, expected: set[tuple[str, str]]
         "{{ a is notest }}",
         "{{ }}",
         "{{ not }}",
+        "{% include 'x' %}",
+        "{% extends 'x' %}",
+        "{% import 'x' as y %}{{ y.a }}",
+        "{% from 'x' import y %}{{ y }}",
+        "{{ ds.replace('a', 'b', x=1, x=2) }}",
+        "{{ ds | replace('a', new='b', new='c') }}",
+        "{% macro f(a, a) %}{% endmacro %}{{ f(1) }}",
+        "{% for i in x %}" * 25 + "{% endfor %}" * 25,
+        "{{ a | _counted }}",
     ],
 )
 def test_a_template_that_jinja_refuses_has_an_error(text: str) -> None:
@@ -77,9 +89,51 @@ def test_a_template_without_error_renders_with_the_names_it_refers_to(text: str)
     assert isinstance(render_text(text, scope), str)
 
 
-def test_a_template_with_an_error_fails_in_the_task_too() -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ a | nofilter }}",
+        "{% include 'x' %}",
+        "{% extends 'x' %}",
+        "{% import 'x' as y %}{{ y.a }}",
+        "{{ a.replace('a', 'b', x=1, x=2) }}",
+        "{% macro f(a, a) %}{% endmacro %}{{ f(1) }}",
+        "{% for i in a %}" * 25 + "{% endfor %}" * 25,
+    ],
+)
+def test_a_template_with_an_error_fails_in_the_task_too(text: str) -> None:
+    assert parse_template(text).error
     with pytest.raises(TemplateFailed):
-        render_text("{{ a | nofilter }}", {"a": 1})
+        render_text(text, {"a": "1"})
+
+
+def test_the_reason_why_python_refuses_a_template_is_named() -> None:
+    text = "{{ a.replace('a', 'b', x=1, x=2) }}"
+    assert parse_template(text).error == "keyword argument repeated: x"
+    with pytest.raises(TemplateFailed, match="failed: keyword argument repeated: x"):
+        render_value(text, {"a": "1"})
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("{{ dict(a=1, b=2).a }}", "1"),
+        ("{{ dict.fromkeys(['a']) | length }}", "1"),
+        ("{{ range(3) | join(',') }}", "0,1,2"),
+        ("{% macro f(a, b=2) %}{{ a }}{% endmacro %}{{ f(a=1, b=3) }}", "1"),
+    ],
+)
+def test_functions_of_jinja_need_no_value_of_the_run(text: str, shown: str) -> None:
+    template = parse_template(text)
+    assert template.error == ""
+    assert {name for name, _ in template.references} <= template.built_in
+    assert render_text(text, {}) == shown
+
+
+def test_prose_that_the_sandbox_does_not_make_is_an_undefined_name() -> None:
+    template = parse_template("{{ lipsum() }}")
+    assert template.references == {("lipsum", "")}
+    assert template.built_in == frozenset()
 
 
 @pytest.mark.parametrize("name", sorted(TAKEN_WORDS | {"in", "if", "loop", "super", "import"}))

@@ -132,7 +132,7 @@ def _find_unknown_names(path: YamlPath, limit: RateLimit) -> Findings:
     template = parse_template(limit.weight)
     known = request_names({}, incremental=False)
     for name, _ in template.references:
-        if name not in known:
+        if name not in known and name not in template.built_in:
             message = f"{name!r} is not defined for every endpoint"
             yield Finding((*path, "weight"), message, suggest_allowed(name, known))
 

@@ -84,7 +84,7 @@ def _find_undefined(
 ) -> Findings:
     references = template.references
     for name, attribute in sorted(references) if len(references) > 1 else references:
-        if name not in names and name not in beside:
+        if name not in names and name not in beside and name not in template.built_in:
             hint = _copy_hint(view, name, attribute, names) or _name_hint(name, names)
             yield Finding(path, f"nothing provides the name {name!r}", hint)
         elif attribute:
