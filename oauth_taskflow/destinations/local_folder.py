@@ -17,6 +17,7 @@ from oauth_taskflow.destinations.output_folders import (
     PROGRESS,
     TEMPORARY,
     OpenPart,
+    begins_output,
     find_attempt,
     is_ours,
     is_partition,
@@ -271,6 +272,8 @@ def _find_ours(folder: Path, prefix: str = "") -> Iterator[str]:
     """Yields the names of our files in a folder and in the folders of its partitions."""
     with os.scandir(folder) as entries:
         found = list(entries)
+    if prefix and any(begins_output(entry.name) for entry in found):
+        return  # another output, whose own attempts replace and remove it
     for entry in found:
         if is_partition(entry.name) and entry.is_dir(follow_symlinks=False):
             with suppress(FileNotFoundError):  # another attempt has just ended, see _remove_folders

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from itertools import accumulate
 from typing import IO, Any
 
 from oauth_taskflow.destinations.output_folders import (
@@ -17,6 +18,8 @@ from oauth_taskflow.destinations.output_folders import (
     PROGRESS,
     TEMPORARY,
     OpenPart,
+    begins_output,
+    find_attempt,
     is_ours,
     is_partition,
     name_part,
@@ -84,8 +87,19 @@ class ObjectFolder:
         if not any(is_folder and is_partition(name) for name, is_folder in entries):
             return [name for name, is_folder in entries if not is_folder]
         root = self._key("").strip("/")
-        found = (str(key).strip("/").removeprefix(f"{root}/") for key in self._fs.find(root))
-        return [name for name in found if all(map(is_partition, name.split("/")[:-1]))]
+        below = (str(key).strip("/").removeprefix(f"{root}/") for key in self._fs.find(root))
+        found = [(name, _list_folders(name)) for name in below]
+        # A marker of an attempt shows another output before its first manifest; parts have no temporary names here.
+        others = {
+            folders[-1]
+            for name, folders in found
+            if folders and (begins_output(name.rpartition("/")[2]) or find_attempt(name))
+        }
+        return [
+            name
+            for name, folders in found
+            if all(map(is_partition, name.split("/")[:-1])) and others.isdisjoint(folders)
+        ]
 
     def read(self, name: str) -> bytes | None:
         """Returns the content of an object; None when it is missing."""
@@ -304,6 +318,11 @@ class ObjectAttempt:
                 self._folder.remove(self._marker)
         else:
             self._remove_mine()
+
+
+def _list_folders(name: str) -> list[str]:
+    """Returns the folders that an object is in, from the outermost: ``a/b/c`` is in ``a`` and ``a/b``."""
+    return list(accumulate(name.split("/")[:-1], "{}/{}".format))
 
 
 def _abandon(handle: IO[bytes]) -> None:

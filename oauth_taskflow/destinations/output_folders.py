@@ -30,9 +30,11 @@ PART = "part"
 # Rejected records next to the parts; readers of folders pass over names with _ before them.
 REJECTED = "_rejected"
 _REJECTED_SUFFIX = "jsonl"
-# part-00000.jsonl on a disk, part-00000-5f3a….jsonl in a store
+# Labels of folders that have outputs of their own; no field may name the folders of partitions like this.
+OUTPUT_LABELS = frozenset({"map_index", "run_id"})
 # The folder of a mapped task instance, which has its own output.
 INSTANCE = re.compile(r"map_index=(\d+)")
+# part-00000.jsonl on a disk, part-00000-5f3a….jsonl in a store
 _PART = re.compile(r"(?:part|_rejected)-\d+(?:-[0-9a-f]+)?\.(?P<format>.+)")
 # .part-00000.jsonl.5f3a….tmp while it is written
 _UNFINISHED = re.compile(r"\.(?P<name>.+)\.(?P<attempt>[0-9a-f]+)\.tmp")
@@ -124,8 +126,21 @@ def name_part(number: int, suffix: str, stem: str = PART, unique: str = "") -> s
 
 
 def is_partition(folder: str) -> bool:
-    """Returns whether a folder within that of an output belongs to the same output."""
-    return "=" in folder and INSTANCE.fullmatch(folder) is None
+    """Returns whether a folder within that of an output may be a partition of it.
+
+    It is none if a file in it ``begins_output``.
+    """
+    label, equals, _ = folder.partition("=")
+    return bool(equals) and label not in OUTPUT_LABELS
+
+
+def begins_output(name: str) -> bool:
+    """Returns whether only the folder of an output has a file of this name, and no partition of it.
+
+    The name may be that of a temporary file: a commit on a disk removes the old manifest before the new one is there.
+    """
+    unfinished = _UNFINISHED.fullmatch(name)
+    return (unfinished["name"] if unfinished else name) in {MANIFEST, PROGRESS}
 
 
 def is_ours(name: str) -> bool:

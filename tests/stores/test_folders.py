@@ -16,6 +16,8 @@ pytest.importorskip(
 
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.destinations.files import FolderDestination, has_output, output_folder
+from oauth_taskflow.destinations.partitioned_writer import PartitionedDestination
+from oauth_taskflow.destinations.partitions import FieldPartition
 from oauth_taskflow.destinations.transfer import transfer
 from oauth_taskflow.errors import DestinationError
 from oauth_taskflow.taskflow.dags.storage import open_path
@@ -188,6 +190,22 @@ def test_stale_instances_are_removed_and_others_with_similar_names_stay(place: s
         True,
     ]
     assert FolderDestination(base / "nothing here").remove_stale({0: None}) == 0
+
+
+def test_outputs_in_folders_below_stay(place: str) -> None:
+    base = folder_at(place)
+    below = [base / "run_id=a", base / "day=1" / "run_id=b", base / "day=2"]
+    for folder in below:
+        commit(folder, folder.name, 2)
+    levels = [FieldPartition(field="tag", name="day")]
+    pages = [Page(records("3", 2), 1, "", 0)]
+    transfer(pages, PartitionedDestination(base, levels=levels), RUN)
+    commit(base, "base", 1)
+    assert read_committed(base) == records("base", 1)
+    assert not list_ours(base / "day=3")
+    assert FolderDestination(base).remove_stale({}) == 1
+    assert not list_ours(base)
+    assert [read_committed(folder) for folder in below] == [records(f.name, 2) for f in below]
 
 
 def test_the_marker_of_an_empty_folder_does_not_count_as_output(place: str) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from oauth_taskflow.destinations.files import FileDestination
+from oauth_taskflow.destinations.output_folders import OUTPUT_LABELS
 from oauth_taskflow.destinations.partitions import LABEL, as_partition
 from oauth_taskflow.schema.sizes import read_size
 from oauth_taskflow.specs.problem import Finding, YamlPath
@@ -13,8 +14,6 @@ from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint
 
 # A store asks for a request or more a file, and a reader for another.
 _SMALLEST_PART = 1_000_000
-# Folders that an output has already.
-_TAKEN = frozenset({"map_index", "run_id"})
 
 
 def _file_destinations(view: EndpointView) -> Iterator[tuple[YamlPath, FileDestination]]:
@@ -47,7 +46,7 @@ def partitions(view: EndpointView) -> Findings:
     Good: `partition_by: [id, {field: customer.id, name: customer}]`
     """
     for path, options in _file_destinations(view):
-        seen: set[str] = set(_TAKEN)
+        seen: set[str] = set(OUTPUT_LABELS)
         for index, level in enumerate(map(as_partition, options.partition_by)):
             place = (*path, "partition_by", index)
             if level.label in seen:

@@ -74,6 +74,17 @@ def test_with_the_option_all_destinations_of_the_spec_are_written(
     ]
 
 
+def test_outputs_of_runs_below_the_folder_stay(places: Path, tmp_path: Path) -> None:
+    places.write_text(places.read_text().replace("{{ endpoint }}", "{{ endpoint }}/day=1"))
+    for base in ("lake/1", "copy"):
+        pull(arguments(places, to_destination=True))
+        written = {path: path.read_bytes() for path in tmp_path.rglob("run_id=*/**/*.*")}
+        assert written
+        pull(arguments(places, folder=str(tmp_path / base)))
+        assert (tmp_path / base / "contacts" / "_manifest.json").exists()
+        assert {path: path.read_bytes() for path in written if path.exists()} == written
+
+
 def test_a_param_of_the_command_line_is_one_segment_of_a_destination(
     places: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
