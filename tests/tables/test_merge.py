@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from oauth_taskflow.destinations.base import EndpointFacts
+from oauth_taskflow.destinations.base import EndpointFacts, Run
 from oauth_taskflow.errors import DestinationError
 from tests.tables.kinds import Kind, connect, put, read_rows
 
@@ -90,6 +90,33 @@ def test_rows_that_merges_wrote_are_read_back_and_counted(kind: Kind, tmp_path: 
     assert list(destination.read(part.path, 1, 5, selector=part.selector)) == found[1:]
     assert destination.remove_stale({0: None}) == 0
     assert destination.remove_stale({}) == 1
+
+
+def test_rows_that_a_stale_instance_wrote_last_stay(kind: Kind, tmp_path: Path) -> None:
+    merge(kind, tmp_path, "monday", [{"id": 1, "u": 1, "v": "monday"}, {"id": 2, "u": 1}])
+    for number in range(3):
+        rows = [{"id": number + 1, "u": 2, "v": "tuesday", "o": {"l": [1.5]}}] if number else []
+        merge(kind, tmp_path, "tuesday", rows, map_index=number)
+    before = read_rows(kind, tmp_path, "id", "v", "_run_id", "_map_index")
+    destination = connect(kind, tmp_path, "tuesday", FACTS, mode="merge")
+    places = [
+        destination.locate_manifest(Run("contacts", "tuesday", map_index=number)).path
+        for number in range(3)
+    ]
+    assert all(destination.read_manifest(place) for place in places)
+    assert destination.remove_stale({0: None}) == 2
+    assert read_rows(kind, tmp_path, "id", "v", "_run_id", "_map_index") == before
+    assert [destination.read_manifest(place) is None for place in places] == [False, True, True]
+    assert destination.remove_stale({0: None}) == 0
+
+
+def test_a_stale_instance_that_comes_back_merges_again(kind: Kind, tmp_path: Path) -> None:
+    merge(kind, tmp_path, "r1", [{"id": 1, "u": 1, "v": "first"}], map_index=1)
+    destination = connect(kind, tmp_path, "r1", FACTS, mode="merge")
+    assert destination.remove_stale({0: None}) == 1
+    merge(kind, tmp_path, "r1", [{"id": 1, "u": 2, "v": "again"}], map_index=1)
+    assert destination.remove_stale({1: None}) == 0
+    assert read_rows(kind, tmp_path, "id", "v") == [(1, "again")]
 
 
 def test_many_rows_over_several_batches(kind: Kind, tmp_path: Path) -> None:

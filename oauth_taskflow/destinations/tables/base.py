@@ -56,10 +56,13 @@ class Table(Protocol):
         """
 
     def list_instances(self, place: RowsPlace) -> Collection[int]:
-        """Returns the numbers of the task instances of the run that have rows."""
+        """Returns the numbers of the task instances of the run that have output: rows or, in mode ``merge``, a manifest."""
 
     def remove(self, place: RowsPlace) -> None:
-        """Removes the rows of one task instance."""
+        """Removes the rows of one task instance, and notes that it has no output any more.
+
+        In mode ``merge`` all rows stay. The columns of a row name the run that wrote it last: earlier ones may have added it.
+        """
 
     def read(self, place: RowsPlace, skip: int, take: int) -> Iterator[Any]:
         """Yields decoded records of ``place`` in the order in which the version holds them.

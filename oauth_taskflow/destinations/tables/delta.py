@@ -29,7 +29,12 @@ from oauth_taskflow.destinations.tables.delta_files import (
     quote_column,
     scan_files,
 )
-from oauth_taskflow.destinations.tables.delta_log import RunNotes, describe_run, read_newest_note
+from oauth_taskflow.destinations.tables.delta_log import (
+    RunNotes,
+    describe_run,
+    list_noted_instances,
+    read_newest_note,
+)
 from oauth_taskflow.destinations.tables.delta_merge import (
     add_order_columns,
     find_newer,
@@ -167,10 +172,12 @@ class DeltaLakeTable:
         return Committed(str(version), commit.rows.bytes) if own else None
 
     def list_instances(self, place: RowsPlace) -> Collection[int]:
-        """Returns the numbers of the instances of the run that have rows."""
+        """Returns the numbers of the instances of the run that have rows; in mode ``merge``, those with a manifest."""
         table = self._load()
         if table is None:
             return ()
+        if self._settings.mode == "merge":
+            return list_noted_instances(table, place)
         columns = self._columns
         found = self._filter(place, columns.names[:3])
         batches = scan_files(table.to_pyarrow_dataset(), found, columns.names)
@@ -178,12 +185,17 @@ class DeltaLakeTable:
         return {number for part in rows for number in part[columns.map_index].to_pylist()}
 
     def remove(self, place: RowsPlace) -> None:
-        """Removes the rows of one task instance, in a transaction that says so."""
+        """Removes the rows of one task instance, in a transaction that says so; in mode ``merge`` the transaction is empty."""
+        described = describe_run(place, None)
 
         def remove_once() -> None:
             table = self._load()
-            if table is not None:
-                table.delete(self._predicate(place), commit_properties=describe_run(place, None))
+            if table is None:
+                return
+            if self._settings.mode == "merge":
+                note_nothing(table, _schema_of(table), described)
+            else:
+                table.delete(self._predicate(place), commit_properties=described)
 
         repeat_when_overtaken(remove_once, CommitFailedError)
 

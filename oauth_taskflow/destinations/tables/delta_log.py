@@ -24,6 +24,17 @@ class _Seen(NamedTuple):
     manifest: Mapping[str, Any] | None
 
 
+def list_noted_instances(table: DeltaTable, place: RowsPlace) -> set[int]:
+    """Returns the numbers of the instances of a run whose newest transaction has a manifest, among the last thousand."""
+    *run, _ = place.key
+    counts: dict[int, bool] = {}
+    for transaction in table.history(_MOST_TRANSACTIONS):
+        noted = _read_note(transaction)
+        if (rows := noted.get("rows")) and rows[:-1] == run:
+            counts.setdefault(rows[-1], noted.get("manifest") is not None)
+    return {number for number, has_output in counts.items() if has_output}
+
+
 class RunNotes:
     """The notes of one table, as far as they were read."""
 
@@ -65,6 +76,6 @@ def _read_note(transaction: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def describe_run(place: RowsPlace, manifest: Mapping[str, Any] | None) -> CommitProperties:
-    """Returns the note of a transaction for the rows of ``place``; without ``manifest`` it removed them."""
+    """Returns the note of a transaction for the rows of ``place``; without ``manifest`` they count no more."""
     entry = msgspec.json.encode({"rows": place.key, "manifest": manifest}).decode()
     return CommitProperties(custom_metadata={_ENTRY: entry})

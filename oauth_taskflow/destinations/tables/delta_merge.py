@@ -57,7 +57,7 @@ def merge_rows(
 
 
 def note_nothing(table: DeltaTable, schema: pa.Schema, described: CommitProperties) -> None:
-    """Commits the manifest of a run without records."""
+    """Commits the note of a run without a row, such as the manifest of one that had no records."""
     write_deltalake(
         table,
         schema.empty_table(),

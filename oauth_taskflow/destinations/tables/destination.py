@@ -60,7 +60,7 @@ class TableDestination:
     def remove_stale(self, current: Mapping[int, str | None]) -> int:
         """Removes the rows of task instances of the run that are not in ``current``, and returns how many there were.
 
-        An instance whose manifest is in another table has none in this one: its values chose the table.
+        In mode ``merge`` their rows stay, since they may be those of earlier runs too. An instance whose manifest is in another table has none in this one: its values chose the table.
 
         Raises:
             DestinationError: the table cannot be read or written.

@@ -163,10 +163,11 @@ class DltTable:
             return self._register(session).list_instances(place)
 
     def remove(self, place: RowsPlace) -> None:
-        """Removes the rows of one task instance, and that they count."""
+        """Removes the rows of one task instance, and that they count; in mode ``merge`` only the latter."""
         with self._open("Removing rows") as session, session.transaction():
             self._register(session).unclaim(place)
-            self._delete(session, place)
+            if self._settings.mode != "merge":
+                self._delete(session, place)
 
     def read(self, place: RowsPlace, skip: int, take: int) -> Iterator[Any]:
         """Yields records in the order in which they were pulled.

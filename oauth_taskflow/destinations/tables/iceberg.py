@@ -49,6 +49,7 @@ from oauth_taskflow.destinations.tables.iceberg_ids import add_field_ids
 from oauth_taskflow.destinations.tables.iceberg_notes import (
     describe_run,
     find_run,
+    list_noted_instances,
     read_kinds,
     write_kinds,
 )
@@ -172,10 +173,12 @@ class IcebergTable:
         return Committed(str(snapshot), size) if is_own(manifest, commit, self.uri) else None
 
     def list_instances(self, place: RowsPlace) -> Collection[int]:
-        """Returns the numbers of the instances of the run that have rows."""
+        """Returns the numbers of the instances of the run that have rows; in mode ``merge``, those with a manifest."""
         table = self._load()
         if table is None:
             return ()
+        if self._settings.mode == "merge":
+            return list_noted_instances(table, place)
         columns = self._columns
         run = And(
             EqualTo(columns.dag_id, place.dag_id),
@@ -190,17 +193,20 @@ class IcebergTable:
         }
 
     def remove(self, place: RowsPlace) -> None:
-        """Removes the rows of one task instance, in a snapshot that says so."""
+        """Removes the rows of one task instance, in a snapshot that says so; in mode ``merge`` the snapshot changes none."""
         repeat_when_overtaken(lambda: self._remove_once(place), CommitFailedException)
 
     def _remove_once(self, place: RowsPlace) -> None:
         table = self._load()
         if table is None:
             return
-        files = DataFiles(table)
-        replaced = self._remove_rows(table, place, files)
+        files, described = DataFiles(table), describe_run(place, None)
         transaction = table.transaction()
-        stage_files(transaction, files.names, replaced, describe_run(place, None))
+        if self._settings.mode == "merge":
+            transaction.append(schema_to_pyarrow(table.schema()).empty_table(), described)
+        else:
+            replaced = self._remove_rows(table, place, files)
+            stage_files(transaction, files.names, replaced, described)
         try:
             transaction.commit_transaction()
         except CommitFailedException:

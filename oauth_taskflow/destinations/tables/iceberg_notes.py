@@ -31,8 +31,20 @@ def find_run(
     return None, None
 
 
+def list_noted_instances(table: PyIcebergTable, place: RowsPlace) -> set[int]:
+    """Returns the numbers of the instances of a run whose newest snapshot has a manifest, among those that the table keeps."""
+    *run, _ = place.key
+    counts: dict[int, bool] = {}
+    for snapshot in reversed(table.metadata.snapshots):
+        noted = snapshot.summary.additional_properties if snapshot.summary is not None else {}
+        rows = msgspec.json.decode(noted.get(_ENTRY, "[]"))
+        if rows and rows[:-1] == run:
+            counts.setdefault(rows[-1], noted.get(f"{_ENTRY}.manifest", "null") != "null")
+    return {number for number, has_output in counts.items() if has_output}
+
+
 def describe_run(place: RowsPlace, manifest: Mapping[str, Any] | None) -> dict[str, str]:
-    """Returns the note of a snapshot for the rows of ``place``; without ``manifest`` it removed them."""
+    """Returns the note of a snapshot for the rows of ``place``; without ``manifest`` they count no more."""
     return {_ENTRY: _encode(place.key), f"{_ENTRY}.manifest": _encode(manifest)}
 
 
