@@ -129,7 +129,8 @@ class Description(Struct, frozen=True):
 
     ``manifest`` is the place that says which output of the run counts. ``conn_id`` is the connection of the store.
     ``dataset`` is the URI of the real object, a folder or table without its runs, as lineage names it; it has no secret.
-    ``further`` describes the same records at the further destinations of the endpoint.
+    ``further`` describes the same records at the further destinations of the endpoint. ``quarantine`` is the manifest of the
+    rejected records, where these have a folder of their own.
     """
 
     parts: list[Part]
@@ -137,6 +138,7 @@ class Description(Struct, frozen=True):
     conn_id: str | None = None
     dataset: str | None = None
     further: tuple[Description, ...] = ()
+    quarantine: str | None = None
 
 
 class ManifestPlace(Struct, frozen=True):

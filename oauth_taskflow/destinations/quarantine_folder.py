@@ -63,8 +63,9 @@ class QuarantiningDestination:
         return self._destination.read(part, skip, take, host=host, selector=selector)
 
     def describe(self, output: Output) -> Description:
-        """Describes the output of the destination."""
-        return self._destination.describe(output)
+        """Describes the output of the destination, and says where the manifest of the folder is."""
+        manifest = self._folder.locate_manifest(output.run).path
+        return replace(self._destination.describe(output), quarantine=manifest)
 
     def locate_manifest(self, run: Run) -> ManifestPlace:
         """Returns the place of the destination's manifest, which is committed last."""

@@ -54,5 +54,6 @@ def summarize_run(
         dataset_bytes=list(datasets.values()),
         further=describe_further(run.endpoint, description),
         waits=waits.seconds(),
+        quarantine=description.quarantine,
         **contract_figures(summary),
     )

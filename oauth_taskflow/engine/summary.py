@@ -43,7 +43,8 @@ class EndpointSummary(Struct, frozen=True, omit_defaults=True):
     JSON Schema of the records, ``rejected`` counts the records that the contract left out, ``discarded`` the values by their paths.
     ``drift`` names what changed in the schema since the run before. ``waits`` are the seconds that requests waited, by
     reason, in all attempts whose records are in the output; those of requests at the same time add up. ``ends`` of a mapped
-    instance say where its pages ended, for warnings that need to know those of all.
+    instance say where its pages ended, for warnings that need to know those of all. ``quarantine`` is the manifest of the rejected
+    records, where these have a folder of their own.
     """
 
     endpoint: str
@@ -75,6 +76,7 @@ class EndpointSummary(Struct, frozen=True, omit_defaults=True):
     drift: list[str] = []
     waits: dict[str, float] = {}
     ends: PageEnds | None = None
+    quarantine: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the figures as plain data, for XCom and events."""

@@ -69,6 +69,7 @@ def test_a_folder_of_its_own_has_an_output_for_each_run(tmp_path: Path) -> None:
     manifest, records = read_rejected(tmp_path)
     assert (summary.rows, summary.rejected, manifest["rows"]) == (1, 1, 1)
     assert records == [{"id": "x"}]
+    assert summary.quarantine == str(tmp_path / "items_rejected" / "run_id=r" / "_manifest.json")
     assert not {"watermarks", "schema", "rejected"} & set(manifest)
     assert names(tmp_path / "out" / "run_id=r") == ["_manifest.json", "part-00000.jsonl"]
     pull(build(tmp_path), [{"id": 1}])
@@ -76,7 +77,8 @@ def test_a_folder_of_its_own_has_an_output_for_each_run(tmp_path: Path) -> None:
 
 
 def test_who_chooses_the_place_of_files_has_the_rejected_ones_there(tmp_path: Path) -> None:
-    pull(build(tmp_path), [{"id": "x"}], location=str(tmp_path / "here"))
+    summary = pull(build(tmp_path), [{"id": "x"}], location=str(tmp_path / "here"))
+    assert summary.quarantine is None
     assert names(tmp_path) == ["here"]
     assert "_rejected-00000.jsonl" in names(tmp_path / "here")
 

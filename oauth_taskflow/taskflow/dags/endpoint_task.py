@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from oauth_taskflow.destinations import AnyDestination
 from oauth_taskflow.destinations.base import Part
 from oauth_taskflow.engine.comparisons import compare_total
 from oauth_taskflow.engine.for_each import (
@@ -152,27 +153,7 @@ def finish_in_task(operator: EndpointDoneOperator, context: Mapping[str, Any]) -
     endpoint = _read_endpoint(operator.endpoint)
     count, summaries = current_summaries(operator, context["ti"])
     _require_all_here(summaries)
-    template_context = task_template_context(operator.endpoint_name, context)
-    given = find_given_params(operator.default_params, context)
-    for at, options in enumerate(endpoint.all_destinations):
-        current = _current_manifests(count, summaries, at)
-        for location in locate_outputs(
-            endpoint, context["run_id"], template_context, given, options=options
-        ):
-            if removed := options.connect(location, store_access()).remove_stale(current):
-                operator.log.info(
-                    "Removed the output of %s task instances of an earlier try from %s",
-                    *(removed, redact_url(location)),
-                )
-    folder = find_quarantine_folder(endpoint)
-    if folder is not None:
-        kept: dict[int, str | None] = dict.fromkeys(
-            range(count)
-        )  # what is there counts with the destination's manifest
-        for location in locate_outputs(
-            endpoint, context["run_id"], template_context, given, options=folder
-        ):
-            folder.connect(location, store_access()).remove_stale(kept)
+    _remove_stale(operator, context, count, summaries)
     incremental = endpoint.incremental
     figures = add_up(
         operator.endpoint_name,
@@ -191,6 +172,35 @@ def finish_in_task(operator: EndpointDoneOperator, context: Mapping[str, Any]) -
     )
     plain: dict[str, Any] = msgspec.to_builtins(figures)
     return plain
+
+
+def _remove_stale(
+    operator: EndpointDoneOperator,
+    context: Mapping[str, Any],
+    count: int,
+    summaries: Sequence[EndpointSummary],
+) -> None:
+    """Removes what an earlier try left at the destinations and in the folder of rejected records."""
+    endpoint = _read_endpoint(operator.endpoint)
+    template_context = task_template_context(operator.endpoint_name, context)
+    given = find_given_params(operator.default_params, context)
+
+    def remove(options: AnyDestination, current: Mapping[int, str | None]) -> None:
+        for location in locate_outputs(
+            endpoint, context["run_id"], template_context, given, options=options
+        ):
+            if removed := options.connect(location, store_access()).remove_stale(current):
+                operator.log.info(
+                    "Removed the output of %s task instances of an earlier try from %s",
+                    *(removed, redact_url(location)),
+                )
+
+    for at, options in enumerate(endpoint.all_destinations):
+        remove(options, _current_manifests(count, summaries, at))
+    folder = find_quarantine_folder(endpoint)
+    if folder is not None:
+        kept: dict[int, str | None] = dict.fromkeys(range(count))
+        remove(folder, kept | {each.map_index: each.quarantine for each in summaries})
 
 
 def _current_manifests(

@@ -32,6 +32,22 @@ endpoints:
 """
 
 
+REJECTING = """\
+version: 1
+dag_id: regions
+connection: crm
+defaults:
+  records: data
+  contract: {types: discard_row, schema: {fields: {id: integer}}}
+  destination: {path: "%(base)s/{{ endpoint }}"}
+endpoints:
+  notes:
+    for_each: {region: [eu, us]}
+    request: {path: "/{{ region }}"}
+    quarantine: {path: "%(base)s/rejected/{{ region }}"}
+"""
+
+
 class Api:
     """As many contacts as asked for, two notes each."""
 
@@ -86,6 +102,35 @@ def test_a_repeated_run_with_fewer_records_removes_the_output_of_the_first(
     assert "{}" not in records(tmp_path / "details")
     total = run.result("details__done")
     assert (total["rows"], total["pages"], total["tasks"], len(total["files"])) == (12, 12, 12, 12)
+
+
+@pytest.mark.airflow
+def test_rejected_records_of_a_value_that_another_instance_has_now_are_removed(
+    tmp_path: Path, run_dag: RunDag, set_connection: SetConnection
+) -> None:
+    path = tmp_path / "regions.yaml"
+    path.write_text(REJECTING % {"base": tmp_path})
+
+    def api(asked: Asked) -> Any:
+        if asked.path == "/eu":  # an earlier try had the values in another order, and one more
+            (run,) = (tmp_path / "rejected" / "eu").iterdir()
+            for place in ("eu", "us"):
+                for index in {0, 1, 2} - {0 if place == "eu" else 1}:
+                    old = tmp_path / "rejected" / place / run.name / f"map_index={index}"
+                    old.mkdir(parents=True)
+                    (old / "_manifest.json").write_text("{}")
+        return {"data": [{"id": asked.path}]}
+
+    with scripted(api) as server:
+        extra = {"auth_type": "none"}
+        set_connection("crm", {"conn_type": "oauth2", "host": server.url, "extra": extra})
+        run = run_dag(build_dag(path))
+    assert run.state == "success"
+    found = sorted((tmp_path / "rejected").rglob("_manifest.json"))
+    assert [(one.parents[2].name, one.parent.name) for one in found] == [
+        ("eu", "map_index=0"),
+        ("us", "map_index=1"),
+    ]
 
 
 @pytest.mark.airflow
