@@ -110,11 +110,13 @@ def test_the_outputs_of_runs_cost_a_store_no_request(monkeypatch: pytest.MonkeyP
         commit(base / f"run_id={number}", "a")
     asked: list[str] = []
 
-    def count(name: str) -> None:
-        real = getattr(base.fs, name)
-        monkeypatch.setattr(base.fs, name, lambda *a, **k: (asked.append(name), real(*a, **k))[1])
+    real = base.fs.find
 
-    count("find")
+    def find(*args: Any, **options: Any) -> Any:
+        asked.append("find")
+        return real(*args, **options)
+
+    monkeypatch.setattr(base.fs, "find", find)
     folder = output_folder(base)
     assert isinstance(folder, ObjectFolder)
     assert folder.files() == []
