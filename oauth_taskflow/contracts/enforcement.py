@@ -58,6 +58,7 @@ class Enforcement:
         self._fitter = Fitter(self._decide)
         self._saved: tuple[RecordSchema | None, Any] = (None, None)
         self.discarded: dict[str, int] = {}
+        self._left_out: list[str] = []
         self.rejected: list[Rejected] = []
         self.rejected_count = 0
 
@@ -92,6 +93,7 @@ class Enforcement:
 
     def _fit(self, record: Any) -> Any:
         fields = open_record(record)
+        self._left_out.clear()
         if self._observer.is_empty:
             self._observer.widen(record)
             return None
@@ -99,6 +101,8 @@ class Enforcement:
             types, changed = self._fitter.fit(fields, self._observer.schema.fields)
         except (ValueError, RecursionError) as error:
             raise InvalidRecord("A record is not readable as JSON, or nested too deeply") from error
+        for path in self._left_out:  # only now: a record that is rejected loses no value
+            self._count(path)
         self._observer.unite(RecordSchema(types))
         return changed
 
@@ -135,7 +139,7 @@ class Enforcement:
             raise _Rejection(difference)
         if mode == "freeze" or difference.path in self._protected:
             raise self._failure(difference, mode)
-        self._count(difference.path)
+        self._left_out.append(difference.path)
         return False
 
     def _count(self, path: str) -> None:

@@ -173,6 +173,18 @@ def test_a_rejected_record_keeps_its_reason() -> None:
     ]
 
 
+def test_values_of_a_rejected_record_do_not_count_as_left_out() -> None:
+    records = [{"new": 1, "a": "x"}, {"new": 2, "a": 3}]
+    rows, enforcement = enforce(
+        schema_of(a="integer"), *records, columns="discard_value", types="discard_row"
+    )
+    assert (rows, enforcement.discarded) == ([{"a": 3}], {"new": 1})
+    assert enforcement.warnings() == [
+        "contract: 1 values of 'new' were left out, since the schema does not have them so.",
+        "contract: 1 records were left out, since they are not as the schema says.",
+    ]
+
+
 def test_keys_are_never_left_out() -> None:
     contract = Contract(columns="discard_value", types="discard_value")
     enforcement = Enforcement(contract, schema_of(id="integer", n="integer"), ["id"])
