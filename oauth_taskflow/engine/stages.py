@@ -80,7 +80,7 @@ class WatermarkStage:
 
 
 class DedupeStage:
-    """Drops records whose primary key came before; in runs by stored watermark, only those that did not change since."""
+    """Drops records whose primary key came before; those that changed since stay by stored watermark, and for a merge."""
 
     def __init__(self, keys: Deduplicator) -> None:
         self._keys = keys
@@ -182,11 +182,17 @@ def build_dedupe_stage(options: StageOptions) -> Stage | None:
     paths = _list_keys(options.endpoint)
     if not paths:
         return None
-    # The next run goes on behind a record that changed while this one reads, so its newer version is not a repeat.
-    keeps_versions = options.positions is not None
+    # The next run goes on behind a record that changed while this one reads, so its newer version is not a repeat. A
+    # destination that merges chooses among the versions itself: by the incremental field, else the last.
+    keeps_versions = options.positions is not None or _merges(options.endpoint)
     return DedupeStage(
         Deduplicator(paths, across_parents=options.has_parents, keeps_versions=keeps_versions)
     )
+
+
+def _merges(endpoint: Endpoint) -> bool:
+    """Whether a destination keeps one row for each primary key."""
+    return any(getattr(each, "mode", None) == "merge" for each in endpoint.all_destinations)
 
 
 def _list_keys(endpoint: Endpoint) -> list[str]:

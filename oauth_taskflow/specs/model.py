@@ -179,7 +179,7 @@ class Endpoint(Options, frozen=True, kw_only=True):
     primary_key: Annotated[
         JmesPath | list[JmesPath] | None,
         doc(
-            "Field or fields that name a record; repeats within one task are dropped.",
+            "Field or fields that name a record; repeats within one task are dropped (docs/paging.md).",
             "id",
             ["org", "id"],
         ),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from oauth_taskflow.api.retry import RetryPolicy
 from oauth_taskflow.api.session import OAuthSession
@@ -21,6 +22,7 @@ from oauth_taskflow.engine.progress import Seal
 from oauth_taskflow.engine.resume import ResumeOptions
 from oauth_taskflow.engine.run import EndpointRun, run_endpoint
 from oauth_taskflow.engine.summary import EndpointSummary
+from oauth_taskflow.errors import ApiRequestFailed
 from oauth_taskflow.specs.model import Endpoint, Request
 from oauth_taskflow.specs.windows import Incremental, Interval
 from tests.api.pull.styles import STYLES, WithoutSockets
@@ -76,6 +78,22 @@ class PagedApi:
         return Reply(json.dumps(body).encode(), headers=headers)
 
 
+class ListedApi(PagedApi):
+    """The pages that a test lists for each parent, one behind the other by cursor."""
+
+    def __init__(
+        self, listed: Mapping[str, Sequence[Sequence[Any]]], cuts: Iterable[int] = ()
+    ) -> None:
+        super().__init__("cursor", {name: len(pages) for name, pages in listed.items()}, set(cuts))
+        self._listed = listed
+
+    def answer(self, asked: Asked, place: str, at: int, pages: int) -> Reply:  # noqa: ARG002 - as inherited
+        """Returns page ``at`` of the parent."""
+        is_last = at + 1 >= pages
+        body = {"items": self._listed[place][at], "next": None if is_last else str(at + 1)}
+        return Reply(json.dumps(body).encode())
+
+
 def build_endpoint(folder: Path, style: str, file_format: str = "jsonl", **more: Any) -> Endpoint:
     """Returns an endpoint for ``PagedApi``, with a window a day where ``windows`` is set."""
     windows = more.pop("windows", False)
@@ -123,6 +141,14 @@ def pull(
     session.mount("https://", WithoutSockets(api))
     with session:
         return run_endpoint(EndpointRun(**given), session, **watchers)
+
+
+def pull_after_cuts(folder: Path, api: PagedApi, endpoint: Endpoint, **options: Any) -> Any:
+    """Pulls all parents of ``api`` until an attempt is not cut off, and returns the summary of that one."""
+    for _ in api.cuts:
+        with pytest.raises(ApiRequestFailed):
+            pull(folder, api, endpoint, list(api.pages), **options)
+    return pull(folder, api, endpoint, list(api.pages), **options)
 
 
 def read_output(summary: EndpointSummary) -> tuple[dict[str, Any], list[bytes]]:
