@@ -99,6 +99,7 @@ class Unique:
         self._path = ", ".join(paths)
         self._names = [parse_field_path(path).names for path in paths]
         self._seen: set[bytes] = set()
+        self._values = hashlib.blake2b(digest_size=16)
         self._repeated, self._examples = 0, [""][:0]
 
     def look(self, record: Mapping[str, Any]) -> None:
@@ -112,6 +113,7 @@ class Unique:
             self._repeated += 1
             _add_example(self._examples, values[0], self._path)
         self._seen.add(digest)
+        self._values.update(digest)
 
     def describe(self, rows: int) -> str:
         """Names the fields, the number of records, and some values."""
@@ -123,11 +125,11 @@ class Unique:
         )
 
     def save(self) -> Any:
-        """Returns nothing: the values are found in the records that were kept."""
-        return None
+        """Returns a digest of all values: those that are found in the records that were kept must have the same."""
+        return self._values.hexdigest()
 
     def restore(self, state: Any) -> None:
-        """Forgets what came before."""
+        """Takes nothing: the values come again."""
 
 
 class AcceptedValues:

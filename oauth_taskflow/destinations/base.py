@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -241,6 +241,27 @@ class ResumableDestination(Protocol):
 
     def read_kept(self, run: Run, progress: Progress, skip: int, take: int) -> Iterator[Any]:
         """Yields ``take`` records of ``progress`` after the first ``skip``, as they were written."""
+
+
+KeptForm = Literal["bytes", "json", "values"]
+
+
+@runtime_checkable
+class FaithfulDestination(Protocol):
+    """The further property of a ``ResumableDestination`` whose ``read_kept`` changes no value of a record."""
+
+    @property
+    def kept_form(self) -> KeptForm:
+        """The form in which kept records come back.
+
+        ``bytes``: as they were written; ``json``: with names in another order, other blanks, and numbers without exponents; ``values``:
+        null may also stand for an absent field, and instants and decimals may be written otherwise.
+        """
+
+
+def find_kept_form(destination: object) -> KeptForm:
+    """Returns the form in which ``destination`` gives kept records back; ``values``, which promises least, where it does not say."""
+    return destination.kept_form if isinstance(destination, FaithfulDestination) else "values"
 
 
 class Destination(Protocol):

@@ -14,6 +14,7 @@ from oauth_taskflow.destinations.base import (
     NO_FACTS,
     Description,
     EndpointFacts,
+    KeptForm,
     ManifestPlace,
     Output,
     Part,
@@ -152,6 +153,11 @@ class FolderDestination:
     def is_resumable(self) -> bool:
         """Whether files of this format can be gone on with."""
         return FORMATS[self._format].read_again is not None
+
+    @property
+    def kept_form(self) -> KeptForm:
+        """The bytes of each record, or its values in files with a schema."""
+        return "bytes" if FORMATS[self._format].returns_bytes else "values"
 
     @property
     def keep_every(self) -> float:

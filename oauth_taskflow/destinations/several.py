@@ -26,6 +26,7 @@ from msgspec.structs import replace
 from oauth_taskflow.destinations.base import (
     Description,
     Destination,
+    KeptForm,
     ManifestPlace,
     Output,
     Progress,
@@ -34,6 +35,7 @@ from oauth_taskflow.destinations.base import (
     ResumableWriter,
     Run,
     Writer,
+    find_kept_form,
 )
 from oauth_taskflow.errors import DestinationError, OAuthTaskflowError
 
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from oauth_taskflow.destinations.transfer import TransferSummary
 
 _log = logging.getLogger(__name__)
+_FORMS: tuple[KeptForm, ...] = ("bytes", "json", "values")  # the truest first
 
 
 class SeveralOutput(Output, frozen=True):
@@ -169,8 +172,18 @@ class SeveralDestinations:
         return SeveralWriter(writers)
 
     def read_kept(self, run: Run, progress: Progress, skip: int, take: int) -> Iterator[Any]:
-        """Yields records that the first destination kept."""
-        return self._resumable()[0].read_kept(run, progress.place[0], skip, take)
+        """Yields records that were kept by the destination which changes them least."""
+        at = self._find_truest()
+        return self._resumable()[at].read_kept(run, progress.place[at], skip, take)
+
+    @property
+    def kept_form(self) -> KeptForm:
+        """That of the destination which changes records least."""
+        return find_kept_form(self._all[self._find_truest()])
+
+    def _find_truest(self) -> int:
+        ranks = [_FORMS.index(find_kept_form(each)) for each in self._all]
+        return ranks.index(min(ranks))
 
     def _resumable(self) -> list[ResumableDestination]:
         return [each for each in self._all if _can_resume(each)]

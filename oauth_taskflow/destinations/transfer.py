@@ -116,6 +116,15 @@ class ResumableStage(Protocol):
 
 
 @runtime_checkable
+class ComparingStage(Protocol):
+    """A resumable stage that may compare whole records with those that another attempt kept."""
+
+    @property
+    def compares_records(self) -> bool:
+        """Whether it does: then it needs kept records as they were written, and not their values alone."""
+
+
+@runtime_checkable
 class PlanningStage(Protocol):
     """A resumable stage that also decides what is asked for, so it must know its state before the first request."""
 

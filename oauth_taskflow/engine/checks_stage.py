@@ -73,11 +73,17 @@ class ChecksStage:
         return self._run.save()
 
     def restore(self, state: Any, kept: KeptRecords) -> None:
-        """Takes the counts, and the values of the records that were kept."""
+        """Takes the counts, and the values of the records that were kept.
+
+        Raises:
+            ValueError: the destination gives the values back so changed that repeats of them would not be found.
+        """
         self._run.restore(state)
         records = kept.read(0, kept.rows) if self._run.needs_all and kept.rows else iter(())
         while batch := [_close(record) for record in itertools.islice(records, _ROWS)]:
             self._run.look(batch, again=True)
+        if self._run.save() != state:
+            raise ValueError("Values of records that were kept are others when they are read again")
 
 
 def needs_last_run(options: Any) -> bool:

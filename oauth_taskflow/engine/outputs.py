@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from oauth_taskflow.destinations.base import Destination
 from oauth_taskflow.destinations.files import FileDestination
+from oauth_taskflow.destinations.quarantine import Quarantine
 from oauth_taskflow.destinations.quarantine_folder import QuarantiningDestination
 from oauth_taskflow.destinations.requirements import require_libraries
 from oauth_taskflow.destinations.several import SeveralDestinations
@@ -41,6 +42,14 @@ def connect_output(run: EndpointRun) -> Destination:
         run.endpoint, run.run_id, run.template_context, run.item, run.given, options=folder
     )
     return QuarantiningDestination(destination, folder.connect(place, run.access))
+
+
+def build_quarantine(run: EndpointRun) -> Quarantine | None:
+    """Returns the place where stages put the records that they reject; None for an endpoint that rejects none."""
+    if not can_reject(run.endpoint):
+        return None
+    options = run.endpoint.quarantine
+    return Quarantine(run.name, None if options is None else options.max_records)
 
 
 def find_quarantine_folder(endpoint: Endpoint) -> FileDestination | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 
 from msgspec import Struct
@@ -13,6 +13,8 @@ from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.budgets.keeper import Budgets
 from oauth_taskflow.clock import SYSTEM_CLOCK, Clock
+from oauth_taskflow.destinations.base import Destination, find_kept_form
+from oauth_taskflow.destinations.transfer import ComparingStage, Stage
 from oauth_taskflow.engine.hidden_values import shows_hidden_value
 from oauth_taskflow.engine.progress import Seal
 from oauth_taskflow.errors import (
@@ -149,6 +151,13 @@ def _is_suspect(page: Page) -> bool:
     if not isinstance(mark, PageMark):
         return False
     return mark.guard.repeated > 0 or (mark.request is None and page.count == 0)
+
+
+def compares_values(destination: Destination, stages: Sequence[Stage]) -> bool:
+    """Whether a stage compares whole records, and ``destination`` gives their values back alone: equal ones would differ."""
+    if find_kept_form(destination) != "values":
+        return False
+    return any(isinstance(stage, ComparingStage) and stage.compares_records for stage in stages)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.api.response_rules import ResponseRule
 from oauth_taskflow.api.session import OAuthSession
 from oauth_taskflow.contracts.last_run import LastRunFinder, find_no_run
-from oauth_taskflow.destinations.base import Run, StoreAccess
+from oauth_taskflow.destinations.base import Destination, Run, StoreAccess, find_kept_form
 from oauth_taskflow.destinations.quarantine import Quarantine
 from oauth_taskflow.destinations.transfer import Stage, transfer
 from oauth_taskflow.engine.budgets import pull_within_budgets
@@ -32,7 +32,7 @@ from oauth_taskflow.engine.for_each import MappedItem, count_contexts, template_
 from oauth_taskflow.engine.hidden_values import hide_values
 from oauth_taskflow.engine.lost_parents import explain_lost_parent
 from oauth_taskflow.engine.moved_rows import CountsKeys
-from oauth_taskflow.engine.outputs import connect_output
+from oauth_taskflow.engine.outputs import build_quarantine, connect_output
 from oauth_taskflow.engine.position import Position
 from oauth_taskflow.engine.positions import Positions, open_positions
 from oauth_taskflow.engine.request_places import endpoint_places, sequences_at_once
@@ -59,7 +59,6 @@ from oauth_taskflow.engine.warning_list import WarningList
 from oauth_taskflow.engine.window_filter import find_page_end
 from oauth_taskflow.engine.windows import run_windows
 from oauth_taskflow.specs.model import Endpoint
-from oauth_taskflow.specs.rejects import can_reject
 from oauth_taskflow.specs.windows import Interval, Window
 from oauth_taskflow.waits import Waits
 
@@ -140,8 +139,8 @@ def run_endpoint(
     waits = Waits()
     for depth in (PAGES, SEQUENCES, NOTHING):
         positions = open_positions(run.endpoint, run.interval, run.watermarks, destination, this)
-        quarantine = _build_quarantine(run)
-        stages = _build_stages(run, positions, quarantine)
+        quarantine = build_quarantine(run)
+        stages = _build_stages(run, positions, quarantine, destination)
         keeper = build_keeper(run, session.base_url, destination, stages, depth)
         limit_waits(session, run.resume if keeper is not None else None)
         reader = _Reader(run, session, stages, on_sequence, positions, keeper=keeper)
@@ -162,15 +161,11 @@ def run_endpoint(
     return replace_struct(summary, resumed=resumed, ends=reader.ends)
 
 
-def _build_quarantine(run: EndpointRun) -> Quarantine | None:
-    if not can_reject(run.endpoint):
-        return None
-    options = run.endpoint.quarantine
-    return Quarantine(run.name, None if options is None else options.max_records)
-
-
 def _build_stages(
-    run: EndpointRun, positions: Positions | None, quarantine: Quarantine | None
+    run: EndpointRun,
+    positions: Positions | None,
+    quarantine: Quarantine | None,
+    destination: Destination,
 ) -> list[Stage]:
     options = StageOptions(
         run.endpoint,
@@ -181,6 +176,7 @@ def _build_stages(
         run.find_last_run,
         run.map_index < 0,
         quarantine,
+        find_kept_form(destination) if run.resume and run.endpoint.resume else "bytes",
     )
     return [*build_stages(options), *run.further_stages]
 

@@ -46,6 +46,7 @@ from oauth_taskflow.engine.resume import (
     PullSuspended,
     ResumeOptions,
     StartOver,
+    compares_values,
     find_wait,
     has_plain_pages,
     starting_over,
@@ -389,5 +390,7 @@ def build_keeper(
     if not isinstance(destination, ResumableDestination) or not destination.is_resumable:
         return None
     if not all(isinstance(stage, ResumableStage) for stage in stages):
+        return None
+    if compares_values(destination, stages):
         return None
     return RunKeeper(options, define(run, base_url), endpoint, stages, depth)

@@ -14,10 +14,12 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from msgspec.structs import replace
 
 from oauth_taskflow.api.pull.keys.dedupe import Deduplicator, Replay
+from oauth_taskflow.api.pull.keys.record_digests import read_content, sort_content
 from oauth_taskflow.api.pull.keys.seen_keys import SeenKeys
 from oauth_taskflow.api.pull.page import Page
 from oauth_taskflow.api.pull.watermark import Watermark
 from oauth_taskflow.contracts.last_run import LastRunFinder, find_no_run
+from oauth_taskflow.destinations.base import KeptForm
 from oauth_taskflow.destinations.quarantine import Quarantine
 from oauth_taskflow.destinations.transfer import KeptRecords, Stage, TransferSummary
 from oauth_taskflow.engine.checks_stage import ChecksStage
@@ -38,7 +40,8 @@ class StageOptions(NamedTuple):
 
     ``context`` holds the template names of the run, ``hash_key`` the key of ``fields.hash`` in this deployment.
     ``positions`` are those of a run that begins at stored watermarks. ``find_last_run`` looks up the run before, and ``is_whole``
-    says that no other task instance reads records of the endpoint. ``quarantine`` takes what stages reject.
+    says that no other task instance reads records of the endpoint. ``quarantine`` takes what stages reject. ``kept_form`` is the form in
+    which the next attempt would find the records of this one.
     """
 
     endpoint: Endpoint
@@ -49,6 +52,7 @@ class StageOptions(NamedTuple):
     find_last_run: LastRunFinder = find_no_run
     is_whole: bool = True
     quarantine: Quarantine | None = None
+    kept_form: KeptForm = "bytes"
 
 
 class WatermarkStage:
@@ -86,6 +90,11 @@ class DedupeStage:
         self._keys = keys
 
     @property
+    def compares_records(self) -> bool:
+        """Whether whole records are compared, and not their keys alone."""
+        return self._keys.compares_records
+
+    @property
     def seen(self) -> SeenKeys:
         """The keys of the current request sequence, of dropped records too."""
         return self._keys.seen
@@ -114,12 +123,20 @@ class DedupeStage:
         return self._keys.save()
 
     def restore(self, state: Any, kept: KeptRecords) -> None:
-        """Takes the counts, and the keys of the records that were kept: those of the current parent where that is enough."""
+        """Takes the counts, and the keys of the records that were kept: those of the current parent where that is enough.
+
+        Raises:
+            ValueError: the destination gives the records back so changed that repeats of them would not be found.
+        """
         self._keys.restore(state)
         first = 0 if self._keys.across_parents else kept.parent_rows
         self._replay(kept, first, kept.parent_rows, Replay.OTHER_PARENT)
         self._replay(kept, kept.parent_rows, kept.sequence_rows, Replay.OTHER_SEQUENCE)
         self._replay(kept, kept.sequence_rows, kept.rows, Replay.THIS_SEQUENCE)
+        if first < kept.rows and self._keys.save() != state:
+            raise ValueError(
+                "Records that were kept have other keys, or other content, when they are read again"
+            )
 
     def _replay(self, kept: KeptRecords, first: int, end: int, place: Replay) -> None:
         records = kept.read(first, end - first) if first < end else iter(())
@@ -186,7 +203,12 @@ def build_dedupe_stage(options: StageOptions) -> Stage | None:
     # destination that merges chooses among the versions itself: by the incremental field, else the last.
     keeps_versions = options.positions is not None or _merges(options.endpoint)
     return DedupeStage(
-        Deduplicator(paths, across_parents=options.has_parents, keeps_versions=keeps_versions)
+        Deduplicator(
+            paths,
+            across_parents=options.has_parents,
+            keeps_versions=keeps_versions,
+            content=sort_content if options.kept_form == "json" else read_content,
+        )
     )
 
 

@@ -87,7 +87,7 @@ class ListedApi(PagedApi):
         super().__init__("cursor", {name: len(pages) for name, pages in listed.items()}, set(cuts))
         self._listed = listed
 
-    def answer(self, asked: Asked, place: str, at: int, pages: int) -> Reply:  # noqa: ARG002 - as inherited
+    def answer(self, asked: Asked, place: str, at: int, pages: int) -> Reply:
         """Returns page ``at`` of the parent."""
         is_last = at + 1 >= pages
         body = {"items": self._listed[place][at], "next": None if is_last else str(at + 1)}

@@ -98,6 +98,8 @@ class FileFormat(NamedTuple):
     """From an open file: the decoded records after the first ``skip``, at most ``take`` of them."""
     read_again: Callable[[IO[bytes], int, int], Iterator[Any]] | None = None
     """The same records in a form that ``RecordWriter.write`` writes again byte for byte."""
+    returns_bytes: bool = False
+    """Whether ``read_again`` gives the bytes of each record as they were written, and not its values alone."""
     requires: tuple[Requirement, ...] = ()
     """The libraries of an extra that writer or reader need."""
     schema_files: SchemaFiles | None = None

@@ -188,8 +188,12 @@ def _read_zstd_lines(file: IO[bytes], skip: int, take: int) -> Iterator[Any]:
         yield from _read_lines(lines, skip, take)
 
 
-JSON_LINES = FileFormat(_LineWriter, _read_plain, _read_lines)
-JSON_LINES_GZIP = FileFormat(_write_gzip, _read_gzip, _read_gzip_lines)
+JSON_LINES = FileFormat(_LineWriter, _read_plain, _read_lines, returns_bytes=True)
+JSON_LINES_GZIP = FileFormat(_write_gzip, _read_gzip, _read_gzip_lines, returns_bytes=True)
 JSON_LINES_ZSTD = FileFormat(
-    _write_zstd, _read_zstd, _read_zstd_lines, requires=(Requirement("zstandard", "zstd"),)
+    _write_zstd,
+    _read_zstd,
+    _read_zstd_lines,
+    returns_bytes=True,
+    requires=(Requirement("zstandard", "zstd"),),
 )

@@ -16,6 +16,7 @@ from oauth_taskflow.destinations.base import (
     NO_FACTS,
     Description,
     EndpointFacts,
+    KeptForm,
     ManifestPlace,
     Output,
     Part,
@@ -135,6 +136,11 @@ class PostgresTable:
     def is_resumable(self) -> bool:
         """Always: records are kept in a staging table."""
         return True
+
+    @property
+    def kept_form(self) -> KeptForm:
+        """JSON as jsonb writes it."""
+        return "json"
 
     @property
     def keep_every(self) -> float:

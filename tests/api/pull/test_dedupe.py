@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oauth_taskflow.api.pull.keys.dedupe import Deduplicator, Replay
+from oauth_taskflow.api.pull.keys.record_digests import sort_content
 from oauth_taskflow.errors import InvalidRecord, PaginationLoop
 
 
@@ -84,6 +85,40 @@ def test_a_version_that_differs_from_the_last_one_is_no_repeat(across_parents: b
     assert seen.drop_seen([off, other, on]) == [on]
     seen.begin_sequence(1)
     assert seen.drop_seen([{"id": 1}, other]) == [{"id": 1}] + [other] * (not across_parents)
+
+
+def test_a_record_that_was_left_out_is_no_repeat_under_another_parent() -> None:
+    seen = Deduplicator(["id"], across_parents=True)
+    first, other = {"id": 1, "n": "a"}, {"id": 1, "n": "b"}
+    assert seen.drop_seen([first]) == [first]
+    seen.begin_sequence(0)
+    assert seen.drop_seen([other]) == []
+    seen.begin_sequence(1)
+    assert seen.drop_seen([other]) == [other]
+
+
+@pytest.mark.parametrize("options", [{}, {"across_parents": True}, {"keeps_versions": True}])
+def test_what_is_saved_shows_whether_records_come_back_as_they_were(options: Any) -> None:
+    seen = Deduplicator(["id"], **options)
+    seen.drop_seen([raw({"id": 1.5}), raw({"id": 2})])
+    seen.drop_seen([raw({"id": 2}), raw({"id": 3})])
+    for number, is_same in ((1.5, True), ("1.5", False), (1.25, False)):
+        other = Deduplicator(["id"], **options)
+        other.restore(seen.save())
+        kept = [raw({"id": each}) for each in (number, 2, 3)]
+        other.replay(kept, Replay.THIS_SEQUENCE)
+        assert (other.save() == seen.save()) == is_same
+
+
+def test_sorted_content_is_that_of_jsonb() -> None:
+    first = b'{"b":[1e2,1.50,-1.5E-7],"a":{"z":12345678901234567890123,"y":"\\u00fc"}}'
+    other = b'{"a": {"y": "\xc3\xbc", "z": 12345678901234567890123}, "b": [100, 1.50, -0.00000015]}'
+    assert sort_content(msgspec.Raw(first)) == sort_content(msgspec.Raw(other))
+    assert sort_content(json.loads(b'{"b":1,"a":2}')) == sort_content(msgspec.Raw(b'{"a":2,"b":1}'))
+    for one, another in ((b"[1.5]", b"[1.50]"), (b'{"a":null}', b"{}"), (b'["1"]', b"[1]")):
+        assert sort_content(msgspec.Raw(one)) != sort_content(msgspec.Raw(another))
+    for text in (b"[1e999999999]", b'["\\ud83d"]'):
+        assert sort_content(msgspec.Raw(text)) == text
 
 
 def test_pages_of_new_versions_are_no_loop() -> None:

@@ -1,4 +1,4 @@
-"""A record that comes twice in one run in mode merge: PostgreSQL gets both versions, and the newer one counts."""
+"""Records that come twice in one run: equal ones are dropped, also after a cut, and of versions the newer one counts in mode merge."""
 
 from __future__ import annotations
 
@@ -22,12 +22,17 @@ OTHER = {"id": 2, "at": "2026-01-01T11:00:00Z", "v": "other"}
 def merge(
     warehouse: Warehouse, folder: Path, pages: list[Any], cuts: Any = (), **options: Any
 ) -> Any:
-    """Merges the pages into the table ``rows``; ``field`` is the incremental one."""
+    """Merges the pages into the table ``rows``."""
+    return pull(warehouse, folder, {"ann": pages}, cuts, mode="merge", **options)
+
+
+def pull(warehouse: Warehouse, folder: Path, listed: Any, cuts: Any, **options: Any) -> Any:
+    """Pulls into the table ``rows``; ``field`` is the incremental one."""
     field = options.pop("field", "at")
     destination = PostgresDestination(
-        conn_id="warehouse", table=f"{warehouse.schema}.rows", mode="merge", **options
+        conn_id="warehouse", table=f"{warehouse.schema}.rows", **options
     )
-    api = ListedApi({"ann": pages}, cuts)
+    api = ListedApi(listed, cuts)
     endpoint = build_endpoint(
         folder,
         api.style,
@@ -73,3 +78,25 @@ def test_the_newer_version_counts_and_without_an_order_the_last(
     pages = [[CHANGED, OTHER], [CREATED]]
     merge(warehouse, tmp_path, pages, layout=layout, field=field)
     assert read(warehouse)[0] == (1, "changed" if field else "created", False)
+
+
+ODD = {"v": "shared", "id": 3, "at": "2026-01-01T11:00:00Z", "x": {"b": [1e-7, 1.50], "a": None}}
+
+
+@pytest.mark.parametrize("mode", ["replace_run", "merge"])
+@LAYOUTS
+def test_an_equal_record_is_a_repeat_after_a_cut(
+    warehouse: Warehouse, tmp_path: Path, mode: str, layout: str
+) -> None:
+    listed = {"ann": [[ODD, OTHER], [CHANGED, OTHER]], "bob": [[ODD, CREATED]]}
+    summary = pull(warehouse, tmp_path, listed, [1, 3], mode=mode, layout=layout)
+    assert (summary.rows, summary.duplicates, summary.resumed) == (4, 2, 2)
+
+
+def test_a_record_that_comes_back_as_another_one_makes_the_pull_start_over(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    odd = {**ODD, "v": "\0shared"}
+    listed = {"ann": [[odd, OTHER], [CHANGED]], "bob": [[odd]]}
+    summary = pull(warehouse, tmp_path, listed, [2], nul="strip")
+    assert (summary.rows, summary.duplicates, summary.resumed) == (3, 1, 0)

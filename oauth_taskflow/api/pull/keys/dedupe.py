@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from enum import Enum, auto
 from typing import Any
 
-import msgspec
-
-from oauth_taskflow.api.decoders.numbers import encode
+from oauth_taskflow.api.pull.keys.record_digests import (
+    ContentReader,
+    digest_record,
+    read_content,
+)
 from oauth_taskflow.api.pull.keys.seen_keys import SeenKeys, digest_key
 from oauth_taskflow.api.pull.loop_guard import REPEATED_PAGES, endless_repeat_error
 from oauth_taskflow.api.pull.missing_fields import missing_field_error
@@ -31,11 +33,16 @@ class Deduplicator:
     A key identifies a record within its parent. With ``across_parents``, a record whose key came under another parent
     is dropped only when the whole record is equal. With ``keeps_versions`` a record that differs from the last one with its
     key is a newer version and stays too: readers that go on behind it never see it again. Only 16-byte digests are kept,
-    about 100 bytes of memory per record, twice that with either option.
+    about 100 bytes of memory per record, twice that with either option. ``content`` gives the bytes that are compared.
     """
 
     def __init__(
-        self, paths: Sequence[str], *, across_parents: bool = False, keeps_versions: bool = False
+        self,
+        paths: Sequence[str],
+        *,
+        across_parents: bool = False,
+        keeps_versions: bool = False,
+        content: ContentReader = read_content,
     ) -> None:
         self._paths = tuple(paths)
         self._columns = [build_column_reader(path) for path in paths]
@@ -44,6 +51,11 @@ class Deduplicator:
         self._records: set[bytes] | None = set() if across_parents else None
         # Key → the content of the last record with it.
         self._versions: dict[bytes, bytes] | None = {} if keeps_versions else None
+        self._content = content
+        self.compares_records = across_parents or keeps_versions
+        """Whether whole records are compared, and not their keys alone."""
+        # Of the records that passed: those that another attempt finds again must give the same.
+        self._passed = hashlib.blake2b(digest_size=8)
         self._parent = self._repeated = self._new = 0
         self.dropped = 0
         self._differing = 0
@@ -62,26 +74,32 @@ class Deduplicator:
             )
 
     def save(self) -> list[int]:
-        """Returns the counts, without keys."""
+        """Returns the counts, without keys, and a digest of the records that passed.
+
+        They are those of all parents where these are compared, else those of the current one.
+        """
         counts = (self.dropped, self._differing, self._parent, self._repeated, self._new)
-        return [*counts, *self.seen.save()]
+        return [*counts, int.from_bytes(self._passed.digest(), "big"), *self.seen.save()]
 
     def restore(self, counts: Sequence[int]) -> None:
-        """Takes saved counts; ``replay`` brings the keys back."""
+        """Takes saved counts; ``replay`` brings the keys back, and the digest with them."""
         self.dropped, self._differing, self._parent, self._repeated, self._new = counts[:5]
-        self.seen.restore(counts[5:])
+        self._passed = hashlib.blake2b(digest_size=8)
+        self.seen.restore(counts[6:])
 
     def replay(self, records: Sequence[Any], place: Replay) -> None:
         """Remembers the keys of records that were kept in an earlier attempt, in their order."""
         keys = zip(*(read(records) for read in self._columns), strict=True)
         for record, key in zip(records, keys, strict=True):
             digest = digest_key(key)
+            whole = self._digest(digest, record) if self.compares_records else digest
+            self._passed.update(whole)
             if place is not Replay.OTHER_PARENT:
                 self.seen.replay(digest, in_sequence=place is Replay.THIS_SEQUENCE)
                 if self._versions is not None:
-                    self._is_new_version(digest, record)
+                    self._versions[digest] = whole
             if self._records is not None:
-                self._is_other(digest, record)
+                self._records.add(whole)
 
     def begin_sequence(self, parent: int) -> None:
         """Begins the page sequence of the parent record with this number."""
@@ -89,6 +107,8 @@ class Deduplicator:
             self.seen.forget()
             if self._versions is not None:
                 self._versions.clear()
+            if self._records is None:
+                self._passed = hashlib.blake2b(digest_size=8)
         self._parent = parent
         self.seen.begin_sequence()
         self._repeated = 0
@@ -103,7 +123,9 @@ class Deduplicator:
         keys = list(zip(*(read(records) for read in self._columns), strict=True))
         before = self._new
         self.seen.begin_page()
-        kept = [record for record, key in zip(records, keys, strict=True) if self._add(record, key)]
+        passed = [self._add(record, key) for record, key in zip(records, keys, strict=True)]
+        self._passed.update(b"".join(filter(None, passed)))
+        kept = [record for record, whole in zip(records, passed, strict=True) if whole]
         self.dropped += len(records) - len(kept)
         if len(kept) < len(records) and not self.seen.is_unique and self._versions is None:
             self._differing += _count_differing(records, keys)
@@ -113,7 +135,8 @@ class Deduplicator:
             raise endless_repeat_error(index, where)
         return kept
 
-    def _add(self, record: Any, key: tuple[Any, ...]) -> bool:
+    def _add(self, record: Any, key: tuple[Any, ...]) -> bytes | None:
+        """Returns the digest of a record that passes, None for one that is left out."""
         if None in key:
             raise missing_field_error(
                 record,
@@ -123,30 +146,26 @@ class Deduplicator:
             )
         digest = digest_key(key)
         is_repeat = self.seen.add(digest)
-        is_version = self._versions is not None and self._is_new_version(digest, record)
-        if is_repeat and is_version:
-            self.seen.changed += 1
-        elif is_repeat:
-            return False
+        if is_repeat is not None and self._versions is None:
+            self._new += not is_repeat
+            return None
+        whole = self._digest(digest, record) if self.compares_records else digest
+        if self._versions is not None:
+            before, self._versions[digest] = self._versions.get(digest), whole
+            is_version = before != whole
+            self.seen.changed += bool(is_repeat and is_version)
+            if not is_version:
+                self._new += not is_repeat
+                return None
         self._new += 1
-        is_other = self._records is None or self._is_other(digest, record)
-        return is_other if is_repeat is None else is_version
-
-    def _is_new_version(self, digest: bytes, record: Any) -> bool:
-        """Whether the last record with this key had another content, or there was none."""
-        assert self._versions is not None
-        content = _digest_record(digest, record)
-        is_new = self._versions.get(digest) != content
-        self._versions[digest] = content
-        return is_new
-
-    def _is_other(self, digest: bytes, record: Any) -> bool:
-        """Whether no record with this key and content came under another parent."""
-        whole = _digest_record(digest, record)
-        assert self._records is not None
+        if self._records is None:
+            return whole
         is_other = whole not in self._records
         self._records.add(whole)
-        return is_other
+        return whole if is_other or is_repeat is not None else None
+
+    def _digest(self, digest: bytes, record: Any) -> bytes:
+        return digest_record(digest, self._content(record))
 
 
 def _count_differing(records: Sequence[Any], keys: Sequence[tuple[Any, ...]]) -> int:
@@ -157,8 +176,3 @@ def _count_differing(records: Sequence[Any], keys: Sequence[tuple[Any, ...]]) ->
         firsts.setdefault(digest, record) != record
         for digest, record in zip(digests, records, strict=True)
     )
-
-
-def _digest_record(key: bytes, record: Any) -> bytes:
-    content = bytes(record) if isinstance(record, msgspec.Raw) else encode(record)
-    return hashlib.blake2b(key + b"\0" + content, digest_size=16).digest()
