@@ -143,7 +143,7 @@ def test_an_escaped_text_is_a_value_to_drop_like_a_plain_one() -> None:
         ({"a": {"x": 1}, "b": {"x": 1}}, {"collect": {"c": {"keys": ["a.x", "b.x"]}}}, "fields.collect would overwrite the field 'x'"),
         ({"a": {"b": 1}}, {"hash": ["a"]}, r"fields.hash needs a single value in the field 'a', which is a mapping. Name what is"),
         ('"text"', {"drop": ["a"]}, "A record is a single value, which has no fields"),
-        ({"a": "x"}, {"set": {"b": {"path": "length(`1`)"}}}, "of fields.set.b does not fit a record"),
+        ({"a": 1}, {"set": {"b": {"path": "length(a)"}}}, "of fields.set.b does not fit a record"),
     ],
 )  # fmt: skip
 def test_a_step_that_would_guess_or_overwrite_fails(

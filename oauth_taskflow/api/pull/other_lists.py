@@ -12,9 +12,10 @@ from typing import Any
 
 from oauth_taskflow.api.decoders.json import Body
 from oauth_taskflow.api.paginators.base import PagingOptions
-from oauth_taskflow.api.pull.path_roots import Keys, filtered_keys
+from oauth_taskflow.api.pull.path_roots import filtered_keys
 from oauth_taskflow.api.pull.totals import read_announced_total
 from oauth_taskflow.errors import InvalidRecord
+from oauth_taskflow.jmespath_roots import Keys
 
 # The keys of a link in FHIR, HAL, PayPal and Siren.
 _RELATIONS = frozenset({"rel", "relation"})
