@@ -19,7 +19,7 @@ from oauth_taskflow.specs.model import TaskOptions
 if TYPE_CHECKING:
     from oauth_taskflow.engine.run import EndpointRun
 
-STATE_VERSION = 4
+STATE_VERSION = 5
 
 
 class Seal(Struct, frozen=True):
