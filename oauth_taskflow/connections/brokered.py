@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-import msgspec
 from msgspec import Meta, field
 
 from oauth_taskflow.api.pull.records import AbsentRecords
 from oauth_taskflow.api.response_rules import ResponseRule
 from oauth_taskflow.oauth.request_proof import RequestProof
+from oauth_taskflow.schema.reading import read_as
 from oauth_taskflow.secret_values import Hidden, SecretValue
 
 KEY = "brokered"
@@ -40,7 +40,7 @@ class BrokeredFields(SecretValue, frozen=True):
     def proof_location(self) -> RequestProof | None:
         """The parameter or header that carries ``proof``."""
         where = {name: text for name, text in self.request_proof.items() if name != "proof"}
-        return msgspec.convert(where, RequestProof) if where else None
+        return read_as(RequestProof, where) if where else None
 
 
 def read_brokered(value: Any) -> BrokeredFields:
@@ -49,7 +49,7 @@ def read_brokered(value: Any) -> BrokeredFields:
     Raises:
         msgspec.ValidationError: it is not what the broker writes.
     """
-    fields = msgspec.convert(value, BrokeredFields)
+    fields = read_as(BrokeredFields, value)
     _ = fields.proof_location
     return fields
 

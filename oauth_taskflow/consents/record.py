@@ -5,10 +5,10 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from oauth_taskflow.schema.reading import read_as
 from oauth_taskflow.secret_values import Hidden, SecretValue
 
 _TICKET_BYTES = 32
@@ -56,7 +56,7 @@ class PendingConsent(SecretValue, frozen=True):
         Raises:
             msgspec.ValidationError: it was not.
         """
-        return msgspec.convert(content, cls)
+        return read_as(cls, content)
 
 
 class TakenConsent(SecretValue, frozen=True):

@@ -7,7 +7,6 @@ from functools import reduce
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from msgspec import Struct
 
 from oauth_taskflow.destinations import DEFAULT_KIND
@@ -17,6 +16,7 @@ from oauth_taskflow.destinations.requirements import Requirement, describe_missi
 from oauth_taskflow.errors import DestinationError
 from oauth_taskflow.record_schema.json_schema import schema_from_json
 from oauth_taskflow.record_schema.model import unite_schemas
+from oauth_taskflow.schema.reading import read_as
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,7 +49,7 @@ class StoredOutput(Struct, frozen=True):
 
 def read_summary(summary: Mapping[str, Any]) -> StoredOutput:
     """Returns the output that a summary of ``EndpointSummary`` or ``EndpointTotal`` names."""
-    return msgspec.convert(summary, StoredOutput)
+    return read_as(StoredOutput, summary)
 
 
 class EndpointRecords:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from oauth_taskflow.engine.position import Position, SavedPosition
+from oauth_taskflow.schema.reading import read_as
 
 # Partitions that are encoded together once they were read, so that keeping thousands costs a page no more than a few.
 _BLOCK = 100
@@ -44,7 +45,7 @@ class PositionTrail:
         """
         if state is None:
             return
-        blocks, latest = msgspec.convert(state, tuple[list[bytes], list[SavedPosition]])
+        blocks, latest = read_as(tuple[list[bytes], list[SavedPosition]], state)
         ended = [
             saved
             for block in blocks

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from oauth_taskflow.presets.model import Preset, Variable
+from oauth_taskflow.schema.reading import read_as
 
 # Fields whose places are filled. Texts for people and for matching stay as they are.
 FILLED = (
@@ -57,7 +58,7 @@ def fill(preset: Preset, given: Mapping[str, str]) -> Preset:
         name: _fill_places(msgspec.to_builtins(getattr(preset, name)), values) for name in FILLED
     }
     fields = {name: getattr(preset, name) for name in preset.__struct_fields__}
-    return msgspec.convert({**msgspec.to_builtins(fields), **plain}, Preset)
+    return read_as(Preset, {**msgspec.to_builtins(fields), **plain})
 
 
 def wrong_variables(preset: Preset, given: Mapping[str, str]) -> list[BadVariable]:

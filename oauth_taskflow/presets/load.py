@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-import msgspec
 import yaml
 
 from oauth_taskflow.presets.model import Preset
 from oauth_taskflow.presets.titles import list_files, read_title
+from oauth_taskflow.schema.reading import read_as
 from oauth_taskflow.suggestions import find_closest
 
 try:
@@ -63,7 +63,7 @@ def load_preset(name: str, own: Path | None = None) -> Preset:
 
 @lru_cache(maxsize=8)
 def _parse(text: str) -> Preset:
-    return msgspec.convert(yaml.load(text, Loader=_Loader), Preset)
+    return read_as(Preset, yaml.load(text, Loader=_Loader))
 
 
 def suggestion(name: str, own: Path | None = None) -> str:

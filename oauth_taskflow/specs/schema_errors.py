@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from oauth_taskflow.redaction import is_sensitive_name, redact_text
+from oauth_taskflow.schema.reading import read_as
 from oauth_taskflow.schema.types import Duration
 from oauth_taskflow.specs.json_schema import spec_schema
 from oauth_taskflow.specs.model import DagSpec, DateText
@@ -75,7 +76,7 @@ SCHEMA_RULES = {
 def to_model(document: Any) -> DagSpec | None:
     """Convert ``document``, with its defaults merged, to the model; None when it does not fit."""
     try:
-        return msgspec.convert(document, DagSpec)
+        return read_as(DagSpec, document)
     except msgspec.ValidationError:
         return None
 
@@ -99,7 +100,7 @@ def _with_sample(finding: Finding) -> Finding:
 
 def _refusal(document: Any) -> str:
     try:
-        msgspec.convert(document, DagSpec)
+        read_as(DagSpec, document)
     except msgspec.ValidationError as error:
         return str(error)
     return ""

@@ -14,6 +14,7 @@ from msgspec import Struct
 from oauth_taskflow.api.pull.watermark import Rank, build_rank_reader, rank_value
 from oauth_taskflow.dates import Instant, UnreadableDate
 from oauth_taskflow.errors import InvalidRecord
+from oauth_taskflow.schema.reading import read_as
 
 # Fingerprints of records at one value; with more of them, the next run reads these records once more.
 MOST_AT_VALUE = 200
@@ -61,7 +62,7 @@ class WatermarkState(Struct, frozen=True, omit_defaults=True):
     @classmethod
     def from_plain(cls, plain: Any) -> WatermarkState:
         """Reads what ``to_plain`` gave."""
-        return msgspec.convert(plain, cls)
+        return read_as(cls, plain)
 
 
 NOTHING = WatermarkState()

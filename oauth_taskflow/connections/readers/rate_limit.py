@@ -8,6 +8,7 @@ import msgspec
 
 from oauth_taskflow.api.rate_limit import RateLimit, RateLimits, list_limits
 from oauth_taskflow.iso8601 import LONGEST_DURATION, duration_length
+from oauth_taskflow.schema.reading import read_as
 
 
 def read_limits(value: Any) -> tuple[RateLimit, ...]:
@@ -17,7 +18,7 @@ def read_limits(value: Any) -> tuple[RateLimit, ...]:
         ValueError: it is neither, or a budget is incomplete; the text says why.
     """
     try:
-        limits = tuple(list_limits(msgspec.convert(value, RateLimits)))
+        limits = tuple(list_limits(read_as(RateLimits, value)))
     except msgspec.ValidationError as error:
         raise ValueError(f"is not a request budget ({error}), as in {_SAMPLE}") from None
     for limit in limits:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import Meta, Struct
 
 from oauth_taskflow.notices.sent import Choice
 from oauth_taskflow.notices.store import Claim
 from oauth_taskflow.notices.trouble import Kind, Limits, Look, Trouble
+from oauth_taskflow.schema.reading import read_as
 from oauth_taskflow.taskflow.broker.questions import read_value
 
 KIND = "notice"
@@ -89,4 +89,4 @@ def write_claim(claim: Claim) -> Any:
 def read_claim(value: Any) -> Claim:
     """Returns what ``write_claim`` gave."""
     is_busy, choice = value
-    return Claim(None if choice is None else msgspec.convert(choice, Choice), is_busy)
+    return Claim(None if choice is None else read_as(Choice, choice), is_busy)

@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from oauth_taskflow.errors import ConnectionConfigError
+from oauth_taskflow.schema.reading import read_as
 
 PREFIX = "ask."
 # The longest id: servers and proxies take URLs of 8,000 bytes at least, and the rest of the path is short.
@@ -54,6 +55,10 @@ def write_question(kind: str, body: Any) -> tuple[str, str]:
     return asked.nonce, text
 
 
+# Made once: see ``read_as``.
+_read_asked = msgspec.json.Decoder(Asked).decode
+
+
 def read_question(text: str) -> Asked:
     """Returns the question in ``text``, which begins with ``PREFIX``.
 
@@ -67,7 +72,7 @@ def read_question(text: str) -> Asked:
         unpacking = zlib.decompressobj()
         plain = unpacking.decompress(packed, _LONGEST_TEXT)
         whole = unpacking.eof and len(text) <= LONGEST_ID
-        return msgspec.json.decode(plain if whole else b"", type=Asked)
+        return _read_asked(plain if whole else b"")
     except (ValueError, RecursionError, zlib.error, binascii.Error, msgspec.MsgspecError):
         raise unreadable_question() from None
 
@@ -79,7 +84,7 @@ def read_value(kind: type[_T], value: Any) -> _T:
         ConnectionConfigError: it makes no sense.
     """
     try:
-        return msgspec.convert(value, kind)
+        return read_as(kind, value)
     except msgspec.ValidationError:
         raise unreadable_question() from None
 

@@ -20,6 +20,7 @@ from oauth_taskflow.connections.parse import parse_connection
 from oauth_taskflow.connections.settings import OAuth2Settings
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.oauth.grants import RefreshToken
+from oauth_taskflow.schema.reading import read_as
 from oauth_taskflow.secret_values import Hidden, SecretValue
 from oauth_taskflow.taskflow.config import presets_folder
 from oauth_taskflow.taskflow.token_sources import grant, token_endpoint
@@ -161,6 +162,6 @@ def _read_variables(conn_ids: Collection[str]) -> Iterator[tuple[str, _Fields]]:
             extra = given.get("extra")
             text_of_extra = extra if extra is None or isinstance(extra, str) else json.dumps(extra)
             fields = {**given, "conn_id": conn_id, "extra": text_of_extra, "sealed": (False, False)}
-            yield conn_id, msgspec.convert(fields, _Fields)
+            yield conn_id, read_as(_Fields, fields)
         except (ValueError, RecursionError, AttributeError, TypeError, msgspec.ValidationError):
             continue

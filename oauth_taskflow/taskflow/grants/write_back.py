@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
-import msgspec
 from msgspec import Struct
 
 from oauth_taskflow.errors import ConnectionConfigError, OAuthTaskflowError
+from oauth_taskflow.schema.reading import read_as
 from oauth_taskflow.taskflow.connection_lookup import find_connection
 from oauth_taskflow.taskflow.processes import in_task
 from oauth_taskflow.tokens.events import Event, Step
@@ -170,7 +170,7 @@ class _Shown(Struct, frozen=True):
 def _read_shown(answer: Any, conn_id: str) -> _Shown:
     try:
         extra = json.loads(answer["extra"] or "{}")
-        return msgspec.convert({"conn_type": answer["conn_type"], "extra": extra}, _Shown)
+        return read_as(_Shown, {"conn_type": answer["conn_type"], "extra": extra})
     except (ValueError, TypeError, KeyError):
         raise ConnectionConfigError(
             "Airflow's REST API did not answer with a connection",

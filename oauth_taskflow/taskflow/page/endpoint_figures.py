@@ -20,6 +20,7 @@ from oauth_taskflow.destinations import DEFAULT_KIND
 from oauth_taskflow.engine.summary import EndpointSummary, add_up
 from oauth_taskflow.errors import OAuthTaskflowError
 from oauth_taskflow.redaction import redact_url
+from oauth_taskflow.schema.reading import read_as
 from oauth_taskflow.taskflow.page.endpoint_tasks import EndpointTask
 
 # Runs that are looked through for the last one of each endpoint.
@@ -109,7 +110,7 @@ def read_figures(
 def show(summary: Mapping[str, Any]) -> Figures | None:
     """Returns the figures of a summary, with URLs redacted and lists of a bounded length; None for another value."""
     try:
-        found = msgspec.convert(summary, Figures)
+        found = read_as(Figures, summary)
     except msgspec.ValidationError:
         return None  # an author's XCom, or that of another release
     datasets = [redact_url(name) for name in found.datasets[:_MOST_DATASETS]]
@@ -253,7 +254,7 @@ def _read_unfinished(
 
 def _convert(value: dict[str, Any] | None) -> EndpointSummary | None:
     try:
-        return msgspec.convert(value, EndpointSummary)
+        return read_as(EndpointSummary, value)
     except msgspec.ValidationError:
         return None  # an author's XCom, or that of another release
 
