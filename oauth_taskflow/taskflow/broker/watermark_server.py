@@ -96,8 +96,7 @@ def _roll_up(store: WatermarkStore, identity: EndpointId, asked: WatermarkQuesti
 
 
 def _sweep(store: WatermarkStore, identity: EndpointId, asked: WatermarkQuestion) -> Any:
-    count = asked.arguments
-    instances = None if count is None else read_value(wire.Instances, count)
+    instances = read_value(wire.Instances, asked.arguments)
     return store.sweep(identity, GRACE, asked.run_id, instances)
 
 
