@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,6 @@ pytestmark = pytest.mark.slow
 IDENTITY = EndpointId("crm", "contacts", "crm")
 DEATHS = st.sampled_from(["never", "before", "noted", "committed"])
 PARTS = ("", '{"p":1}', '{"p":2}')
-# A run that is tried again may find fewer parents; the endpoint's own watermark is none of a parent.
-LISTED = st.sampled_from([PARTS, PARTS, PARTS[:2], PARTS[:1]])
 
 
 class Attempt:
@@ -55,7 +53,6 @@ class Model(RuleBasedStateMachine):
         self.moments: dict[str, int] = {}
         self.under_way: list[Attempt] = []
         self.lowest: dict[str, int] = dict.fromkeys(PARTS, -1)
-        self.has_set_back = False
         self.count = 0
 
     def find_keeper(self) -> WatermarkKeeper:
@@ -69,21 +66,21 @@ class Model(RuleBasedStateMachine):
             self.count += 1
             self.api[part].append(self.count)
 
-    def begin(self, run_id: str, parts: Sequence[str] = PARTS) -> Attempt:
+    def begin(self, run_id: str) -> Attempt:
         watermarks = RunWatermarks(
             self.keeper, IDENTITY, run_id, lambda place: self.manifests.get(place["run"])
         )
-        watermarks.open({"run": run_id, "instance": -1})
+        watermarks.open({"run": run_id})
         bases = {
             part: int(state.value if state.value is not None else -1)
-            for part, state in zip(parts, watermarks.find(parts), strict=True)
+            for part, state in zip(PARTS, watermarks.find(PARTS), strict=True)
         }
         moment = self.moments.setdefault(run_id, self.count)
         attempt = Attempt(run_id, watermarks, bases)
         attempt.found = self.manifests.get(run_id)
         attempt.records = {
             part: [value for value in self.api[part] if bases[part] < value <= moment]
-            for part in parts
+            for part in PARTS
         }
         return attempt
 
@@ -99,9 +96,6 @@ class Model(RuleBasedStateMachine):
         is_superseded = self.manifests.get(attempt.run_id) != attempt.found
         if dies == "noted" or is_superseded:
             return
-        self.has_set_back |= len(attempt.records) < len(PARTS)
-        for part in {*PARTS} - {*attempt.records}:
-            self.lowest[part] = -1  # what the run read of it is replaced, and has to be read again
         self.manifests[attempt.run_id] = {"watermarks": noted}
         self.outputs[attempt.run_id] = attempt.records
         if dies == "never":
@@ -131,7 +125,7 @@ class Model(RuleBasedStateMachine):
             return
         now = self.list_stored()
         for part in PARTS:
-            kept = {value for output in self.outputs.values() for value in output.get(part, ())}
+            kept = {value for output in self.outputs.values() for value in output[part]}
             assert {value for value in self.api[part] if value <= now[part]} <= kept
 
     def teardown(self) -> None:
@@ -154,11 +148,11 @@ class RunsOneByOne(Model):
         """A person clears a run, or Airflow tries one again."""
         run_id = data.draw(st.sampled_from([*self.moments]))
         with suppress(WatermarkError):  # its beginning is forgotten: refused
-            self.end(self.begin(run_id, data.draw(LISTED)), dies)
+            self.end(self.begin(run_id), dies)
 
     @invariant()
     def no_two_runs_share_a_record(self) -> None:
-        for part in PARTS if hasattr(self, "store") and not self.has_set_back else ():
+        for part in PARTS if hasattr(self, "store") else ():
             read = [value for output in self.outputs.values() for value in output[part]]
             assert len(read) == len(set(read))
 
@@ -177,7 +171,7 @@ class RunsAtOnce(Model):
         """A run is cleared, or its worker is declared dead while it lives."""
         run_id = data.draw(st.sampled_from([*self.moments]))
         with suppress(WatermarkError):
-            self.under_way.append(self.begin(run_id, data.draw(LISTED)))
+            self.under_way.append(self.begin(run_id))
 
     @precondition(lambda self: self.under_way)
     @rule(data=st.data(), dies=DEATHS)
