@@ -42,9 +42,7 @@ def _begin(store: WatermarkStore, identity: EndpointId, asked: WatermarkQuestion
     admit_endpoint(store, identity)
     head = store.begin(identity, asked.run_id)
     shared = None if head.shared is None else head.shared.to_text()
-    answer = (head.generation, shared, head.knows_run)
-    # Workers of an earlier release take three values and no more.
-    return (*answer, head.forgot_run) if asked.arguments == wire.WITH_FORGOTTEN else answer
+    return head.generation, shared, head.knows_run
 
 
 def _read(store: WatermarkStore, identity: EndpointId, asked: WatermarkQuestion) -> Any:
