@@ -248,11 +248,19 @@ def open_positions(
     """
     if watermarks is None or endpoint.incremental is None:
         return None
-    place = destination.locate_manifest(run)
-    watermarks.open(
-        {"kind": destination_kind(endpoint), "path": place.path, "conn_id": place.conn_id}
-    )
+    watermarks.open(describe_place(endpoint, destination, run))
     return Positions(endpoint, interval, watermarks)
+
+
+def describe_place(endpoint: Endpoint, destination: Destination, run: Run) -> dict[str, Any]:
+    """Returns where the manifest of ``run`` is, as stored watermarks keep it, and the number of the task instance."""
+    place = destination.locate_manifest(run)
+    return {
+        "kind": destination_kind(endpoint),
+        "path": place.path,
+        "conn_id": place.conn_id,
+        "instance": run.map_index,
+    }
 
 
 class _PartitionKeys:

@@ -2,51 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from oauth_taskflow.errors import InvalidRecord
 from oauth_taskflow.watermarks.partitions import EndpointId, hash_text, partition_key
+from oauth_taskflow.watermarks.reruns import mark_instance, read_run, settle_run, write_base
+from oauth_taskflow.watermarks.settlement import (
+    RUN_ID_LENGTH,
+    Settlement,
+    cut,
+    is_head,
+    select_rows,
+)
 from oauth_taskflow.watermarks.state import NOTHING, Move, WatermarkState, advance, find_lowest
 from oauth_taskflow.watermarks.table import BASES, COMMITS, WATERMARKS
 
-RUN_ID_LENGTH = 250
-# Keys in one statement: databases limit its parameters.
-_CHUNK = 500
-
-
-class Settlement(Struct, frozen=True):
-    """One commit to settle; ``now`` is SQL for the database's clock, the limits are those of the store."""
-
-    identity: EndpointId
-    run_id: str
-    moves: tuple[Move, ...]
-    is_shared: bool
-    now: ColumnElement[float]
-    most_partitions: int
-    runs_kept: int
-
-
-def cut(keys: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Yields ``keys`` in parts that fit into one statement."""
-    for first in range(0, len(keys), _CHUNK):
-        yield keys[first : first + _CHUNK]
-
-
-def select_rows(identity: EndpointId, keys: Sequence[str]) -> Any:
-    """Returns the query for some partitions of ``identity``; an empty key is the head."""
-    return select(WATERMARKS).where(
-        WATERMARKS.c.scope_key == identity.key, WATERMARKS.c.partition_key.in_(keys)
-    )
-
-
-def is_head(identity: EndpointId) -> tuple[ColumnElement[bool], ...]:
-    """Returns the conditions for the head of ``identity``."""
-    return WATERMARKS.c.scope_key == identity.key, WATERMARKS.c.partition_key == ""
+# Runs that are forgotten together.
+_MOST_FORGOTTEN = 500
 
 
 def read_generation(connection: Connection, identity: EndpointId) -> int | None:
@@ -87,7 +63,10 @@ def settle_moves(connection: Connection, work: Settlement) -> Literal["moved", "
     Raises:
         InvalidRecord: a stored value and a new one cannot be compared.
     """
+    known = read_run(connection, work)
     _note_bases(connection, work)
+    settle_run(connection, work, known)
+    _forget_old_runs(connection, work)
     moves = {partition_key(move.partition): move for move in work.moves}
     if work.is_shared:
         moves = {key: move for key, move in moves.items() if not key}
@@ -136,26 +115,38 @@ def _move(connection: Connection, work: Settlement, moves: Mapping[str, Move]) -
 
 
 def _note_bases(connection: Connection, work: Settlement) -> None:
-    """Notes where the run began, for each partition and the run as a whole; what an earlier attempt noted stays."""
-    run = (BASES.c.scope_key == work.identity.key, BASES.c.run_key == hash_text(work.run_id))
+    """Notes where the run began, for each partition and the run as a whole; what an earlier attempt noted stays.
+
+    The instance that reads a partition is noted each time: it may have been dealt out to another one before.
+    """
     bases = {partition_key(move.partition): move.base for move in work.moves}
-    first = next(iter(bases.values()), NOTHING)
+    whole = bases.get("", NOTHING)
     if work.is_shared:
-        bases = {}
-    bases.setdefault("", first if work.is_shared else NOTHING)
+        whole, bases = _find_lowest(bases.values()), {}
+    bases[""] = whole
     for keys in cut([*bases]):
-        statement = select(BASES.c.partition_key).where(*run, BASES.c.partition_key.in_(keys))
-        known = {row.partition_key for row in connection.execute(statement)}
-        for key in set(keys) - known:
-            values = {
-                "scope_key": work.identity.key,
-                "run_key": hash_text(work.run_id),
-                "partition_key": key,
-                "state": bases[key].to_text(),
-                "noted_at": work.now,
-            }
-            connection.execute(insert(BASES).values(values))
-    _forget_old_runs(connection, work)
+        statement = select(BASES.c.partition_key, BASES.c.state)
+        known = {
+            row.partition_key: row.state
+            for row in connection.execute(
+                statement.where(*work.of_run, BASES.c.partition_key.in_(keys))
+            )
+        }
+        for key in keys:
+            if key not in known:
+                _insert_base(connection, work, key, bases[key])
+        mark_instance(connection, work, {key: text for key, text in known.items() if key})
+
+
+def _insert_base(connection: Connection, work: Settlement, key: str, base: WatermarkState) -> None:
+    values = {
+        "scope_key": work.identity.key,
+        "run_key": hash_text(work.run_id),
+        "partition_key": key,
+        "state": base.to_text() if work.instance is None else write_base(base, work.instance),
+        "noted_at": work.now,
+    }
+    connection.execute(insert(BASES).values(values))
 
 
 def _forget_old_runs(connection: Connection, work: Settlement) -> None:
@@ -165,11 +156,49 @@ def _forget_old_runs(connection: Connection, work: Settlement) -> None:
         .where(of_scope, BASES.c.partition_key == "")
         .order_by(BASES.c.noted_at.desc(), BASES.c.run_key)
         .offset(work.runs_kept)
-        .limit(_CHUNK)
+        .limit(_MOST_FORGOTTEN)
     )
     keys = [row.run_key for row in connection.execute(old)]
     if keys:
         connection.execute(delete(BASES).where(of_scope, BASES.c.run_key.in_(keys)))
+
+
+def lock_head(
+    connection: Connection, identity: EndpointId, generation: int | None = None
+) -> Any | None:
+    """Locks the head until the transaction ends, and returns it; None if it is missing or of another generation."""
+    same = [*is_head(identity)]
+    if generation is not None:
+        same.append(WATERMARKS.c.generation == generation)
+    statement = update(WATERMARKS).where(*same).values(revision=WATERMARKS.c.revision + 1)
+    if connection.execute(statement).rowcount == 0:
+        return None
+    return connection.execute(select_rows(identity, [""])).first()
+
+
+def move_shared(
+    connection: Connection, work: Settlement, head: Any, reached: WatermarkState
+) -> bool:
+    """Moves the shared watermark of ``head`` after a whole run, and returns whether it changed."""
+    known = read_run(connection, work)
+    if known is None or not known[1].is_whole:
+        return False
+    stored = WatermarkState.from_text(head.state)
+    state = advance(stored, Move("", known[0], reached))
+    values = {"state": state.to_text(), "run_id": work.run_id[:RUN_ID_LENGTH]}
+    values |= {"moved_at": work.now}
+    connection.execute(update(WATERMARKS).where(*is_head(work.identity)).values(values))
+    return state != stored
+
+
+def drop_unseen(connection: Connection, identity: EndpointId, until: ColumnElement[float]) -> int:
+    """Drops the partitions that no run read since ``until``, and returns how many there were."""
+    statement = delete(WATERMARKS).where(
+        WATERMARKS.c.scope_key == identity.key,
+        WATERMARKS.c.partition_key != "",
+        WATERMARKS.c.seen_at < until,
+    )
+    return connection.execute(statement).rowcount
 
 
 def insert_head(connection: Connection, identity: EndpointId) -> None:
@@ -199,11 +228,16 @@ def _share_if_too_many(connection: Connection, work: Settlement) -> bool:
         return False
     rows = connection.execute(select(WATERMARKS.c.state).where(*partitions))
     states = [WatermarkState.from_text(row.state) for row in rows]
-    try:
-        lowest = find_lowest(states)
-    except InvalidRecord:  # of several kinds: nothing is below all of them, so all is read again
-        lowest = NOTHING
+    lowest = _find_lowest(states)
     connection.execute(delete(WATERMARKS).where(*partitions))
     values = {"state": lowest.to_text(), "is_shared": 1, "moved_at": work.now}
     connection.execute(update(WATERMARKS).where(*is_head(work.identity)).values(values))
     return True
+
+
+def _find_lowest(states: Iterable[WatermarkState]) -> WatermarkState:
+    """The lowest of ``states``; of several kinds nothing is below all of them, so all is read again."""
+    try:
+        return find_lowest(states)
+    except InvalidRecord:
+        return NOTHING

@@ -40,8 +40,14 @@ class WatermarkKeeper(Protocol):
     def roll_up(self, identity: EndpointId, run_id: str, reached: WatermarkState) -> bool:
         """Moves the shared watermark after a whole run, if there is one."""
 
-    def sweep(self, identity: EndpointId, grace: float) -> int:
-        """Drops the partitions that no run read for ``grace`` seconds."""
+    def sweep(
+        self,
+        identity: EndpointId,
+        grace: float,
+        run_id: str = "",
+        instances: int | None = None,
+    ) -> int:
+        """Drops the partitions that no run read for ``grace`` seconds, and sets those back whose output the run lost."""
 
     def sum_up(self, identity: EndpointId) -> tuple[WatermarkState, int]:
         """Returns the lowest watermark, and the number of partitions."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import ValidationError
@@ -59,7 +59,7 @@ class RunWatermarks:
         self._read_manifest = read_manifest
         self._place: Mapping[str, Any] = {}
         self._head = Head(0)
-        self._own: dict[str, WatermarkState] | None = None
+        self._own: dict[str, Move] | None = None
         self._pending: PendingCommit | None = None
 
     @property
@@ -83,8 +83,7 @@ class RunWatermarks:
         if self.moves:
             self._repair()
         self._head = self._store.begin(self.identity, self._run_id)
-        if self.moves and not self._head.knows_run:
-            self._own = self._read_own()
+        self._own = self._read_own() if self.moves else None
 
     def find(self, partitions: Sequence[str]) -> list[WatermarkState]:
         """Returns where to begin each of ``partitions``, given as canonical JSON.
@@ -105,17 +104,40 @@ class RunWatermarks:
         """
         if not self.moves:
             return None
-        commit = PendingCommit(
+        read = {move.partition for move in moves}
+        left = [move for move in (self._own or {}).values() if move.partition not in read]
+        commit = self._note(moves, _find_moved(left))
+        # The next output in this place must still begin there, should the partition come back.
+        kept = [Move(one.partition, one.base, one.base) for one in left]
+        return {"token": commit.token, "moves": [move.to_plain() for move in (*moves, *kept)]}
+
+    def _note(self, moves: Sequence[Move], dropped: Sequence[Move]) -> PendingCommit:
+        counted = {"dropped": len(dropped)} if dropped else {}
+        self._pending = PendingCommit(
             secrets.token_hex(16),
             self.identity,
             self._run_id,
             self._head.generation,
-            dict(self._place),
-            tuple(moves),
+            {**self._place, **counted},
+            (*moves, *dropped),
         )
-        self._store.prepare(commit)
-        self._pending = commit
-        return {"token": commit.token, "moves": [move.to_plain() for move in moves]}
+        self._store.prepare(self._pending)
+        return self._pending
+
+    def drop_output(self, place: Mapping[str, Any]) -> bool:
+        """Sets back the partitions of an output at ``place`` that is about to be removed; returns whether there is one.
+
+        Raises:
+            WatermarkError: the output does not say where it began.
+            TokenStoreError: the database failed.
+        """
+        if self._read_manifest(place) is None:
+            return False
+        self.open(place)
+        dropped = _find_moved((self._own or {}).values())
+        if dropped:
+            self._store.settle(self._note((), dropped))
+        return True
 
     def settle(self) -> str:
         """Moves the watermarks of the commit that happened, and returns a warning for people; empty without one.
@@ -154,17 +176,21 @@ class RunWatermarks:
             elif age > _FORGET_AFTER:
                 self._store.drop_pending(commit)
 
-    def _read_own(self) -> dict[str, WatermarkState] | None:
-        """Returns where an earlier try of this run began, by the manifest that it left; None without one."""
+    def _read_own(self) -> dict[str, Move] | None:
+        """Returns the moves of the output that this one replaces, by its manifest; None where the store knows them.
+
+        The store knows the run as soon as one of its instances has committed, and not what output of another run held.
+        """
         manifest = self._read_manifest(self._place)
+        is_of_run = (manifest or {}).get("run_id", self._run_id) == self._run_id
+        if self._head.knows_run and is_of_run:
+            return None
         noted = None if manifest is None else manifest.get("watermarks")
         if noted is None:
             return None
         try:
-            return {
-                write_partition(move["partition"] or {}): WatermarkState.from_plain(move["from"])
-                for move in noted["moves"]
-            }
+            moves = [_read_move(plain) for plain in noted["moves"]]
+            return {move.partition: move for move in moves}
         except (KeyError, TypeError, AttributeError, ValidationError) as error:
             raise WatermarkError(
                 "The manifest that an earlier try of this run left does not say where it began to read",
@@ -175,13 +201,31 @@ class RunWatermarks:
     def _find_own(self, partition: str) -> WatermarkState:
         assert self._own is not None
         if partition in self._own:
-            return self._own[partition]
+            return self._own[partition].base
         raise WatermarkError(
             f"An earlier try of this run committed output, and where it began to read {partition or 'the endpoint'} is "
             "not known any more: this try would replace records that no later run reads again",
             where=f"in {self.identity}",
             hint="Trigger a new run instead, or remove the output of this run first.",
         )
+
+
+def _read_move(plain: Mapping[str, Any]) -> Move:
+    """Returns a move as ``Move.to_plain`` gave it."""
+    return Move(
+        write_partition(plain["partition"] or {}),
+        WatermarkState.from_plain(plain["from"]),
+        WatermarkState.from_plain(plain["to"]),
+    )
+
+
+def _find_moved(moves: Iterable[Move]) -> list[Move]:
+    """Returns those that moved a watermark, as moves from their beginning to the same."""
+    return [
+        Move(one.partition, one.base, one.base)
+        for one in moves
+        if not one.reached.is_empty and one.reached != one.base
+    ]
 
 
 def _is_proof(manifest: Mapping[str, Any] | None, commit: PendingCommit) -> bool:

@@ -87,14 +87,45 @@ class Move(Struct, frozen=True):
 def advance(stored: WatermarkState, move: Move) -> WatermarkState:
     """Returns ``stored`` after ``move``: the higher value, and the cursor only if the run began at the stored one.
 
+    A run that began above ``stored`` moves nothing: what lies between them was set back, so that a later run reads it.
+
     Raises:
         InvalidRecord: the values cannot be compared.
     """
+    if _is_below(stored.value, move.base.value):
+        return stored
     value, at_value = _higher(stored, move.reached)
     cursor = stored.cursor
     if move.reached.cursor is not None and stored.cursor == move.base.cursor:
         cursor = move.reached.cursor
     return WatermarkState(value, cursor, at_value)
+
+
+def _is_below(one: Value | None, other: Value | None) -> bool:
+    if one is None or other is None:
+        return one is None and other is not None
+    return compare(one, other) < 0
+
+
+def set_back(stored: WatermarkState, base: WatermarkState, *, is_own: bool) -> WatermarkState:
+    """Returns ``stored`` so that all is read again which a run read from ``base`` on; never above ``stored``.
+
+    ``is_own`` says that this run was the last to move it. Cursors have no order: after a move of another run nothing is
+    known to be below both, and reading begins at the start. So it does for values of several kinds.
+    """
+    if stored == base:
+        return stored
+    if stored.cursor is not None or base.cursor is not None:
+        return base if is_own else NOTHING
+    try:
+        if _is_below(stored.value, base.value):
+            return stored
+        if stored.value == base.value:
+            both = Counter(stored.at_value) & Counter(base.at_value)
+            return WatermarkState(base.value, None, keep_some(both.elements()))
+    except InvalidRecord:
+        return NOTHING
+    return base
 
 
 def _higher(stored: WatermarkState, seen: WatermarkState) -> tuple[Value | None, tuple[str, ...]]:

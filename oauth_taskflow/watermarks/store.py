@@ -14,23 +14,29 @@ from oauth_taskflow.tokens.sql.engine import parse_store_url, redact_store_url
 from oauth_taskflow.tokens.sql.table import database_clock
 from oauth_taskflow.tokens.sql.transactions import Database
 from oauth_taskflow.watermarks.changes import (
-    RUN_ID_LENGTH,
-    Settlement,
     build_row,
-    cut,
+    drop_unseen,
     forget_runs,
     insert_head,
-    is_head,
+    lock_head,
+    move_shared,
     read_generation,
-    select_rows,
     settle_moves,
 )
 from oauth_taskflow.watermarks.partitions import EndpointId, hash_text, partition_key
+from oauth_taskflow.watermarks.reruns import drop_instances
+from oauth_taskflow.watermarks.settlement import (
+    RUN_ID_LENGTH,
+    Settlement,
+    add_moves,
+    cut,
+    is_head,
+    select_rows,
+)
 from oauth_taskflow.watermarks.state import (
     NOTHING,
     Move,
     WatermarkState,
-    advance,
     find_lowest,
 )
 from oauth_taskflow.watermarks.table import BASES, COMMITS, TABLES, WATERMARKS
@@ -52,7 +58,11 @@ class Head(Struct, frozen=True):
 
 
 class PendingCommit(Struct, frozen=True):
-    """A commit that is about to happen: the manifest with ``token`` at ``place`` is its proof."""
+    """A commit that is about to happen: the manifest with ``token`` at ``place`` is its proof.
+
+    ``place`` may say more: the number of the task instance as ``instance``, and as ``dropped`` how many moves at the end are
+    of partitions that only the replaced output held, each from where it began to the same.
+    """
 
     token: str
     identity: EndpointId
@@ -228,65 +238,56 @@ class WatermarkStore:
             # A person who sets or resets a watermark drops the commits under way.
             same = read_generation(connection, commit.identity) == commit.generation
             return "done" if same else "refused"
-        head = self._lock_head(connection, commit.identity, commit.generation)
+        head = lock_head(connection, commit.identity, commit.generation)
         if head is None:
             return "refused"
-        work = Settlement(
-            commit.identity,
-            commit.run_id,
-            commit.moves,
+        work = self._describe(commit.identity, commit.run_id, head)
+        return settle_moves(connection, add_moves(work, commit.place, commit.moves))
+
+    def _describe(self, identity: EndpointId, run_id: str, head: Any) -> Settlement:
+        return Settlement(
+            identity,
+            run_id,
             is_shared=bool(head.is_shared),
             now=self.now(),
             most_partitions=self._most_partitions,
             runs_kept=self._runs_kept,
         )
-        return settle_moves(connection, work)
-
-    def _lock_head(
-        self, connection: Connection, identity: EndpointId, generation: int | None = None
-    ) -> Any | None:
-        """Locks the head until the transaction ends, and returns it; None if it is of another generation."""
-        same = [WATERMARKS.c.scope_key == identity.key, WATERMARKS.c.partition_key == ""]
-        if generation is not None:
-            same.append(WATERMARKS.c.generation == generation)
-        statement = update(WATERMARKS).where(*same).values(revision=WATERMARKS.c.revision + 1)
-        if connection.execute(statement).rowcount == 0:
-            return None
-        return connection.execute(select_rows(identity, [""])).first()
 
     def roll_up(self, identity: EndpointId, run_id: str, reached: WatermarkState) -> bool:
-        """Moves the shared watermark after a whole run, if there is one and the run still counts."""
+        """Moves the shared watermark after a whole run, if there is one and the run still counts.
+
+        A run that was tried again and read other partitions than before moves it no further.
+        """
 
         def move(connection: Connection) -> bool:
-            head = self._lock_head(connection, identity)
-            noted = select(BASES.c.state).where(
-                BASES.c.scope_key == identity.key,
-                BASES.c.run_key == hash_text(run_id),
-                BASES.c.partition_key == "",
-            )
-            base = connection.execute(noted).first()
-            if head is None or not head.is_shared or base is None:
+            head = lock_head(connection, identity)
+            if head is None or not head.is_shared:
                 return False
-            stored = WatermarkState.from_text(head.state)
-            state = advance(stored, Move("", WatermarkState.from_text(base.state), reached))
-            values = {
-                "state": state.to_text(),
-                "run_id": run_id[:RUN_ID_LENGTH],
-                "moved_at": self.now(),
-            }
-            connection.execute(update(WATERMARKS).where(*is_head(identity)).values(values))
-            return state != stored
+            return move_shared(connection, self._describe(identity, run_id, head), head, reached)
 
         return self._database.run(move, writes=True)
 
-    def sweep(self, identity: EndpointId, grace: float) -> int:
-        """Drops the partitions that no run read for ``grace`` seconds, and returns how many there were."""
-        statement = delete(WATERMARKS).where(
-            WATERMARKS.c.scope_key == identity.key,
-            WATERMARKS.c.partition_key != "",
-            WATERMARKS.c.seen_at < self.now() - grace,
-        )
-        return self._database.run(lambda c: c.execute(statement).rowcount, writes=True)
+    def sweep(
+        self,
+        identity: EndpointId,
+        grace: float,
+        run_id: str = "",
+        instances: int | None = None,
+    ) -> int:
+        """Drops the partitions that no run read for ``grace`` seconds, and returns how many there were.
+
+        ``instances`` is the number of task instances that the run ``run_id`` has now: the partitions of others, whose output
+        is removed, go back to where the run began to read them.
+        """
+
+        def write(connection: Connection) -> int:
+            head = None if instances is None else lock_head(connection, identity)
+            if head is not None and instances is not None:
+                drop_instances(connection, self._describe(identity, run_id, head), instances)
+            return drop_unseen(connection, identity, self.now() - grace)
+
+        return self._database.run(write, writes=True)
 
     def sum_up(self, identity: EndpointId) -> tuple[WatermarkState, int]:
         """Returns the lowest watermark of ``identity``, the only one whole, and the number of its partitions."""
@@ -355,9 +356,9 @@ class WatermarkStore:
 
     def _begin_generation(self, connection: Connection, identity: EndpointId) -> None:
         """Locks the head and lets runs under way move nothing."""
-        if self._lock_head(connection, identity) is None:
+        if lock_head(connection, identity) is None:
             insert_head(connection, identity)
-            self._lock_head(connection, identity)
+            lock_head(connection, identity)
         grown = {"generation": WATERMARKS.c.generation + 1}
         connection.execute(update(WATERMARKS).where(*is_head(identity)).values(grown))
         forget_runs(connection, identity)

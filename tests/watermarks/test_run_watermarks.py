@@ -140,3 +140,57 @@ def test_a_commit_that_another_worker_settled_is_no_warning(store: WatermarkStor
     (other, _) = store.list_pending(IDENTITY)[0]
     assert store.settle(other) == "moved"
     assert run.settle() == ""
+
+
+class Folder:
+    """The outputs of the instances of pulls into one folder, each in place of the one before."""
+
+    def __init__(self, store: WatermarkStore) -> None:
+        self.store = store
+        self.found: dict[int, Any] = {}
+
+    def open(self, run_id: str) -> RunWatermarks:
+        return RunWatermarks(
+            self.store, IDENTITY, run_id, lambda place: self.found.get(place["instance"])
+        )
+
+    def pull(self, run_id: str, instance: int, reached: int, *partitions: str) -> list[Any]:
+        run = self.open(run_id)
+        run.open({"instance": instance})
+        bases = run.find(partitions)
+        moves = [
+            Move(one, base, WatermarkState(reached))
+            for one, base in zip(partitions, bases, strict=True)
+        ]
+        self.found[instance] = {"run_id": run_id, "watermarks": run.prepare(moves)}
+        assert run.settle() == ""
+        return [base.value for base in bases]
+
+
+A, B, C = (f'{{"p":"{name}"}}' for name in "abc")
+
+
+def test_an_output_that_replaces_that_of_another_run_sets_back_what_it_lacks(
+    store: WatermarkStore,
+) -> None:
+    folder, other = Folder(store), Folder(store)
+    other.pull("sunday", 0, 5, A, B)
+    assert folder.pull("first", 0, 10, A, B) == [5, 5]
+    assert folder.pull("second", 0, 10, B) == [5]
+    assert other.open("look").find([A, B]) == [WatermarkState(5), WatermarkState(10)]
+    assert folder.pull("third", 0, 20, B) == [5]
+    assert folder.pull("fourth", 0, 20, A, B) == [5, 5]  # the place of its output is known still
+
+
+def test_each_instance_begins_where_the_output_that_it_replaces_began(
+    store: WatermarkStore,
+) -> None:
+    folder = Folder(store)
+    for run_id in ("first", "second"):
+        assert folder.pull(run_id, 0, 10, A) == [None]
+        assert folder.pull(run_id, 1, 10, B, C) == [None, None]
+    folder.found[0] = None
+    assert folder.open("third").drop_output({"instance": 1})
+    assert not folder.open("third").drop_output({"instance": 2})
+    stored = {row.partition: row.state.value for row in store.list_watermarks()}
+    assert stored == {"": None, A: 10, B: None, C: None}

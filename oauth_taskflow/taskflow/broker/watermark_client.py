@@ -95,9 +95,15 @@ class BrokerWatermarkStore:
         """See ``WatermarkStore``."""
         return bool(self._put("roll_up", identity, run_id, reached.to_text()))
 
-    def sweep(self, identity: EndpointId, grace: float) -> int:  # noqa: ARG002 - the broker has its own
-        """See ``WatermarkStore``."""
-        return int(self._put("sweep", identity))
+    def sweep(
+        self,
+        identity: EndpointId,
+        grace: float,  # noqa: ARG002 - the broker has its own
+        run_id: str = "",
+        instances: int | None = None,
+    ) -> int:
+        """See ``WatermarkStore``; an API server of an earlier release looks at nothing but the endpoint."""
+        return int(self._put("sweep", identity, run_id, instances))
 
     def sum_up(self, identity: EndpointId) -> tuple[WatermarkState, int]:
         """See ``WatermarkStore``."""

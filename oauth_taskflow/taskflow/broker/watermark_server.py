@@ -93,8 +93,9 @@ def _roll_up(store: WatermarkStore, identity: EndpointId, asked: WatermarkQuesti
     return store.roll_up(identity, asked.run_id, wire.read_state(asked.arguments))
 
 
-def _sweep(store: WatermarkStore, identity: EndpointId, _: WatermarkQuestion) -> Any:
-    return store.sweep(identity, GRACE)
+def _sweep(store: WatermarkStore, identity: EndpointId, asked: WatermarkQuestion) -> Any:
+    instances = read_value(wire.Instances, asked.arguments)
+    return store.sweep(identity, GRACE, asked.run_id, instances)
 
 
 def _sum_up(store: WatermarkStore, identity: EndpointId, _: WatermarkQuestion) -> Any:

@@ -28,6 +28,8 @@ Name = Annotated[str, Meta(max_length=250)]
 Key = Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")]
 Mark = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 Generation = Annotated[int, Meta(ge=0, le=2**62)]
+# Task instances that a run has; workers of an earlier release do not send it.
+Instances = Annotated[int, Meta(ge=0, le=2**31)] | None
 Operation = Literal[
     "begin", "read", "prepare", "list", "drop", "settle", "roll_up", "sweep", "sum_up"
 ]

@@ -41,6 +41,7 @@ from oauth_taskflow.taskflow.dags.stored_watermarks import (
     finish_watermarks,
     mirror,
     open_watermarks,
+    sweep_watermarks,
 )
 from oauth_taskflow.taskflow.dags.suspension import build_resume_options, free_slot
 from oauth_taskflow.taskflow.metrics import refreshes
@@ -153,6 +154,7 @@ def finish_in_task(operator: EndpointDoneOperator, context: Mapping[str, Any]) -
     endpoint = _read_endpoint(operator.endpoint)
     count, summaries = current_summaries(operator, context["ti"])
     _require_all_here(summaries)
+    sweep_watermarks(operator, endpoint, count, context)
     _remove_stale(operator, context, count, summaries)
     incremental = endpoint.incremental
     figures = add_up(

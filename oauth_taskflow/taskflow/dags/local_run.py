@@ -25,6 +25,7 @@ from oauth_taskflow.engine.for_each import (
     item_label,
 )
 from oauth_taskflow.engine.output_location import destination_options
+from oauth_taskflow.engine.positions import describe_place
 from oauth_taskflow.engine.run import EndpointRun, count_sequences, run_endpoint
 from oauth_taskflow.engine.summary import EndpointSummary
 from oauth_taskflow.errors import OAuthTaskflowError
@@ -199,6 +200,8 @@ def _pull_endpoint(
     endpoint = run.complete_endpoint(name)
     options = for_each_options(endpoint)
     items: Sequence[Mapping[str, Slice]] = build_mapped_items(options, parents) if options else [{}]
+    if options:
+        _set_back_stale(run, name, endpoint, len(items))
     summaries = []
     count = sum(count_sequences(endpoint, item, run.interval) for item in items)
     with open_session(endpoint.connection or run.spec.source.connection or "") as session:
@@ -212,6 +215,19 @@ def _pull_endpoint(
         destination = destination_options(endpoint).connect(location, store_access())
         destination.remove_stale({s.map_index: s.manifest for s in summaries})
     return summaries
+
+
+def _set_back_stale(run: LocalRun, name: str, endpoint: Endpoint, count: int) -> None:
+    """Lets the partitions of outputs beyond ``count`` be read again: an earlier pull into the folder had more of them."""
+    location, watermarks = run.locate(name), run.open_watermarks(name)
+    if location is None or watermarks is None or not watermarks.moves:
+        return
+    destination = destination_options(endpoint).connect(location, store_access())
+    number = count
+    while watermarks.drop_output(
+        describe_place(endpoint, destination, Run(name, run.run_id, map_index=number))
+    ):
+        number += 1
 
 
 def build_task(

@@ -122,32 +122,53 @@ def read_manifest(place: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return destination.read_manifest(place["path"])
 
 
-def finish_watermarks(
-    operator: EndpointDoneOperator,
-    endpoint: Endpoint,
-    highest: str | float | None,
-    context: Mapping[str, Any],
+def sweep_watermarks(
+    operator: EndpointDoneOperator, endpoint: Endpoint, count: int, context: Mapping[str, Any]
 ) -> None:
-    """After all instances of a mapped endpoint: moves the shared watermark, if there is one, and drops parents that are gone.
+    """Before output of a mapped endpoint is removed: lets its partitions be read again, and drops parents that are gone.
 
-    ``highest`` is the highest value that an instance came to, as the API wrote it.
+    ``count`` is the number of task instances that the run has now; the output of others is removed.
 
     Raises:
         TokenStoreError: the database failed.
     """
     from oauth_taskflow.watermarks.bounds import GRACE  # noqa: PLC0415 - loads SQLAlchemy
 
+    if find_watermark_run(endpoint, context) is None or operator.conn_id is None:
+        return
+    identity = _identify(operator, operator.conn_id, context)
+    find_watermark_keeper(identity).sweep(identity, GRACE, context["run_id"], count)
+
+
+def _identify(
+    operator: EndpointDoneOperator, conn_id: str, context: Mapping[str, Any]
+) -> EndpointId:
+    return EndpointId(context["dag"].dag_id, operator.instances_task_id, conn_id)
+
+
+def finish_watermarks(
+    operator: EndpointDoneOperator,
+    endpoint: Endpoint,
+    highest: str | float | None,
+    context: Mapping[str, Any],
+) -> None:
+    """After all instances of a mapped endpoint: moves the shared watermark, if there is one.
+
+    ``highest`` is the highest value that an instance came to, as the API wrote it.
+
+    Raises:
+        TokenStoreError: the database failed.
+    """
     interval = find_watermark_run(endpoint, context)
     if interval is None or endpoint.incremental is None or operator.conn_id is None:
         return
-    identity = EndpointId(context["dag"].dag_id, operator.instances_task_id, operator.conn_id)
+    identity = _identify(operator, operator.conn_id, context)
     store = find_watermark_keeper(identity)
     value = to_stored(highest, endpoint.incremental.field_format)
     # A number says nothing of the moment at which another partition was read, so it cannot stand for all; nor can an instant
     # after the run's own, of instances that ran a release that counted such values.
     if value is not None and is_instant(value) and _is_before_run(value, endpoint, interval):
         store.roll_up(identity, context["run_id"], WatermarkState(value))
-    store.sweep(identity, GRACE)
     for asset in operator.outlets:
         mirror(identity, asset, context, operator.log)
 

@@ -29,6 +29,7 @@ from tests.taskflow.broker.answered import TOKEN, Wire, answer_from, refuse, set
 from tests.taskflow.broker.supervisor import Supervisor, supervise
 from tests.taskflow.conftest import SetConnection
 from tests.watermarks import test_model
+from tests.watermarks.test_reruns import Runs, reach
 
 IDENTITY = EndpointId("crm", "contacts", "crm")
 
@@ -125,6 +126,21 @@ def test_commits_are_dropped_rolled_up_and_swept_as_by_the_store_itself(
     assert store.begin(IDENTITY, "next").shared == days[1]
 
 
+def test_partitions_that_a_run_reads_no_longer_go_back_as_in_the_store_itself(
+    broker: BrokerWatermarkStore, store: WatermarkStore
+) -> None:
+    parts = [json.dumps({"p": number}) for number in range(3)]
+    runs = Runs(broker, IDENTITY)
+    for instance, partition in enumerate(parts):
+        runs.attempt("monday", reach(10, partition), instance)
+    runs.attempt("monday", reach(10, parts[2]), 0)
+    assert broker.sweep(IDENTITY, GRACE, "monday", 1) == 0
+    assert runs.begin(*parts) == [NOTHING, NOTHING, WatermarkState(10)]
+    # A worker of an earlier release says nothing of its instances.
+    assert answer_watermark(["sweep", "crm", "contacts"], settings_of("crm"), "") == 0
+    assert runs.begin(parts[2]) == [WatermarkState(10)]
+
+
 def test_a_reset_by_a_person_refuses_the_move_of_a_run_under_way(
     broker: BrokerWatermarkStore, store: WatermarkStore
 ) -> None:
@@ -214,6 +230,7 @@ def test_the_database_holds_so_many_endpoints_of_a_connection_and_no_more(
         ["settle", "d", "e", "r", "'; DELETE"],
         ["roll_up", "d", "e", "r", '{"value":[1]}'],
         ["roll_up", "d", "e", "r", "nonsense"],
+        ["sweep", "d", "e", "r", -1],
     ],
 )
 @pytest.mark.usefixtures("store")

@@ -198,6 +198,53 @@ def test_a_local_pull_moves_the_watermark_only_when_told(
             run("e", since="2020-01-01", move_watermark=True)
 
 
+LISTS = """\
+version: 1
+dag_id: crm
+connection: crm
+endpoints:
+  notes:
+    for_each: {region: [%s]}
+    request: {path: "/{{ region }}", params: {above: "{{ watermark.value | default(0) }}"}}
+    incremental: {by: watermark, field: id}
+    destination: {path: /unused}
+"""
+
+
+def test_pulls_into_one_folder_lose_no_value_that_left_the_list(
+    set_connection: SetConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = iter(datetime(2026, 1, 1, 12, minute, tzinfo=timezone.utc) for minute in range(60))
+    monkeypatch.setattr("oauth_taskflow.taskflow.cli.pull.utc_now", lambda: next(moments))
+    spec, last = tmp_path / "crm.yaml", 3
+
+    def route(asked: Asked) -> Any:
+        return [{"id": number} for number in range(int(asked.query["above"]) + 1, last + 1)]
+
+    def run(folder: str, regions: str) -> list[int]:
+        spec.write_text(LISTS % regions)
+        place = tmp_path / folder
+        options = dict.fromkeys(("since", "until", "set", "endpoint"))
+        pull(
+            Namespace(
+                spec=str(spec), folder=str(place), output="json", move_watermark=True, **options
+            )
+        )
+        files = sorted((place / "notes").rglob("part-*.jsonl"))
+        return [len(file.read_text().splitlines()) for file in files]
+
+    with scripted(route) as api:
+        extra = {"auth_type": "none"}
+        set_connection("crm", {"conn_type": "oauth2", "host": api.url, "extra": extra})
+        assert run("a", "eu, us, jp") == [3, 3, 3]
+        last = 5
+        assert run("b", "eu, us, jp") == [2, 2, 2]
+        assert run("b", "eu, us, jp") == [2, 2, 2]  # each begins where its output began
+        assert run("b", "eu") == [2]
+        last = 6
+        assert run("c", "eu, us, jp") == [1, 3, 3]
+
+
 def test_the_commands_are_those_of_airflow(airflow_home: Path) -> None:
     command = [sys.executable, "-m", "airflow", "oauth", "watermark", "show", "-o", "json"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)

@@ -29,6 +29,7 @@ from oauth_taskflow.watermarks.store import PendingCommit
 from tests.api.scripted import Asked, scripted
 from tests.taskflow.broker.supervisor import not_found, supervise
 from tests.taskflow.conftest import RunDag, SetConnection
+from tests.watermarks.test_reruns import Runs, reach
 
 pytestmark = [pytest.mark.airflow, pytest.mark.usefixtures("airflow_home")]
 
@@ -192,6 +193,22 @@ def test_more_instances_than_watermarks_share_the_instant_up_to_which_all_have_r
         context("scheduled", run_id="r", dag=SimpleNamespace(dag_id="d"), **INTERVAL),
     )
     assert store.begin(identity, "next").shared == WatermarkState(shared)
+
+
+def test_the_last_task_sets_back_the_partitions_of_instances_that_a_cleared_run_lost(
+    dag: Any,
+) -> None:
+    identity = EndpointId(dag.dag_id, "notes", "crm")
+    runs = Runs(open_watermark_store(), identity)
+    regions = [f'{{"region":"{name}"}}' for name in ("eu", "us", "jp")]
+    for instance, region in enumerate(regions):
+        runs.attempt("r", reach(7, region), instance)
+    done: Any = dag.get_task("notes__done")
+    done.outlets = []
+    ti = SimpleNamespace(map_index=-1, xcom_pull=lambda **_: [])  # two regions are left in the list
+    run = SimpleNamespace(run_type="manual", run_after=LATER, conf={})
+    done.execute({"ti": ti, "run_id": "r", "dag": dag, "dag_run": run})
+    assert runs.begin(*regions) == [WatermarkState(7), WatermarkState(7), NOTHING]
 
 
 class Lines:
