@@ -19,10 +19,11 @@ from oauth_taskflow.watermarks.settlement import (
     select_rows,
 )
 from oauth_taskflow.watermarks.state import NOTHING, Move, WatermarkState, advance, find_lowest
-from oauth_taskflow.watermarks.table import BASES, COMMITS, WATERMARKS
+from oauth_taskflow.watermarks.table import BASES, COMMITS, FORGOTTEN, WATERMARKS
 
-# Runs that are forgotten together.
+# Runs that are forgotten together, and those of which nothing but their key is kept.
 _MOST_FORGOTTEN = 500
+_MOST_REMEMBERED = 10_000
 
 
 def read_generation(connection: Connection, identity: EndpointId) -> int | None:
@@ -151,16 +152,44 @@ def _insert_base(connection: Connection, work: Settlement, key: str, base: Water
 
 def _forget_old_runs(connection: Connection, work: Settlement) -> None:
     of_scope = BASES.c.scope_key == work.identity.key
-    old = (
-        select(BASES.c.run_key)
-        .where(of_scope, BASES.c.partition_key == "")
-        .order_by(BASES.c.noted_at.desc(), BASES.c.run_key)
-        .offset(work.runs_kept)
-        .limit(_MOST_FORGOTTEN)
-    )
-    keys = [row.run_key for row in connection.execute(old)]
-    if keys:
-        connection.execute(delete(BASES).where(of_scope, BASES.c.run_key.in_(keys)))
+    latest_first = (BASES.c.noted_at.desc(), BASES.c.run_key)
+    for mark, kept in (("", work.runs_kept), (FORGOTTEN, _MOST_REMEMBERED)):
+        old = (
+            select(BASES.c.run_key, BASES.c.noted_at)
+            .where(of_scope, BASES.c.partition_key == mark)
+            .order_by(*latest_first)
+            .offset(kept)
+            .limit(_MOST_FORGOTTEN)
+        )
+        times = {row.run_key: row.noted_at for row in connection.execute(old)}
+        if not mark:
+            _forget(connection, work.identity, times)
+        elif times:
+            its_own = (BASES.c.partition_key == mark, BASES.c.run_key.in_([*times]))
+            connection.execute(delete(BASES).where(of_scope, *its_own))
+
+
+def _forget(connection: Connection, identity: EndpointId, times: Mapping[str, float]) -> None:
+    """Forgets where these runs began, and keeps that they moved watermarks."""
+    of_scope = BASES.c.scope_key == identity.key
+    for keys in cut([*times]):
+        runs = (of_scope, BASES.c.run_key.in_(keys))
+        marked = select(BASES.c.run_key).where(*runs, BASES.c.partition_key == FORGOTTEN)
+        known = {row.run_key for row in connection.execute(marked)}
+        connection.execute(delete(BASES).where(*runs, BASES.c.partition_key != FORGOTTEN))
+        marks = [
+            {
+                "scope_key": identity.key,
+                "run_key": key,
+                "partition_key": FORGOTTEN,
+                "state": NOTHING.to_text(),
+                "noted_at": times[key],
+            }
+            for key in keys
+            if key not in known
+        ]
+        if marks:
+            connection.execute(insert(BASES), marks)
 
 
 def lock_head(
@@ -211,9 +240,20 @@ def insert_head(connection: Connection, identity: EndpointId) -> None:
         return
 
 
-def forget_runs(connection: Connection, identity: EndpointId) -> None:
-    """Forgets where runs of ``identity`` began, and their commits under way."""
-    connection.execute(delete(BASES).where(BASES.c.scope_key == identity.key))
+def forget_runs(connection: Connection, identity: EndpointId, *, wholly: bool) -> None:
+    """Forgets where runs of ``identity`` began, and their commits under way.
+
+    ``wholly`` forgets as well that they moved watermarks, where reading begins at the start anyway.
+    """
+    of_scope = BASES.c.scope_key == identity.key
+    if wholly:
+        connection.execute(delete(BASES).where(of_scope))
+    else:
+        runs = select(BASES.c.run_key, BASES.c.noted_at).where(
+            of_scope, BASES.c.partition_key == ""
+        )
+        times = {row.run_key: row.noted_at for row in connection.execute(runs)}
+        _forget(connection, identity, times)
     connection.execute(delete(COMMITS).where(COMMITS.c.scope_key == identity.key))
 
 

@@ -23,7 +23,7 @@ from oauth_taskflow.watermarks.settlement import (
     select_rows,
 )
 from oauth_taskflow.watermarks.state import WatermarkState, set_back
-from oauth_taskflow.watermarks.table import BASES, WATERMARKS
+from oauth_taskflow.watermarks.table import BASES, FORGOTTEN, WATERMARKS
 
 UNMAPPED = -1
 _SIZE = 2**128
@@ -158,7 +158,8 @@ def _read_bases(
     connection: Connection, work: Settlement
 ) -> dict[str, tuple[WatermarkState, dict[str, Any]]]:
     statement = select(BASES.c.partition_key, BASES.c.state)
-    rows = connection.execute(statement.where(*work.of_run, BASES.c.partition_key != ""))
+    of_partition = BASES.c.partition_key.not_in(["", FORGOTTEN])
+    rows = connection.execute(statement.where(*work.of_run, of_partition))
     return {
         row.partition_key: (WatermarkState.from_text(row.state), json.loads(row.state))
         for row in rows

@@ -27,6 +27,8 @@ from oauth_taskflow.watermarks.store import Head, Outcome, PendingCommit
 ManifestReader = Callable[[Mapping[str, Any]], "Mapping[str, Any] | None"]
 # A commit without proof for so long never happened: its task is dead.
 _FORGET_AFTER = 7 * 86_400.0
+_NEW_RUN = "Trigger a new run instead; airflow oauth watermark set lets it begin earlier."
+_NEW_RUN_OR_PLACE = "Trigger a new run instead, or remove the output of this run first."
 _log = logging.getLogger(__name__)
 
 
@@ -83,7 +85,16 @@ class RunWatermarks:
         if self.moves:
             self._repair()
         self._head = self._store.begin(self.identity, self._run_id)
-        self._own = self._read_own() if self.moves else None
+        if not self.moves:
+            return
+        self._own = self._read_own()
+        if self._own is None and self._head.forgot_run:
+            raise WatermarkError(
+                "An earlier try of this run committed output, and where it began to read is not known any more: this try would "
+                "replace records that no later run reads again",
+                where=f"in {self.identity}",
+                hint=_NEW_RUN,
+            )
 
     def find(self, partitions: Sequence[str]) -> list[WatermarkState]:
         """Returns where to begin each of ``partitions``, given as canonical JSON.
@@ -183,7 +194,7 @@ class RunWatermarks:
         """
         manifest = self._read_manifest(self._place)
         is_of_run = (manifest or {}).get("run_id", self._run_id) == self._run_id
-        if self._head.knows_run and is_of_run:
+        if self._head.knows_run and not self._head.forgot_run and is_of_run:
             return None
         noted = None if manifest is None else manifest.get("watermarks")
         if noted is None:
@@ -195,7 +206,7 @@ class RunWatermarks:
             raise WatermarkError(
                 "The manifest that an earlier try of this run left does not say where it began to read",
                 where=f"in {self.identity}",
-                hint="Trigger a new run instead, or remove the output of this run first.",
+                hint=_NEW_RUN if self._head.forgot_run else _NEW_RUN_OR_PLACE,
             ) from error
 
     def _find_own(self, partition: str) -> WatermarkState:
@@ -206,7 +217,7 @@ class RunWatermarks:
             f"An earlier try of this run committed output, and where it began to read {partition or 'the endpoint'} is "
             "not known any more: this try would replace records that no later run reads again",
             where=f"in {self.identity}",
-            hint="Trigger a new run instead, or remove the output of this run first.",
+            hint=_NEW_RUN if self._head.forgot_run else _NEW_RUN_OR_PLACE,
         )
 
 

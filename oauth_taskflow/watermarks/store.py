@@ -39,7 +39,7 @@ from oauth_taskflow.watermarks.state import (
     WatermarkState,
     find_lowest,
 )
-from oauth_taskflow.watermarks.table import BASES, COMMITS, TABLES, WATERMARKS
+from oauth_taskflow.watermarks.table import BASES, COMMITS, FORGOTTEN, TABLES, WATERMARKS
 
 Outcome = Literal["moved", "shared", "refused", "done"]
 _T = TypeVar("_T")
@@ -50,11 +50,13 @@ class Head(Struct, frozen=True):
 
     ``generation`` grows with each set and reset. ``shared`` is the state for all partitions where they are too many to
     keep one each. ``knows_run``: this run moved watermarks before, so that ``read`` returns where it began then.
+    ``forgot_run``: it did, and where it began is not kept.
     """
 
     generation: int
     shared: WatermarkState | None = None
     knows_run: bool = False
+    forgot_run: bool = False
 
 
 class PendingCommit(Struct, frozen=True):
@@ -129,10 +131,10 @@ class WatermarkStore:
 
     def begin(self, identity: EndpointId, run_id: str) -> Head:
         """Returns the head of ``identity``, which is created where it is missing."""
-        known = select(BASES.c.scope_key).where(
+        known = select(BASES.c.partition_key).where(
             BASES.c.scope_key == identity.key,
             BASES.c.run_key == hash_text(run_id),
-            BASES.c.partition_key == "",
+            BASES.c.partition_key.in_(["", FORGOTTEN]),
         )
 
         def look(connection: Connection) -> Head | None:
@@ -140,7 +142,8 @@ class WatermarkStore:
             if row is None:
                 return None
             shared = WatermarkState.from_text(row.state) if row.is_shared else None
-            return Head(row.generation, shared, connection.execute(known).first() is not None)
+            marks = {one.partition_key for one in connection.execute(known)}
+            return Head(row.generation, shared, "" in marks, FORGOTTEN in marks)
 
         found = self._database.run(look, writes=False)
         if found is not None:
@@ -269,11 +272,7 @@ class WatermarkStore:
         return self._database.run(move, writes=True)
 
     def sweep(
-        self,
-        identity: EndpointId,
-        grace: float,
-        run_id: str = "",
-        instances: int | None = None,
+        self, identity: EndpointId, grace: float, run_id: str = "", instances: int | None = None
     ) -> int:
         """Drops the partitions that no run read for ``grace`` seconds, and returns how many there were.
 
@@ -326,7 +325,7 @@ class WatermarkStore:
         key = partition_key(partition)
 
         def write(connection: Connection) -> None:
-            self._begin_generation(connection, identity)
+            self._begin_generation(connection, identity, forget_wholly=False)
             row = (WATERMARKS.c.scope_key == identity.key, WATERMARKS.c.partition_key == key)
             if partition:
                 connection.execute(delete(WATERMARKS).where(*row))
@@ -343,7 +342,7 @@ class WatermarkStore:
         """Drops the watermarks of all partitions, and returns how many there were."""
 
         def write(connection: Connection) -> int:
-            self._begin_generation(connection, identity)
+            self._begin_generation(connection, identity, forget_wholly=True)
             others = delete(WATERMARKS).where(
                 WATERMARKS.c.scope_key == identity.key, WATERMARKS.c.partition_key != ""
             )
@@ -354,14 +353,16 @@ class WatermarkStore:
 
         return self._database.run(write, writes=True)
 
-    def _begin_generation(self, connection: Connection, identity: EndpointId) -> None:
+    def _begin_generation(
+        self, connection: Connection, identity: EndpointId, *, forget_wholly: bool
+    ) -> None:
         """Locks the head and lets runs under way move nothing."""
         if lock_head(connection, identity) is None:
             insert_head(connection, identity)
             lock_head(connection, identity)
         grown = {"generation": WATERMARKS.c.generation + 1}
         connection.execute(update(WATERMARKS).where(*is_head(identity)).values(grown))
-        forget_runs(connection, identity)
+        forget_runs(connection, identity, wholly=forget_wholly)
 
 
 def choose_beginnings(

@@ -30,7 +30,9 @@ WATERMARKS = Table(
     Column("seen_at", Double, nullable=True),
     **TABLE_OPTIONS,
 )
-# Where a run began to read a partition: the same run, tried again, replaces its output and must begin there again.
+# Where a run began to read a partition: the same run, tried again, replaces its output and must begin there again. Of a run
+# whose beginnings are not kept any more, one row with this key for the partition is left, which no partition has.
+FORGOTTEN = "forgotten"
 BASES = Table(
     "oauth_taskflow_watermark_base",
     METADATA,

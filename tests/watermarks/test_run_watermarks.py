@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import ColumnElement, Double, bindparam
 
 from oauth_taskflow.errors import DestinationError, WatermarkError
+from oauth_taskflow.watermarks import changes
 from oauth_taskflow.watermarks.run_watermarks import RunWatermarks
 from oauth_taskflow.watermarks.state import NOTHING, Move, WatermarkState
 from oauth_taskflow.watermarks.store import WatermarkStore
@@ -194,3 +195,66 @@ def test_each_instance_begins_where_the_output_that_it_replaces_began(
     assert not folder.open("third").drop_output({"instance": 2})
     stored = {row.partition: row.state.value for row in store.list_watermarks()}
     assert stored == {"": None, A: 10, B: None, C: None}
+
+
+def forget(store: WatermarkStore, how: str) -> None:
+    if how == "set":
+        store.replace(IDENTITY, "", WatermarkState(9))
+        return
+    store._runs_kept = 2
+    for number in range(3):
+        run = Manifests().begin(store, f"run{number}")
+        run.prepare(MOVES)
+        run.settle()
+
+
+@pytest.mark.parametrize("how", ["set", "two more runs than are kept"])
+def test_a_run_that_is_known_no_longer_where_no_manifest_says_where_it_began_is_refused(
+    store: WatermarkStore, clock: FakeClock, how: str
+) -> None:
+    manifests = Manifests()
+    run = manifests.begin(store, "a")
+    manifests.found["a"] = {"run_id": "a", "watermarks": run.prepare(MOVES)}
+    run.settle()
+    clock.advance(1)
+    forget(store, how)
+    assert manifests.begin(store, "a").find([""]) == [NOTHING]  # its manifest says so
+    del manifests.found["a"]
+    with pytest.raises(WatermarkError) as caught:
+        manifests.begin(store, "a")
+    assert str(caught.value) == (
+        "An earlier try of this run committed output, and where it began to read is not known any more: this try would replace "
+        f"records that no later run reads again in {IDENTITY}. Trigger a new run instead; airflow oauth watermark set lets it "
+        "begin earlier."
+    )
+    assert manifests.begin(store, "new").find([""]) != [NOTHING]
+    looks = RunWatermarks(store, IDENTITY, "a", manifests.read, moves=False)
+    looks.open({"run": "a"})
+    store.reset(IDENTITY)
+    assert manifests.begin(store, "a").find([""]) == [NOTHING]  # everything is read again
+
+
+def test_a_forgotten_run_begins_where_its_manifest_says_each_time(store: WatermarkStore) -> None:
+    folder = Folder(store)
+    folder.pull("a", 0, 10, A, B)
+    store.replace(IDENTITY, C, WatermarkState(9))
+    for _ in range(2):
+        assert folder.pull("a", 0, 10, A, B) == [None, None]
+    with pytest.raises(WatermarkError, match="is not known any more") as caught:
+        folder.pull("a", 0, 10, A, B, C)
+    assert caught.value.hint.startswith("Trigger a new run instead; ")
+
+
+def test_of_forgotten_runs_the_latest_are_remembered(
+    store: WatermarkStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "_MOST_REMEMBERED", 3)
+    store._runs_kept = 2
+    for number in range(8):
+        clock.advance(1)
+        run = Manifests().begin(store, f"run{number}")
+        run.prepare(MOVES)
+        run.settle()
+    heads = [store.begin(IDENTITY, f"run{number}") for number in range(8)]
+    assert [head.forgot_run for head in heads] == [False] * 3 + [True] * 3 + [False] * 2
+    assert [head.knows_run for head in heads] == [False] * 6 + [True] * 2

@@ -44,8 +44,9 @@ class BrokerWatermarkStore:
 
     def begin(self, identity: EndpointId, run_id: str) -> Head:
         """See ``WatermarkStore``."""
-        generation, shared, knows_run = self._put("begin", identity, run_id)
-        return Head(generation, WatermarkState.from_text(shared) if shared else None, knows_run)
+        # An API server of an earlier release does not say whether it forgot the run.
+        generation, shared, *run = self._put("begin", identity, run_id, wire.WITH_FORGOTTEN)
+        return Head(generation, WatermarkState.from_text(shared) if shared else None, *run)
 
     def read(
         self, identity: EndpointId, run_id: str, partitions: Sequence[str], head: Head

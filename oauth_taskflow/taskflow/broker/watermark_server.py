@@ -42,7 +42,9 @@ def _begin(store: WatermarkStore, identity: EndpointId, asked: WatermarkQuestion
     admit_endpoint(store, identity)
     head = store.begin(identity, asked.run_id)
     shared = None if head.shared is None else head.shared.to_text()
-    return head.generation, shared, head.knows_run
+    answer = (head.generation, shared, head.knows_run)
+    # Workers of an earlier release take three values and no more.
+    return (*answer, head.forgot_run) if asked.arguments == wire.WITH_FORGOTTEN else answer
 
 
 def _read(store: WatermarkStore, identity: EndpointId, asked: WatermarkQuestion) -> Any:

@@ -23,7 +23,7 @@ from oauth_taskflow.watermarks.keeper import WatermarkKeeper
 from oauth_taskflow.watermarks.partitions import EndpointId
 from oauth_taskflow.watermarks.run_watermarks import RunWatermarks
 from oauth_taskflow.watermarks.state import NOTHING, Move, WatermarkState
-from oauth_taskflow.watermarks.store import PendingCommit, WatermarkStore
+from oauth_taskflow.watermarks.store import Head, PendingCommit, WatermarkStore
 from tests.support.examples import examples
 from tests.taskflow.broker.answered import TOKEN, Wire, answer_from, refuse, settings_of
 from tests.taskflow.broker.supervisor import Supervisor, supervise
@@ -139,6 +139,18 @@ def test_partitions_that_a_run_reads_no_longer_go_back_as_in_the_store_itself(
     # A worker of an earlier release says nothing of its instances.
     assert answer_watermark(["sweep", "crm", "contacts"], settings_of("crm"), "") == 0
     assert runs.begin(parts[2]) == [WatermarkState(10)]
+
+
+def test_a_task_learns_that_its_run_is_forgotten_unless_one_side_is_of_an_earlier_release(
+    broker: BrokerWatermarkStore, store: WatermarkStore
+) -> None:
+    Runs(store, IDENTITY).attempt("run", reach(7, ""))
+    store.replace(IDENTITY, "", WatermarkState(9))
+    assert broker.begin(IDENTITY, "run").forgot_run
+    asked = ["begin", "crm", "contacts", "run"]
+    assert answer_watermark(asked, settings_of("crm"), "") == (1, None, False)
+    earlier = BrokerWatermarkStore(refuse, lambda *_args, **_options: [1, None, False])
+    assert earlier.begin(IDENTITY, "run") == Head(1)
 
 
 def test_a_reset_by_a_person_refuses_the_move_of_a_run_under_way(
