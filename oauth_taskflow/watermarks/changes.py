@@ -214,8 +214,8 @@ def move_shared(
         return False
     stored = WatermarkState.from_text(head.state)
     state = advance(stored, Move("", known[0], reached))
-    values = {"state": state.to_text(), "run_id": work.run_id[:RUN_ID_LENGTH]}
-    values |= {"moved_at": work.now}
+    run_id = work.run_id[:RUN_ID_LENGTH]
+    values = {"state": state.to_text(), "run_id": run_id, "moved_at": work.now}
     connection.execute(update(WATERMARKS).where(*is_head(work.identity)).values(values))
     return state != stored
 

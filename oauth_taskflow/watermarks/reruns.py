@@ -214,8 +214,8 @@ def _set_shared_back(
     for base in bases:
         state = set_back(state, base, is_own=False)
     if state != stored:
-        values = {"state": state.to_text(), "run_id": work.run_id[:RUN_ID_LENGTH]}
-        values |= {"moved_at": work.now}
+        run_id = work.run_id[:RUN_ID_LENGTH]
+        values = {"state": state.to_text(), "run_id": run_id, "moved_at": work.now}
         connection.execute(update(WATERMARKS).where(*is_head(work.identity)).values(values))
 
 

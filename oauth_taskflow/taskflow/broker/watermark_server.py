@@ -96,7 +96,8 @@ def _roll_up(store: WatermarkStore, identity: EndpointId, asked: WatermarkQuesti
 
 
 def _sweep(store: WatermarkStore, identity: EndpointId, asked: WatermarkQuestion) -> Any:
-    instances = read_value(wire.Instances, asked.arguments)
+    count = asked.arguments
+    instances = None if count is None else read_value(wire.Instances, count)
     return store.sweep(identity, GRACE, asked.run_id, instances)
 
 

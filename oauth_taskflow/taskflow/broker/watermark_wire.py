@@ -29,7 +29,7 @@ Key = Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")]
 Mark = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 Generation = Annotated[int, Meta(ge=0, le=2**62)]
 # Task instances that a run has; workers of an earlier release do not send it.
-Instances = Annotated[int, Meta(ge=0, le=2**31)] | None
+Instances = Annotated[int, Meta(ge=0, le=2**31)]
 # Asks at the beginning of a run whether it is one whose beginnings are forgotten.
 WITH_FORGOTTEN = "forgotten"
 Operation = Literal[
