@@ -151,22 +151,23 @@ def _insert_base(connection: Connection, work: Settlement, key: str, base: Water
 
 
 def _forget_old_runs(connection: Connection, work: Settlement) -> None:
-    of_scope = BASES.c.scope_key == work.identity.key
-    latest_first = (BASES.c.noted_at.desc(), BASES.c.run_key)
-    for mark, kept in (("", work.runs_kept), (FORGOTTEN, _MOST_REMEMBERED)):
-        old = (
-            select(BASES.c.run_key, BASES.c.noted_at)
-            .where(of_scope, BASES.c.partition_key == mark)
-            .order_by(*latest_first)
-            .offset(kept)
-            .limit(_MOST_FORGOTTEN)
-        )
-        times = {row.run_key: row.noted_at for row in connection.execute(old)}
-        if not mark:
-            _forget(connection, work.identity, times)
-        elif times:
-            its_own = (BASES.c.partition_key == mark, BASES.c.run_key.in_([*times]))
-            connection.execute(delete(BASES).where(of_scope, *its_own))
+    if old := _find_old(connection, work, "", work.runs_kept):
+        _forget(connection, work.identity, old)
+        if marked := _find_old(connection, work, FORGOTTEN, _MOST_REMEMBERED):
+            its_own = (BASES.c.partition_key == FORGOTTEN, BASES.c.run_key.in_([*marked]))
+            connection.execute(delete(BASES).where(work.of_scope, *its_own))
+
+
+def _find_old(connection: Connection, work: Settlement, mark: str, kept: int) -> dict[str, float]:
+    """Returns the runs with a row for ``mark`` beyond the latest ``kept`` ones, and when they were noted."""
+    old = (
+        select(BASES.c.run_key, BASES.c.noted_at)
+        .where(work.of_scope, BASES.c.partition_key == mark)
+        .order_by(BASES.c.noted_at.desc(), BASES.c.run_key)
+        .offset(kept)
+        .limit(_MOST_FORGOTTEN)
+    )
+    return {row.run_key: row.noted_at for row in connection.execute(old)}
 
 
 def _forget(connection: Connection, identity: EndpointId, times: Mapping[str, float]) -> None:

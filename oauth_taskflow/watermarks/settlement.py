@@ -36,9 +36,14 @@ class Settlement(Struct, frozen=True):
     dropped: tuple[Move, ...] = ()
 
     @property
+    def of_scope(self) -> ColumnElement[bool]:
+        """The condition for the notes of all runs of the endpoint."""
+        return BASES.c.scope_key == self.identity.key
+
+    @property
     def of_run(self) -> tuple[ColumnElement[bool], ...]:
         """The conditions for the notes of the run."""
-        return BASES.c.scope_key == self.identity.key, BASES.c.run_key == hash_text(self.run_id)
+        return self.of_scope, BASES.c.run_key == hash_text(self.run_id)
 
 
 def add_moves(work: Settlement, place: Mapping[str, Any], moves: tuple[Move, ...]) -> Settlement:

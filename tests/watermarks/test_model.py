@@ -24,22 +24,28 @@ pytestmark = pytest.mark.slow
 
 IDENTITY = EndpointId("crm", "contacts", "crm")
 DEATHS = st.sampled_from(["never", "before", "noted", "committed"])
-PARTS = ("", '{"p":1}', '{"p":2}')
+PARTS = ("", '{"p":1}', '{"p":2}', '{"p":3}')
 # A run that is tried again may find fewer parents; the endpoint's own watermark is none of a parent.
+DEALT = st.permutations(PARTS[1:]).flatmap(
+    lambda parts: st.integers(1, 3).map(lambda count: parts[:count])
+)
 LISTED = st.sampled_from([PARTS, PARTS, PARTS[:2], PARTS[:1]])
 
 
-class Attempt:
-    """One try of a run, which has read from ``bases`` up to the run's moment."""
+Place = tuple[str, int]  # of an output: the run, and its task instance
 
-    def __init__(self, run_id: str, watermarks: RunWatermarks, bases: Mapping[str, int]) -> None:
-        self.run_id, self.watermarks, self.bases = run_id, watermarks, bases
+
+class Attempt:
+    """One try of a task instance, which has read from ``bases`` up to the run's moment."""
+
+    def __init__(self, place: Place, watermarks: RunWatermarks, bases: Mapping[str, int]) -> None:
+        self.place, self.watermarks, self.bases = place, watermarks, bases
         self.found: Any = None  # the manifest that was there when it began
         self.records: dict[str, list[int]] = {}
 
 
 class Model(RuleBasedStateMachine):
-    """An API of three partitions whose records are numbers that only grow, and runs that read it.
+    """An API of four partitions whose records are numbers that only grow, and runs that read it.
 
     A run reads from its watermark up to its own moment, as one does that sends both bounds of its window.
     """
@@ -50,12 +56,14 @@ class Model(RuleBasedStateMachine):
         self.store = WatermarkStore(f"sqlite:///{Path(self.folder.name)}/t.db", runs_kept=2)
         self.keeper = self.find_keeper()
         self.api: dict[str, list[int]] = {part: [] for part in PARTS}
-        self.manifests: dict[str, Any] = {}
-        self.outputs: dict[str, dict[str, list[int]]] = {}
+        self.manifests: dict[Place, Any] = {}
+        self.outputs: dict[Place, dict[str, list[int]]] = {}
         self.moments: dict[str, int] = {}
         self.under_way: list[Attempt] = []
         self.lowest: dict[str, int] = dict.fromkeys(PARTS, -1)
-        self.has_set_back = False
+        # What the replaced output of a run held and the new one does not, by the token of its commit.
+        self.dropped: dict[str, set[str]] = {}
+        self.has_dropped = False
         self.count = 0
 
     def find_keeper(self) -> WatermarkKeeper:
@@ -69,18 +77,21 @@ class Model(RuleBasedStateMachine):
             self.count += 1
             self.api[part].append(self.count)
 
-    def begin(self, run_id: str, parts: Sequence[str] = PARTS) -> Attempt:
+    def begin(self, run_id: str, parts: Sequence[str] = PARTS, instance: int = -1) -> Attempt:
         watermarks = RunWatermarks(
-            self.keeper, IDENTITY, run_id, lambda place: self.manifests.get(place["run"])
+            self.keeper,
+            IDENTITY,
+            run_id,
+            lambda place: self.manifests.get((place["run"], place["instance"])),
         )
-        watermarks.open({"run": run_id, "instance": -1})
+        watermarks.open({"run": run_id, "instance": instance})
         bases = {
             part: int(state.value if state.value is not None else -1)
             for part, state in zip(parts, watermarks.find(parts), strict=True)
         }
         moment = self.moments.setdefault(run_id, self.count)
-        attempt = Attempt(run_id, watermarks, bases)
-        attempt.found = self.manifests.get(run_id)
+        attempt = Attempt((run_id, instance), watermarks, bases)
+        attempt.found = self.manifests.get(attempt.place)
         attempt.records = {
             part: [value for value in self.api[part] if bases[part] < value <= moment]
             for part in parts
@@ -96,14 +107,15 @@ class Model(RuleBasedStateMachine):
             for part, values in attempt.records.items()
         ]
         noted = attempt.watermarks.prepare(moves)
-        is_superseded = self.manifests.get(attempt.run_id) != attempt.found
+        assert noted is not None
+        is_superseded = self.manifests.get(attempt.place) != attempt.found
         if dies == "noted" or is_superseded:
             return
-        self.has_set_back |= len(attempt.records) < len(PARTS)
-        for part in {*PARTS} - {*attempt.records}:
-            self.lowest[part] = -1  # what the run read of it is replaced, and has to be read again
-        self.manifests[attempt.run_id] = {"watermarks": noted}
-        self.outputs[attempt.run_id] = attempt.records
+        dropped = {*self.outputs.get(attempt.place, {})} - {*attempt.records}
+        self.dropped[noted["token"]] = dropped
+        self.has_dropped |= bool(dropped)
+        self.manifests[attempt.place] = {"watermarks": noted}
+        self.outputs[attempt.place] = attempt.records
         if dies == "never":
             assert "was set or reset" in (attempt.watermarks.settle() or "was set or reset")
 
@@ -115,14 +127,22 @@ class Model(RuleBasedStateMachine):
         rows = {row.partition: row.state.value for row in self.store.list_watermarks()}
         return {part: -1 if rows.get(part) is None else int(rows[part] or 0) for part in PARTS}
 
+    def find_unsettled(self) -> set[str]:
+        """The partitions whose records were dropped by commits that the next run settles."""
+        tokens = {commit.token for commit, _ in self.store.list_pending(IDENTITY)}
+        return {part for token in tokens for part in self.dropped.get(token, ())}
+
     @invariant()
-    def only_a_person_moves_a_watermark_back(self) -> None:
+    def watermarks_move_back_only_by_a_person_or_for_dropped_records(self) -> None:
         if not hasattr(self, "store"):
             return
         now = self.list_stored()
+        may_move = {part for parts in self.dropped.values() for part in parts}
         for part in PARTS:
-            assert now[part] >= self.lowest[part]
+            assert now[part] >= self.lowest[part] or part in may_move
         self.lowest = now
+        pending = {commit.token for commit, _ in self.store.list_pending(IDENTITY)}
+        self.dropped = {token: parts for token, parts in self.dropped.items() if token in pending}
 
     @invariant()
     def nothing_below_a_watermark_is_lost(self) -> None:
@@ -130,12 +150,15 @@ class Model(RuleBasedStateMachine):
         if not hasattr(self, "store"):
             return
         now = self.list_stored()
-        for part in PARTS:
+        for part in {*PARTS} - self.find_unsettled():
             kept = {value for output in self.outputs.values() for value in output.get(part, ())}
             assert {value for value in self.api[part] if value <= now[part]} <= kept
 
     def teardown(self) -> None:
         if hasattr(self, "store"):
+            self.begin("last")  # it settles what is left
+            assert self.find_unsettled() == set()
+            self.nothing_below_a_watermark_is_lost()
             self.store.close()
             self.folder.cleanup()
 
@@ -143,10 +166,10 @@ class Model(RuleBasedStateMachine):
 class RunsOneByOne(Model):
     """Each attempt ends, or is killed, before the next one starts."""
 
-    @rule(dies=DEATHS)
-    def run(self, dies: str) -> None:
+    @rule(parts=LISTED, dies=DEATHS)
+    def run(self, parts: Sequence[str], dies: str) -> None:
         """Airflow starts the next run."""
-        self.end(self.begin(self.next_run()), dies)
+        self.end(self.begin(self.next_run(), parts), dies)
 
     @precondition(lambda self: self.moments)
     @rule(data=st.data(), dies=DEATHS)
@@ -158,18 +181,18 @@ class RunsOneByOne(Model):
 
     @invariant()
     def no_two_runs_share_a_record(self) -> None:
-        for part in PARTS if hasattr(self, "store") and not self.has_set_back else ():
-            read = [value for output in self.outputs.values() for value in output[part]]
+        for part in PARTS if hasattr(self, "store") and not self.has_dropped else ():
+            read = [value for output in self.outputs.values() for value in output.get(part, ())]
             assert len(read) == len(set(read))
 
 
 class RunsAtOnce(Model):
     """Runs overlap, and people and backfills come in between."""
 
-    @rule()
-    def start(self) -> None:
+    @rule(parts=LISTED)
+    def start(self, parts: Sequence[str]) -> None:
         """Airflow starts the next run."""
-        self.under_way.append(self.begin(self.next_run()))
+        self.under_way.append(self.begin(self.next_run(), parts))
 
     @precondition(lambda self: self.moments)
     @rule(data=st.data())
@@ -196,9 +219,44 @@ class RunsAtOnce(Model):
     def backfill(self, start: int) -> None:
         """A run in interval mode knows no watermarks; its output counts, its end moves nothing."""
         wanted = range(start, start + 10)
-        self.outputs[f"backfill{start}"] = {
+        self.outputs[f"backfill{start}", -1] = {
             part: [value for value in self.api[part] if value in wanted] for part in PARTS
         }
+
+
+class MappedRuns(Model):
+    """Runs whose partitions are dealt out to task instances, and are others when a run is tried again."""
+
+    @rule(parts=DEALT, size=st.integers(1, 3), data=st.data())
+    def run(self, parts: Sequence[str], size: int, data: st.DataObject) -> None:
+        """Airflow starts the next run."""
+        self.deal(self.next_run(), parts, size, data)
+
+    @precondition(lambda self: self.moments)
+    @rule(parts=DEALT, size=st.integers(1, 3), data=st.data())
+    def try_again(self, parts: Sequence[str], size: int, data: st.DataObject) -> None:
+        """A person clears a run, with fewer parents, or more of them in each instance."""
+        run_id = data.draw(st.sampled_from([*self.moments]))
+        with suppress(WatermarkError):
+            self.deal(run_id, parts, size, data)
+
+    def deal(self, run_id: str, parts: Sequence[str], size: int, data: st.DataObject) -> None:
+        instances = [parts[start : start + size] for start in range(0, len(parts), size)]
+        deaths = [data.draw(DEATHS) for _ in instances]
+        for number in data.draw(st.permutations(range(len(instances)))):
+            self.end(self.begin(run_id, instances[number], number), deaths[number])
+        if {*deaths} == {"never"}:
+            self.finish(run_id, len(instances), dies=data.draw(st.booleans()))
+
+    def finish(self, run_id: str, count: int, *, dies: bool) -> None:
+        """The task after all instances sets their partitions back, and removes the output of those that are gone."""
+        stale = [place for place in self.outputs if place[0] == run_id and place[1] >= count]
+        for place in stale:
+            self.dropped[f"{place}"] = {*self.outputs[place]}
+            self.has_dropped = True
+        self.keeper.sweep(IDENTITY, 1e9, run_id, count)
+        for place in () if dies else stale:
+            del self.outputs[place], self.manifests[place]
 
 
 def _state(value: int) -> WatermarkState:
@@ -210,3 +268,5 @@ TestRunsOneByOne = RunsOneByOne.TestCase
 TestRunsOneByOne.settings = SETTINGS
 TestRunsAtOnce = RunsAtOnce.TestCase
 TestRunsAtOnce.settings = SETTINGS
+TestMappedRuns = MappedRuns.TestCase
+TestMappedRuns.settings = SETTINGS

@@ -155,7 +155,7 @@ def finish_in_task(operator: EndpointDoneOperator, context: Mapping[str, Any]) -
     count, summaries = current_summaries(operator, context["ti"])
     _require_all_here(summaries)
     sweep_watermarks(operator, endpoint, count, context)
-    _remove_stale(operator, context, count, summaries)
+    _remove_stale(operator, endpoint, context, count, summaries)
     incremental = endpoint.incremental
     figures = add_up(
         operator.endpoint_name,
@@ -178,12 +178,12 @@ def finish_in_task(operator: EndpointDoneOperator, context: Mapping[str, Any]) -
 
 def _remove_stale(
     operator: EndpointDoneOperator,
+    endpoint: Endpoint,
     context: Mapping[str, Any],
     count: int,
     summaries: Sequence[EndpointSummary],
 ) -> None:
     """Removes what an earlier try left at the destinations and in the folder of rejected records."""
-    endpoint = _read_endpoint(operator.endpoint)
     template_context = task_template_context(operator.endpoint_name, context)
     given = find_given_params(operator.default_params, context)
 
