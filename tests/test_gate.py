@@ -13,7 +13,7 @@ import pytest
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "test"
 # The exit status is that of the first pattern that the call matches.
 STAND_IN = r"""#!/usr/bin/env bash
-case "$*" in *cpu_count*) echo 2; exit ;; esac
+case "$*" in *cpu_count*) echo 3; exit ;; esac
 echo "$(basename "$0")${1:+ $*}" | tee -a calls
 echo "${SPEC_MUTANTS:-some}" >mutants
 case "$*" in ${HANGS:-none}) until grep -q tests/browser calls && grep -q end_to_end calls; do sleep 0.1; done; echo "this hangs"; sleep 60 ;; esac
@@ -156,7 +156,7 @@ def test_the_fast_run_checks_no_types_and_takes_arguments_of_pytest(checkout: Pa
     assert calls == [
         "ruff format --check .",
         "ruff check .",
-        "python -m pytest --fast -q -n 2 --dist loadfile --max-worker-restart=0 -k lease",
+        "python -m pytest --fast -q -n 3 --dist loadfile --max-worker-restart=0 -k lease",
     ]
 
 

@@ -351,6 +351,7 @@ def test_a_pull_keeps_to_its_budget(serve: Serve, connect: Connect) -> None:
     assert max(starts) - began >= 0.2
 
 
+@pytest.mark.slow
 def test_a_rate_limit_rule_holds_the_budget(
     serve: Serve, connect: Connect, clock: FakeClock
 ) -> None:

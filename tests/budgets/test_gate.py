@@ -328,6 +328,7 @@ def test_an_answer_that_takes_long_to_come_back_gives_no_slot_that_has_passed() 
     assert moved.monotonic() - began < 10.0
 
 
+@pytest.mark.slow
 def test_leftovers_are_returned_by_a_timer() -> None:
     store = MemoryBudgetStore(SYSTEM_CLOCK)
     gate = BudgetGate(store, [charge(60, 60.0)])

@@ -160,6 +160,7 @@ def test_parent_records_fill_the_path_and_are_copied_into_the_children(
     assert summary.sequences == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("concurrency", "at_once"), [(4, True), (1, False)])
 def test_parents_are_read_concurrently_and_written_in_order(
     bench: Bench, concurrency: int, at_once: bool

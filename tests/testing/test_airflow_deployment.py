@@ -87,6 +87,7 @@ def test_a_server_that_goes_away_is_reported_with_the_log(tmp_path: Path) -> Non
     assert str(failed.value).endswith(f"; see {deployment.log}")
 
 
+@pytest.mark.slow
 def test_a_busy_server_is_asked_again_as_long_as_the_run_may_take(tmp_path: Path) -> None:
     deployment = stand_in(tmp_path, "")
     with socket.create_server(("127.0.0.1", deployment.port)) as listener:
