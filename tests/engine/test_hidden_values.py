@@ -106,7 +106,7 @@ SPECS: dict[str, dict[str, Any]] = {
     "error of the API": {"paginate": PAGE},
 }
 # Every field of a record with a canary, under all names that a step may have given it.
-FIELDS = ["email", "born*", "birth", "size", "flag", "page", "own", "at", "person_*"]
+FIELDS = ["email", "born*", "birth", "size", "flag", "page", "own", "at", "person_*", "more_*"]
 HIDING: dict[str, dict[str, Any]] = {
     "hash": {"hash": [*FIELDS, "person.*", "more.*", "list[]"]},
     "drop": {"drop": [*FIELDS, "person", "more", "list"]},
