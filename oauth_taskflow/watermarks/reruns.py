@@ -10,10 +10,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection, bindparam, select, update
 
+from oauth_taskflow.schema.reading import read_as
 from oauth_taskflow.watermarks.partitions import hash_text, partition_key
 from oauth_taskflow.watermarks.settlement import (
     RUN_ID_LENGTH,
@@ -85,7 +85,7 @@ def read_run(connection: Connection, work: Settlement) -> tuple[WatermarkState, 
     row = connection.execute(statement).first()
     if row is None:
         return None
-    return WatermarkState.from_text(row.state), msgspec.convert(json.loads(row.state), RunNote)
+    return WatermarkState.from_text(row.state), read_as(RunNote, json.loads(row.state))
 
 
 def settle_run(
