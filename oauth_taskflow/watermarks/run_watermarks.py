@@ -62,6 +62,8 @@ class RunWatermarks:
         self._place: Mapping[str, Any] = {}
         self._head = Head(0)
         self._own: dict[str, Move] | None = None
+        # Whether what ``_own`` does not hold may be in the output of another instance of this run.
+        self._is_forgotten = False
         self._pending: PendingCommit | None = None
 
     @property
@@ -102,10 +104,12 @@ class RunWatermarks:
         Raises:
             WatermarkError: as ``open``.
         """
-        if self._own is not None:
-            return [self._find_own(one) for one in partitions]
-        found = self._store.read(self.identity, self._run_id, partitions, self._head)
-        return [found[one] for one in partitions]
+        own = self._own or {}
+        others = [one for one in partitions if one not in own]
+        if others and self._is_forgotten:
+            raise _forgotten_error(others[0], self.identity, forgot_run=self._head.forgot_run)
+        found = self._store.read(self.identity, self._run_id, others, self._head) if others else {}
+        return [own[one].base if one in own else found[one] for one in partitions]
 
     def prepare(self, moves: Sequence[Move]) -> dict[str, Any] | None:
         """Notes that a commit with these moves is about to happen, and returns what its manifest must hold.
@@ -199,6 +203,7 @@ class RunWatermarks:
         noted = None if manifest is None else manifest.get("watermarks")
         if noted is None:
             return None
+        self._is_forgotten = is_of_run or self._head.forgot_run
         try:
             moves = [_read_move(plain) for plain in noted["moves"]]
             return {move.partition: move for move in moves}
@@ -209,16 +214,14 @@ class RunWatermarks:
                 hint=_NEW_RUN if self._head.forgot_run else _NEW_RUN_OR_PLACE,
             ) from error
 
-    def _find_own(self, partition: str) -> WatermarkState:
-        assert self._own is not None
-        if partition in self._own:
-            return self._own[partition].base
-        raise WatermarkError(
-            f"An earlier try of this run committed output, and where it began to read {partition or 'the endpoint'} is "
-            "not known any more: this try would replace records that no later run reads again",
-            where=f"in {self.identity}",
-            hint=_NEW_RUN if self._head.forgot_run else _NEW_RUN_OR_PLACE,
-        )
+
+def _forgotten_error(partition: str, identity: EndpointId, *, forgot_run: bool) -> WatermarkError:
+    return WatermarkError(
+        f"An earlier try of this run committed output, and where it began to read {partition or 'the endpoint'} is "
+        "not known any more: this try would replace records that no later run reads again",
+        where=f"in {identity}",
+        hint=_NEW_RUN if forgot_run else _NEW_RUN_OR_PLACE,
+    )
 
 
 def _read_move(plain: Mapping[str, Any]) -> Move:

@@ -181,6 +181,9 @@ def test_an_output_that_replaces_that_of_another_run_sets_back_what_it_lacks(
     assert other.open("look").find([A, B]) == [WatermarkState(5), WatermarkState(10)]
     assert folder.pull("third", 0, 20, B) == [5]
     assert folder.pull("fourth", 0, 20, A, B) == [5, 5]  # the place of its output is known still
+    other.pull("monday", 0, 7, C)
+    assert folder.pull("fifth", 0, 20, B, C, A) == [5, 7, 5]  # no output in this place holds C
+    assert folder.pull("sixth", 0, 20, C) == [7]
 
 
 def test_each_instance_begins_where_the_output_that_it_replaces_began(
