@@ -21,26 +21,33 @@ class OriginExit:
     the session stay off even if a later hop comes back.
     """
 
-    def __init__(self, origins: AllowedOrigins, *, permitted: bool) -> None:
+    def __init__(
+        self, origins: AllowedOrigins, credentials: Credentials, *, permitted: bool
+    ) -> None:
         self._origins = origins
+        self._credentials = credentials
         self._permitted = permitted
-        self.has_left = False
+        self.is_bare = False
+
+    @property
+    def credentials(self) -> Credentials:
+        """Those of the last hop that was asked for; once hops have left, they put nothing on a request."""
+        return NoAuth() if self.is_bare else self._credentials
 
     def leaves(self, target: str, method: str | None) -> bool:
         """Whether the hop to ``target`` and all later hops are sent without credentials."""
-        if not self.has_left and self._permitted and method in {"GET", "HEAD"}:
+        if not self.is_bare and self._permitted and method in {"GET", "HEAD"}:
             try:
                 self._origins.accept(target)
             except ForeignOriginRefused:
-                self.has_left = is_unambiguous(target)
-        return self.has_left
+                self.is_bare = is_unambiguous(target)
+        return self.is_bare
 
 
-class Redirects:
+class Redirects(OriginExit):
     """The hops of one request. ``requests`` itself would send custom token headers to foreign origins.
 
-    With ``leave_bare`` a GET or HEAD may leave the allowed origins; see ``OriginExit``. Then ``is_bare`` is set, and
-    ``credentials`` put nothing on this and all later hops.
+    With ``leave_bare`` a GET or HEAD may leave the allowed origins.
     """
 
     def __init__(
@@ -51,21 +58,9 @@ class Redirects:
         *,
         leave_bare: bool = False,
     ) -> None:
+        super().__init__(origins, credentials, permitted=leave_bare)
         self._session = session
-        self._origins = origins
-        self._credentials = credentials
-        self._exit = OriginExit(origins, permitted=leave_bare)
         self.history: list[requests.Response] = []
-
-    @property
-    def is_bare(self) -> bool:
-        """Whether a hop has left the allowed origins."""
-        return self._exit.has_left
-
-    @property
-    def credentials(self) -> Credentials:
-        """The credentials of the last hop that was asked for."""
-        return NoAuth() if self.is_bare else self._credentials
 
     def next_request(
         self, response: requests.Response, first: requests.PreparedRequest
@@ -82,7 +77,7 @@ class Redirects:
             raise endless_redirect_error(first)
         target = _absolute(response.url, self._session.get_redirect_target(response) or "")
         method = response.request.method
-        if self._exit.leaves(target, method):
+        if self.leaves(target, method):
             return _bare_request(method, strip_query(self._credentials, target))
         request = response.request.copy()
         request.url = self._origins.accept(target, secrets=secrets_of(response.request))

@@ -6,7 +6,7 @@ import httpx
 
 from oauth_taskflow.api.aio.errors import to_httpx_error
 from oauth_taskflow.api.aio.views import can_replay, request_view
-from oauth_taskflow.api.auth import Credentials, NoAuth
+from oauth_taskflow.api.auth import Credentials
 from oauth_taskflow.api.origins import AllowedOrigins
 from oauth_taskflow.api.redirects import (
     OriginExit,
@@ -18,8 +18,8 @@ from oauth_taskflow.api.request_secrets import redact_request_url, secrets_of
 from oauth_taskflow.errors import ForeignOriginRefused
 
 
-class AsyncRedirects:
-    """The hops of one request. After a hop has left the allowed origins, ``is_bare`` is set and ``credentials`` are none."""
+class AsyncRedirects(OriginExit):
+    """The hops of one request, at most ``most``."""
 
     def __init__(
         self,
@@ -30,22 +30,10 @@ class AsyncRedirects:
         most: int,
         leave_bare: bool,
     ) -> None:
+        super().__init__(origins, credentials, permitted=leave_bare)
         self._first = request_view(first)
-        self._origins = origins
-        self._credentials = credentials
         self._most = most
-        self._exit = OriginExit(origins, permitted=leave_bare)
         self.history: list[httpx.Response] = []
-
-    @property
-    def is_bare(self) -> bool:
-        """Whether a hop has left the allowed origins."""
-        return self._exit.has_left
-
-    @property
-    def credentials(self) -> Credentials:
-        """The credentials of the last hop that was asked for."""
-        return NoAuth() if self.is_bare else self._credentials
 
     def next_request(self, response: httpx.Response, following: httpx.Request) -> httpx.Request:
         """The request that ``response`` redirects to; ``following`` is the one that ``httpx`` has built.
@@ -59,7 +47,7 @@ class AsyncRedirects:
             error = endless_redirect_error(self._first)
             raise to_httpx_error(error, response.request, foreign=httpx.TooManyRedirects)
         url = str(following.url.copy_with(fragment=None))
-        if self._exit.leaves(url, response.request.method):
+        if self.leaves(url, response.request.method):
             bare = strip_query(self._credentials, url)
             return httpx.Request(following.method, bare, headers={"Accept": "*/*"})
         accepted = self._origins.accept(url, secrets=secrets_of(self._first))

@@ -32,7 +32,7 @@ from oauth_taskflow.destinations.tables.delta_files import (
 from oauth_taskflow.destinations.tables.delta_log import (
     RunNotes,
     describe_run,
-    list_noted_instances,
+    list_instances,
     read_newest_note,
 )
 from oauth_taskflow.destinations.tables.delta_merge import (
@@ -177,7 +177,7 @@ class DeltaLakeTable:
         if table is None:
             return ()
         if self._settings.mode == "merge":
-            return list_noted_instances(table, place)
+            return list_instances(table, place)
         columns = self._columns
         found = self._filter(place, columns.names[:3])
         batches = scan_files(table.to_pyarrow_dataset(), found, columns.names)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 from deltalake import CommitProperties, DeltaTable
 
-from oauth_taskflow.destinations.tables.place import RowsPlace
+from oauth_taskflow.destinations.tables.place import RowsPlace, list_noted_instances
 
 # The name of our entry in the metadata of a transaction.
 _ENTRY = "oauth_taskflow"
@@ -24,15 +24,12 @@ class _Seen(NamedTuple):
     manifest: Mapping[str, Any] | None
 
 
-def list_noted_instances(table: DeltaTable, place: RowsPlace) -> set[int]:
+def list_instances(table: DeltaTable, place: RowsPlace) -> set[int]:
     """Returns the numbers of the instances of a run whose newest transaction has a manifest, among the last thousand."""
-    *run, _ = place.key
-    counts: dict[int, bool] = {}
-    for transaction in table.history(_MOST_TRANSACTIONS):
-        noted = _read_note(transaction)
-        if (rows := noted.get("rows")) and rows[:-1] == run:
-            counts.setdefault(rows[-1], noted.get("manifest") is not None)
-    return {number for number, has_output in counts.items() if has_output}
+    notes = map(_read_note, table.history(_MOST_TRANSACTIONS))
+    return list_noted_instances(
+        ((noted.get("rows") or (), noted.get("manifest") is not None) for noted in notes), place
+    )
 
 
 class RunNotes:

@@ -49,7 +49,7 @@ from oauth_taskflow.destinations.tables.iceberg_ids import add_field_ids
 from oauth_taskflow.destinations.tables.iceberg_notes import (
     describe_run,
     find_run,
-    list_noted_instances,
+    list_instances,
     read_kinds,
     write_kinds,
 )
@@ -178,7 +178,7 @@ class IcebergTable:
         if table is None:
             return ()
         if self._settings.mode == "merge":
-            return list_noted_instances(table, place)
+            return list_instances(table, place)
         columns = self._columns
         run = And(
             EqualTo(columns.dag_id, place.dag_id),

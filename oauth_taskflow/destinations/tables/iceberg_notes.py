@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 from pyiceberg.table import Table as PyIcebergTable
+from pyiceberg.table.snapshots import Snapshot
 
 from oauth_taskflow.destinations.tables.lake_schema import find_text_kinds
-from oauth_taskflow.destinations.tables.place import RowsPlace
+from oauth_taskflow.destinations.tables.place import RowsPlace, list_noted_instances
 from oauth_taskflow.record_schema.model import RecordSchema
 
 # Names in the summary of a snapshot and among the properties of a table.
 _ENTRY = "oauth-taskflow.rows"
+_MANIFEST = f"{_ENTRY}.manifest"
 _KINDS = "oauth-taskflow.kinds"
 
 
@@ -22,30 +24,31 @@ def find_run(
 ) -> tuple[int | None, Mapping[str, Any] | None]:
     """Returns the newest snapshot that wrote the rows of ``place``, and its manifest."""
     wanted = _encode(place.key)
-    for snapshot in reversed(table.metadata.snapshots):
-        noted = snapshot.summary.additional_properties if snapshot.summary is not None else {}
+    for snapshot, noted in _read_notes(table):
         if noted.get(_ENTRY) == wanted:
-            return snapshot.snapshot_id, msgspec.json.decode(
-                noted.get(f"{_ENTRY}.manifest", "null")
-            )
+            return snapshot.snapshot_id, msgspec.json.decode(noted.get(_MANIFEST, "null"))
     return None, None
 
 
-def list_noted_instances(table: PyIcebergTable, place: RowsPlace) -> set[int]:
+def list_instances(table: PyIcebergTable, place: RowsPlace) -> set[int]:
     """Returns the numbers of the instances of a run whose newest snapshot has a manifest, among those that the table keeps."""
-    *run, _ = place.key
-    counts: dict[int, bool] = {}
+    notes = (
+        (msgspec.json.decode(noted.get(_ENTRY, "[]")), noted.get(_MANIFEST, "null") != "null")
+        for _, noted in _read_notes(table)
+    )
+    return list_noted_instances(notes, place)
+
+
+def _read_notes(table: PyIcebergTable) -> Iterator[tuple[Snapshot, Mapping[str, str]]]:
+    """Yields the snapshots, newest first, and what their summaries hold."""
     for snapshot in reversed(table.metadata.snapshots):
-        noted = snapshot.summary.additional_properties if snapshot.summary is not None else {}
-        rows = msgspec.json.decode(noted.get(_ENTRY, "[]"))
-        if rows and rows[:-1] == run:
-            counts.setdefault(rows[-1], noted.get(f"{_ENTRY}.manifest", "null") != "null")
-    return {number for number, has_output in counts.items() if has_output}
+        summary = snapshot.summary
+        yield snapshot, {} if summary is None else summary.additional_properties
 
 
 def describe_run(place: RowsPlace, manifest: Mapping[str, Any] | None) -> dict[str, str]:
     """Returns the note of a snapshot for the rows of ``place``; without ``manifest`` they count no more."""
-    return {_ENTRY: _encode(place.key), f"{_ENTRY}.manifest": _encode(manifest)}
+    return {_ENTRY: _encode(place.key), _MANIFEST: _encode(manifest)}
 
 
 def write_kinds(records: RecordSchema) -> dict[str, str]:

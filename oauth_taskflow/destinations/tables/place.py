@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from msgspec import Struct
@@ -59,6 +61,19 @@ class RowsPlace(Struct, frozen=True):
     def pick_version(self, version: str) -> RowsPlace:
         """Returns the same rows as the table had them in ``version``."""
         return replace(self, version=version)
+
+
+def list_noted_instances(notes: Iterable[tuple[Sequence[Any], bool]], place: RowsPlace) -> set[int]:
+    """Returns the numbers of the instances of the run of ``place`` whose newest note has a manifest.
+
+    ``notes`` are keys of rows, and whether they have a manifest; newest first. A note of something else has no key.
+    """
+    *run, _ = place.key
+    newest: dict[int, bool] = {}
+    for key, has_manifest in notes:
+        if key and list(key[:-1]) == run:
+            newest.setdefault(key[-1], has_manifest)
+    return {number for number, has_manifest in newest.items() if has_manifest}
 
 
 def read_place(text: str) -> RowsPlace:
