@@ -10,6 +10,7 @@ import importlib
 import re
 import sys
 import warnings
+from functools import lru_cache
 from typing import Any
 
 _prefix = "re._" if sys.version_info >= (3, 11) else "sre_"
@@ -21,6 +22,8 @@ _parser: Any = importlib.import_module(
 LONGEST_TEXT = 4096
 """So many characters of a response's text are searched."""
 LONGEST_PATTERN = 200
+# Compiling takes a second for each hundred thousand characters.
+_LONGEST_REGEX = 10_000
 _MOST_STEPS = 5000
 _REPEATS = frozenset({_constants.MAX_REPEAT, _constants.MIN_REPEAT})
 
@@ -28,6 +31,20 @@ _REPEATS = frozenset({_constants.MAX_REPEAT, _constants.MIN_REPEAT})
 def find_text(pattern: re.Pattern[str], text: str) -> bool:
     """Whether ``pattern`` is found within the first characters of ``text``."""
     return pattern.search(text[:LONGEST_TEXT]) is not None
+
+
+@lru_cache(maxsize=1024)
+def regex_flaw(pattern: str) -> str:
+    """Why a regular expression on a header cannot be used; empty if it can."""
+    if len(pattern) > _LONGEST_REGEX:
+        return f"longer than {_LONGEST_REGEX} characters"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        return str(error)
+    return ""
 
 
 def text_pattern_flaw(pattern: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from oauth_taskflow.presets.flaws import find_preset_flaw
 from oauth_taskflow.presets.model import Preset
 from oauth_taskflow.presets.titles import list_files, read_title
 from oauth_taskflow.schema.reading import read_as
@@ -49,16 +50,19 @@ def load_preset(name: str, own: Path | None = None) -> Preset:
 
     Raises:
         KeyError: no preset has that name.
-        BadPreset: its file cannot be read, or does not fit the format.
+        BadPreset: its file cannot be read, does not fit the format, or says what can never work.
     """
     path = _files(own)[name]
     try:
-        return _parse(path.read_text(encoding="utf-8"))
+        preset = _parse(path.read_text(encoding="utf-8"))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise BadPreset(f"{path}:{line}: {error.problem}") from None
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise BadPreset(f"{path}: {error}") from None
+    if path.parent == own and (flaw := find_preset_flaw(preset)) is not None:
+        raise BadPreset(f"{path}: {flaw}")
+    return preset
 
 
 @lru_cache(maxsize=8)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
-import jmespath
 import jsonschema
+import msgspec
 import pytest
+from msgspec import Struct
 from msgspec.structs import replace
 
 from oauth_taskflow.api.origins import Origin
 from oauth_taskflow.oauth.client_auth import CLIENT_AUTH_METHODS
 from oauth_taskflow.presets.fill import fill
-from oauth_taskflow.presets.load import load_preset, preset_names
+from oauth_taskflow.presets.flaws import find_preset_flaw, list_paths
+from oauth_taskflow.presets.load import BadPreset, load_preset, preset_names
 from oauth_taskflow.presets.model import Preset, RefreshRules
 from oauth_taskflow.presets.schema import preset_schema
 from oauth_taskflow.presets.titles import FOLDER, list_files
+from oauth_taskflow.schema.types import JmesPath
 from oauth_taskflow.specs.yaml_reader import load_text
 from tests.presets.places import places_of
 
@@ -87,18 +90,6 @@ def fill_with_examples(name: str) -> Preset:
     return fill(preset, {**examples(preset), "client_id": "me"})
 
 
-def paths(preset: Preset) -> Iterator[str]:
-    form = preset.response
-    yield from (form.access_token, form.refresh_token)
-    some = (form.success, form.error, form.error_description, form.expiry.path)
-    yield from (path for path in (*some, preset.refresh.lifetime_path) if path)
-    if preset.base_url_from is not None:
-        yield preset.base_url_from.path
-    # At run time a rule whose predicate is not JMESPath would just never match.
-    yield from (rule.when for rule in preset.api_responses if rule.when)
-    yield from filter(None, [preset.revoke.success])
-
-
 def test_there_are_at_least_60_and_every_surveyed_provider_is_among_them() -> None:
     assert len(NAMES) >= 60
     assert sorted(set(SURVEYED) - set(NAMES)) == []
@@ -145,9 +136,8 @@ def test_its_urls_are_https_once_they_are_filled(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_its_paths_are_jmespath(name: str) -> None:
-    for path in paths(load_preset(name)):
-        jmespath.compile(path)
+def test_it_says_nothing_that_can_never_work(name: str) -> None:
+    assert find_preset_flaw(load_preset(name)) is None
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -211,3 +201,76 @@ def test_files_of_an_own_folder_are_seen_at_once_and_only_when_it_is_named(tmp_p
         (tmp_path / f"{name}.yaml").touch()
         assert list_files(tmp_path)[name.lower()] == tmp_path / f"{name}.yaml"
     assert len(list_files(tmp_path)) == len(list_files()) + 2
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("response: {access_token: 'data['}", "response.access_token: not a JMESPath: "),
+        ("response: {success: containz(@)}", "response.success: this JMESPath always fails: "),
+        ("response: {error: length()}", "response.error: this JMESPath always fails: "),
+        ("response: {refresh_token: a b}", "response.refresh_token: not a JMESPath: "),
+        ("response: {error_description: a b}", "response.error_description: not a JMESPath: "),
+        ("response: {expiry: {path: a b}}", "response.expiry.path: not a JMESPath: "),
+        ("revoke: {success: a b}", "revoke.success: not a JMESPath: "),
+        ("refresh: {lifetime_path: a b}", "refresh.lifetime_path: not a JMESPath: "),
+        ("base_url_from: {path: a b, hosts: [a.example]}", "base_url_from.path: not a JMESPath: "),
+        (
+            'api_responses: [{status: 403, when: "size(@) > `1`", action: refresh}]',
+            "api_responses[0].when: this JMESPath always fails: there is no function size().",
+        ),
+        (
+            "api_responses: [{status: 403, header: {X-A: '*off'}, action: refresh}]",
+            "api_responses[0].header.X-A: not a regular expression: nothing to repeat",
+        ),
+        (
+            "api_responses: [{status: 403, when_text: '(a+)+b', action: refresh}]",
+            "api_responses[0].when_text: a repetition within another one",
+        ),
+        (
+            "api_responses: [{status: 403, action: retry, wait: P400Y}]",
+            "api_responses[0].wait: not an ISO 8601 duration up to a hundred years; write PT30S",
+        ),
+        (
+            "variables: {tenant: {description: a, example: b, pattern: '('}}",
+            "variables.tenant.pattern: not a regular expression: missing )",
+        ),
+    ],
+)
+def test_a_preset_of_an_own_folder_that_can_never_work_is_refused(
+    tmp_path: Path, line: str, problem: str
+) -> None:
+    (tmp_path / "acme.yaml").write_text(f"title: Acme\ntoken_url: https://id.example/t\n{line}\n")
+    with pytest.raises(BadPreset) as caught:
+        load_preset("acme", tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path / 'acme.yaml'}: {problem}")
+
+
+def count_paths(kind: Any, seen: set[Any]) -> int:
+    """Returns the number of options below ``kind`` that are JMESPaths; those of a type count once."""
+    if getattr(kind, "__metadata__", ()) and JmesPath.__metadata__[0] in kind.__metadata__:
+        return 1
+    if isinstance(kind, type) and issubclass(kind, Struct) and kind not in seen:
+        seen.add(kind)
+        return sum(
+            count_paths(each, seen) for each in get_type_hints(kind, None, None, True).values()
+        )
+    inner = [kind.__origin__] if hasattr(kind, "__metadata__") else get_args(kind)
+    return sum(count_paths(each, seen) for each in inner)
+
+
+def test_every_path_of_the_format_is_looked_at() -> None:
+    given = {
+        "title": "Acme",
+        "response": {
+            **dict.fromkeys(("access_token", "refresh_token", "success"), "a"),
+            **dict.fromkeys(("error", "error_description"), "a"),
+            "expiry": {"path": "a"},
+        },
+        "revoke": {"success": "a"},
+        "refresh": {"lifetime_path": "a"},
+        "base_url_from": {"path": "a", "hosts": ["a.example"]},
+        "api_responses": [{"status": 403, "when": "a", "action": "refresh"}],
+    }
+    found = list(list_paths(msgspec.convert(given, Preset)))
+    assert len(found) == count_paths(Preset, set())

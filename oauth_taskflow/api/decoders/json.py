@@ -27,7 +27,7 @@ from oauth_taskflow.api.request_secrets import redact_request_url
 from oauth_taskflow.api.response_limits import DEFAULT_LIMITS, AnswerLimits, format_bytes
 from oauth_taskflow.content_coding import BadCoding, decode_pieces
 from oauth_taskflow.errors import InvalidRecord, RecordsNotFound
-from oauth_taskflow.jmespath_calls import find_path_flaw
+from oauth_taskflow.jmespath_flaws import find_path_flaw
 from oauth_taskflow.record_values import find_cause, show_value
 from oauth_taskflow.redaction import redact_text
 

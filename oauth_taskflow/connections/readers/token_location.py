@@ -107,7 +107,7 @@ def read_jmespath(parts: ConnectionParts, name: str, default: str) -> str:
     import jmespath  # noqa: PLC0415 - only this kind of connection needs it
     from jmespath.exceptions import JMESPathError  # noqa: PLC0415 - as above
 
-    from oauth_taskflow.jmespath_calls import find_path_flaw  # noqa: PLC0415 - as above
+    from oauth_taskflow.jmespath_flaws import find_path_flaw  # noqa: PLC0415 - as above
 
     text = str(parts.values.get(name, default))
     try:

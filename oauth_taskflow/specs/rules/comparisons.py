@@ -7,8 +7,9 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from oauth_taskflow.jmespath_flaws import LONGEST_PATH
 from oauth_taskflow.specs.problem import Finding
-from oauth_taskflow.specs.rules.queries import LONGEST, list_expressions
+from oauth_taskflow.specs.rules.queries import list_expressions
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
 
 _COMPARES = re.compile("[=!]=")
@@ -30,7 +31,7 @@ def name_in_comparison(view: EndpointView) -> Findings:
     Good: `where: "status == 'open'"`, ``where: is_open == `true` ``
     """
     for path, expression in list_expressions(view):
-        if _COMPARES.search(expression) is None or len(expression) > LONGEST:
+        if _COMPARES.search(expression) is None or len(expression) > LONGEST_PATH:
             continue
         tokens = _read_tokens(expression)
         for compares, right, after in zip(tokens, tokens[1:], tokens[2:], strict=False):

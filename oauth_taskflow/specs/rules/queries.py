@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import re
-import warnings
 from collections.abc import Iterator
-from functools import lru_cache
 
 from oauth_taskflow.api.paginators.base import TotalRows
 from oauth_taskflow.api.paginators.flags import PageFlag
 from oauth_taskflow.api.pull.records import Records
 from oauth_taskflow.destinations.postgres.options import PostgresDestination
 from oauth_taskflow.fields.options import PathValue
+from oauth_taskflow.jmespath_flaws import find_flaw
 from oauth_taskflow.specs.export_cursor import CursorPlace
 from oauth_taskflow.specs.model import Endpoint, ForEachOptions
 from oauth_taskflow.specs.problem import Finding, YamlPath
 from oauth_taskflow.specs.rules.registry import EndpointView, Findings, endpoint_rule
 from oauth_taskflow.specs.windows import Incremental
-
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*\Z", re.ASCII)
-# Compiling takes a second for each hundred thousand characters.
-LONGEST = 10_000
-_JSON_PATH = re.compile(r"\$(?:\.|\[|$)")
-_QUOTED = re.compile(r"""'[^']*'|"[^"]*"|`[^`]*`""")
-_OTHER_LANGUAGES = (
-    (re.compile(r"(?<![=!<>])=(?!=)"), "Compare with ==."),
-    (re.compile(r"(?i)\b(?:and|or|not)\b"), "Write && for and, || for or, ! for not."),
-    (re.compile(r"[=<>]\s*-?\d"), "Numbers stand in backticks: `5`."),
-)
+from oauth_taskflow.text_patterns import regex_flaw
 
 
 @endpoint_rule("bad-jmespath")
@@ -42,41 +30,9 @@ def bad_jmespath(view: EndpointView) -> Findings:
     Good: `next: '"@odata.nextLink"'`, `records: data[]`, `where: "state == 'open'"`, `records: map(&id, items)`
     """
     for path, expression in list_expressions(view):
-        flaw = None if _PLAIN.match(expression) else _find_flaw(expression)
+        flaw = find_flaw(expression)
         if flaw is not None:
-            yield Finding(path, *flaw)
-
-
-def _find_hint(expression: str) -> str:
-    """The way to write what other query languages write like ``expression``."""
-    if _JSON_PATH.match(expression):
-        return f"JMESPath has no $ for the whole body: begin with a name, as in {expression.lstrip('$.') or '@'}."
-    outside = _QUOTED.sub("''", expression)
-    found = (hint for pattern, hint in _OTHER_LANGUAGES if pattern.search(outside))
-    return next(found, "Quote names with other characters inside the text: '\"@type\"'.")
-
-
-@lru_cache(maxsize=4096)
-def _find_flaw(expression: str) -> tuple[str, str] | None:
-    """Message and hint about an ``expression`` that cannot be read, or that always fails."""
-    import jmespath  # noqa: PLC0415  # most expressions are plain paths, which need no parser
-    from jmespath.exceptions import JMESPathError  # noqa: PLC0415  # as above
-
-    from oauth_taskflow.jmespath_calls import find_path_flaw  # noqa: PLC0415  # as above
-
-    if len(expression) > LONGEST:
-        return f"not a JMESPath: longer than {LONGEST} characters", _find_hint(expression)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            flaw = find_path_flaw(jmespath.compile(expression).parsed)
-        return None if flaw is None else (f"this JMESPath always fails: {flaw.reason}", flaw.hint)
-    except PendingDeprecationWarning:
-        reason = "backticks enclose JSON; write text as 'text'"
-    except (JMESPathError, ValueError, RecursionError) as error:
-        text = next(iter(str(error).splitlines()), "").partition(", for expression")[0]
-        reason = text.rstrip(": ") or type(error).__name__
-    return f"not a JMESPath: {reason}", _find_hint(expression)
+            yield Finding(path, flaw.reason, flaw.hint)
 
 
 def list_expressions(view: EndpointView) -> Iterator[tuple[YamlPath, str]]:
@@ -159,8 +115,7 @@ def bad_regex(view: EndpointView) -> Findings:
     Good: `header: {X-State: ".*off"}`, `more: {header: X-More, matches: "yes|true"}`
     """
     for path, pattern in _patterns(view.endpoint):
-        reason = _regex_error(pattern)
-        if reason:
+        if reason := regex_flaw(pattern):
             yield Finding(path, f"not a regular expression: {reason}", "Escape symbols by \\.")
 
 
@@ -171,16 +126,3 @@ def _patterns(endpoint: Endpoint) -> Iterator[tuple[YamlPath, str]]:
             yield ("paginate", name, "matches"), flag.matches
     for index, rule in enumerate(endpoint.responses):
         yield from ((("responses", index, "header", n), p) for n, p in rule.header.items())
-
-
-@lru_cache(maxsize=1024)
-def _regex_error(pattern: str) -> str:
-    if len(pattern) > LONGEST:
-        return f"longer than {LONGEST} characters"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        return str(error)
-    return ""

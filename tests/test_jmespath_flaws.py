@@ -9,7 +9,7 @@ import pytest
 from jmespath.exceptions import JMESPathError
 from jmespath.functions import Functions
 
-from oauth_taskflow.jmespath_calls import find_path_flaw
+from oauth_taskflow.jmespath_flaws import find_path_flaw
 
 # A value that an argument of each kind may be.
 FITTING = {

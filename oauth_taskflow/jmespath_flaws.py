@@ -1,8 +1,11 @@
-"""Finds the parts of a JMESPath that fail for every value, which JMESPath itself notices only when it meets them."""
+"""Finds the flaws of a JMESPath before it meets a value: that it cannot be read, and parts that fail for every value."""
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
@@ -19,6 +22,16 @@ _KINDS = {
     "list": "array",
     "dict": "object",
 }
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*\Z", re.ASCII)
+# Compiling takes a second for each hundred thousand characters.
+LONGEST_PATH = 10_000
+_JSON_PATH = re.compile(r"\$(?:\.|\[|$)")
+_QUOTED = re.compile(r"""'[^']*'|"[^"]*"|`[^`]*`""")
+_OTHER_LANGUAGES = (
+    (re.compile(r"(?<![=!<>])=(?!=)"), "Compare with ==."),
+    (re.compile(r"(?i)\b(?:and|or|not)\b"), "Write && for and, || for or, ! for not."),
+    (re.compile(r"[=<>]\s*-?\d"), "Numbers stand in backticks: `5`."),
+)
 
 
 class PathFlaw(Struct, frozen=True):
@@ -26,6 +39,41 @@ class PathFlaw(Struct, frozen=True):
 
     reason: str
     hint: str
+
+
+def find_flaw(expression: str) -> PathFlaw | None:
+    """Returns why the JMESPath ``expression`` cannot be read, or fails for every value; None for a good one."""
+    return None if _PLAIN.match(expression) else _find_flaw(expression)
+
+
+@lru_cache(maxsize=4096)
+def _find_flaw(expression: str) -> PathFlaw | None:
+    import jmespath  # noqa: PLC0415  # most expressions are plain paths, which need no parser
+    from jmespath.exceptions import JMESPathError  # noqa: PLC0415  # as above
+
+    if len(expression) > LONGEST_PATH:
+        reason = f"not a JMESPath: longer than {LONGEST_PATH} characters"
+        return PathFlaw(reason, _find_hint(expression))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            flaw = find_path_flaw(jmespath.compile(expression).parsed)
+        return flaw and PathFlaw(f"this JMESPath always fails: {flaw.reason}", flaw.hint)
+    except PendingDeprecationWarning:
+        reason = "backticks enclose JSON; write text as 'text'"
+    except (JMESPathError, ValueError, RecursionError) as error:
+        text = next(iter(str(error).splitlines()), "").partition(", for expression")[0]
+        reason = text.rstrip(": ") or type(error).__name__
+    return PathFlaw(f"not a JMESPath: {reason}", _find_hint(expression))
+
+
+def _find_hint(expression: str) -> str:
+    """The way to write what other query languages write like ``expression``."""
+    if _JSON_PATH.match(expression):
+        return f"JMESPath has no $ for the whole body: begin with a name, as in {expression.lstrip('$.') or '@'}."
+    outside = _QUOTED.sub("''", expression)
+    found = (hint for pattern, hint in _OTHER_LANGUAGES if pattern.search(outside))
+    return next(found, "Quote names with other characters inside the text: '\"@type\"'.")
 
 
 def find_path_flaw(node: Mapping[str, Any]) -> PathFlaw | None:
