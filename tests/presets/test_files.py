@@ -27,6 +27,7 @@ from tests.presets.places import places_of
 # Filled when the connection is read: its two fields, and the name of its key.
 OF_THE_CONNECTION = ("login", "password", "public_key_sha256")
 NAMES = preset_names()
+JMES_PATH = JmesPath.__metadata__[0]  # type: ignore[attr-defined]  # of an annotated type
 # The providers whose behaviour was surveyed: each has a preset.
 SURVEYED = [
     "salesforce",
@@ -248,7 +249,7 @@ def test_a_preset_of_an_own_folder_that_can_never_work_is_refused(
 
 def count_paths(kind: Any, seen: set[Any]) -> int:
     """Returns the number of options below ``kind`` that are JMESPaths; those of a type count once."""
-    if getattr(kind, "__metadata__", ()) and JmesPath.__metadata__[0] in kind.__metadata__:
+    if getattr(kind, "__metadata__", ()) and JMES_PATH in kind.__metadata__:
         return 1
     if isinstance(kind, type) and issubclass(kind, Struct) and kind not in seen:
         seen.add(kind)
