@@ -27,6 +27,7 @@ from tests.presets.places import places_of
 # Filled when the connection is read: its two fields, and the name of its key.
 OF_THE_CONNECTION = ("login", "password", "public_key_sha256")
 NAMES = preset_names()
+VALIDATOR = jsonschema.Draft202012Validator(preset_schema())
 JMES_PATH = JmesPath.__metadata__[0]  # type: ignore[attr-defined]  # of an annotated type
 # The providers whose behaviour was surveyed: each has a preset.
 SURVEYED = [
@@ -115,7 +116,7 @@ def test_the_file_fits_the_schema_that_its_first_line_names(name: str) -> None:
     text = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
     document = load_text(text, name)
     assert document.problems == []
-    jsonschema.Draft202012Validator(preset_schema()).validate(document.data)
+    VALIDATOR.validate(document.data)
     assert text.startswith(HEADER)
 
 
