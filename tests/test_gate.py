@@ -98,6 +98,7 @@ def test_a_run_fails_with_each_part_after_all_of_them(
     assert calls[-1].startswith("coverage report") == bool(arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [(), ("--full",)])
 @pytest.mark.parametrize(
     "folders",

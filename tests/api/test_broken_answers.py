@@ -186,6 +186,7 @@ PERMANENT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("body", "reason"), PERMANENT.values(), ids=PERMANENT)
 def test_a_body_that_no_retry_can_mend_fails_at_once(
     serve: Callable[..., Wire], read: Read, body: bytes, reason: str
@@ -255,6 +256,7 @@ DRIPS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("drip", DRIPS.values(), ids=DRIPS)
 def test_an_answer_that_drips_in_ends_in_time(twin: Twin, drip: tuple[bytes, bytes]) -> None:
     with on_the_wire(lambda *_: dripping(*drip)) as wire:

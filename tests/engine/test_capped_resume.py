@@ -51,6 +51,7 @@ def attempt_until_done(text: str, route: Any, folder: Path) -> EndpointSummary:
     pytest.fail("no attempt came to the end")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(
     "text",

@@ -196,6 +196,7 @@ def find_canaries(texts: list[str]) -> list[str]:
     return [text for text in texts if MARK in text or DIGITS in text]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hiding", HIDING)
 @pytest.mark.parametrize("name", SPECS)
 def test_nothing_shows_what_fields_hide(tmp_path: Path, name: str, hiding: str) -> None:

@@ -57,6 +57,7 @@ def read(store: str) -> tuple[dict[str, Any], bytes]:
     return figures, b"".join(map(unpack, contents, names))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file_format", ["jsonl", "jsonl.gz", "jsonl.zst"])
 @pytest.mark.parametrize("keep_every", [0.0, 1e9])
 @pytest.mark.parametrize("cuts", [{0}, {1}, {2}, {5}, {8}, {1, 3}, {2, 6, 10}, {0, 1, 2, 3}])

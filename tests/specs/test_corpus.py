@@ -91,6 +91,7 @@ def test_every_rule_has_an_invalid_file() -> None:
 MOVABLE = [path for path in INVALID if path.stem not in WHOLE]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", MOVABLE, ids=lambda path: path.stem)
 def test_an_added_line_shifts_no_expectation_of_an_invalid_file(path: Path) -> None:
     text = f"# one line more\n{path.read_text(encoding='utf-8')}"

@@ -163,6 +163,7 @@ def silent(_: Asked) -> Reply:
     return Reply(silent=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "route",
     [

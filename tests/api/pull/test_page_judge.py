@@ -17,13 +17,7 @@ from oauth_taskflow.api.options import (
 )
 from oauth_taskflow.api.pull.loop import pull
 from oauth_taskflow.api.request import ApiRequest
-from oauth_taskflow.errors import (
-    ApiError,
-    InvalidRecord,
-    NotAPage,
-    PagesCutShort,
-    RecordsNotFound,
-)
+from oauth_taskflow.errors import ApiError, InvalidRecord, NotAPage, PagesCutShort, RecordsNotFound
 from tests.api.conftest import Connect, Converse, Serve
 from tests.api.pull.styles import COUNTED, PAGED, POINTED, ROWS, SIZE, STYLES, Api
 from tests.api.scripted import Reply
@@ -62,6 +56,7 @@ def read(session: Any, style: str, records: Records = ITEMS, **more: Any) -> lis
     return ids(pull(session, request, paginate=STYLES[style](**more), records=records, **asked))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", NO_PAGE)
 @pytest.mark.parametrize(("style", "index"), WHERE)
 def test_a_response_that_is_not_a_page_is_retried_and_then_fails(
@@ -86,6 +81,7 @@ def test_a_response_that_is_not_a_page_once_loses_no_records(
     assert api.asked[index] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", NO_PAGE)
 @pytest.mark.parametrize("style", ["page ahead", "cursor"])
 def test_async_pulls_judge_responses_alike(

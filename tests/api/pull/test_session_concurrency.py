@@ -48,6 +48,7 @@ def read(request: pytest.FixtureRequest, connect: Connect, converse: Any) -> Rea
     return in_sync if request.param == "sync" else on_a_loop
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("rows", [20, 23])
 @pytest.mark.parametrize("total", [True, False])

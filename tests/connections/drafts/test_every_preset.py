@@ -15,6 +15,8 @@ from oauth_taskflow.connections.parse import parse_connection
 from tests.connections.drafts.filled import every_way, filled_draft, pem
 from tests.connections.samples import Connection
 
+pytestmark = pytest.mark.slow  # a thousand cases, which take seconds together
+
 WAYS = sorted(every_way())
 GRANTS = {"consent": "authorization_code", "application": "client_credentials"}
 # Some APIs take a user name alone; a refresh token may be in the token store.

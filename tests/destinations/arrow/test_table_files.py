@@ -185,6 +185,7 @@ def test_only_values_that_come_again_get_a_dictionary(tmp_path: Path) -> None:
     assert not found & {"id", "owner.key"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_groups")
 @pytest.mark.parametrize("name", TABLES)
 @pytest.mark.parametrize("kept", range(1, 6))
