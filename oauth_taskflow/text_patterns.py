@@ -33,31 +33,32 @@ def find_text(pattern: re.Pattern[str], text: str) -> bool:
     return pattern.search(text[:LONGEST_TEXT]) is not None
 
 
-@lru_cache(maxsize=1024)
 def regex_flaw(pattern: str) -> str:
     """Why a regular expression on a header cannot be used; empty if it can."""
     if len(pattern) > _LONGEST_REGEX:
         return f"longer than {_LONGEST_REGEX} characters"
+    return _parse(pattern)[1]
+
+
+@lru_cache(maxsize=1024)
+def _parse(pattern: str) -> tuple[Any, str]:
+    """Returns the parsed ``pattern``, and why it is not a regular expression; empty if it is one."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             re.compile(pattern)
+            return _parser.parse(pattern), ""
     except (re.error, OverflowError, RecursionError) as error:
-        return str(error)
-    return ""
+        return None, str(error)
 
 
 def text_pattern_flaw(pattern: str) -> str:
     """Why ``pattern`` cannot be used on texts; empty if it can."""
     if len(pattern) > LONGEST_PATTERN:
         return f"longer than {LONGEST_PATTERN} characters"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            re.compile(pattern)
-            parsed = _parser.parse(pattern)
-    except (re.error, RecursionError, OverflowError) as error:
-        return f"not a regular expression: {error}"
+    parsed, reason = _parse(pattern)
+    if reason:
+        return f"not a regular expression: {reason}"
     steps = _count_steps(parsed, within=False)
     if steps is None:
         return "a repetition within another one, or a back-reference, may take for ever"

@@ -127,10 +127,13 @@ class Model(RuleBasedStateMachine):
         rows = {row.partition: row.state.value for row in self.store.list_watermarks()}
         return {part: -1 if rows.get(part) is None else int(rows[part] or 0) for part in PARTS}
 
+    def list_pending(self) -> set[str]:
+        """The tokens of commits that are not settled."""
+        return {commit.token for commit, _ in self.store.list_pending(IDENTITY)}
+
     def find_unsettled(self) -> set[str]:
         """The partitions whose records were dropped by commits that the next run settles."""
-        tokens = {commit.token for commit, _ in self.store.list_pending(IDENTITY)}
-        return {part for token in tokens for part in self.dropped.get(token, ())}
+        return {part for token in self.list_pending() for part in self.dropped.get(token, ())}
 
     @invariant()
     def watermarks_move_back_only_by_a_person_or_for_dropped_records(self) -> None:
@@ -141,7 +144,7 @@ class Model(RuleBasedStateMachine):
         for part in PARTS:
             assert now[part] >= self.lowest[part] or part in may_move
         self.lowest = now
-        pending = {commit.token for commit, _ in self.store.list_pending(IDENTITY)}
+        pending = self.list_pending()
         self.dropped = {token: parts for token, parts in self.dropped.items() if token in pending}
 
     @invariant()
